@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An engine: what executes a machine's instructions. One const struct each: accel_soft, accel_kvm.
+ *
+ * A vCPU is driven by one thread: run() until it returns; between runs the thread may read and write its state.
+ * kick(), nmi(), interrupt() come from any thread and never block.
+ */
+#ifndef ACCEL_ACCEL_H
+#define ACCEL_ACCEL_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/state.h"
+#include "cpu/apic_port.h"
+#include "cpu/model.h"
+#include "mem/space.h"
+#include "x86/insn.h"
+
+struct accel_vm;
+struct accel_vcpu;
+
+enum accel_exit {
+    ACCEL_EXIT_HALTED,  /* sleeps until kicked */
+    ACCEL_EXIT_KICKED,  /* somebody asked it to come back */
+    ACCEL_EXIT_SHUTDOWN,/* triple fault; describe() tells */
+    ACCEL_EXIT_ERROR,   /* the host failed; err is set */
+};
+
+/* Options of the soft engine; others ignore what does not concern them and refuse what they cannot do. */
+struct accel_options {
+    bool jit;
+    bool icount;
+    bool stats;
+};
+
+struct accel_vm_init {
+    struct space *memory, *ports;
+    struct clock *clock;
+    const struct cpu_model *model; /* outlives the VM */
+    struct accel_options options;
+};
+
+/* What a boot protocol sets and a debugger reads. */
+struct accel_regs {
+    u64 gpr[16], rip, rflags;
+    struct {
+        u64 base;
+        u32 limit, attr; /* attr: x86/flags.h SEG_* */
+        u16 sel;
+    } seg[SEG_COUNT];
+    u64 gdt_base, idt_base;
+    u16 gdt_limit, idt_limit;
+    u64 cr0, cr2, cr3, cr4, efer;
+};
+
+struct accel_ops {
+    const char *name;
+    /* 0, or -1 with the reason and remedy when this host cannot run it. */
+    int (*probe)(const struct cpu_model *model, struct err *err);
+    struct accel_vm *(*vm_new)(const struct accel_vm_init *init, struct err *err);
+    void (*vm_free)(struct accel_vm *vm);
+    struct accel_vcpu *(*vcpu_new)(struct accel_vm *vm, unsigned index, const struct apic_port *apic, struct err *err);
+    void (*vcpu_free)(struct accel_vcpu *v);
+    void (*vcpu_reset)(struct accel_vcpu *v, bool bsp); /* power-on; an AP then waits for SIPI */
+    enum accel_exit (*run)(struct accel_vcpu *v, struct err *err);
+    void (*kick)(struct accel_vcpu *v);                /* run() returns KICKED soon, or at once when not running */
+    bool (*wants_run)(struct accel_vcpu *v);           /* an event is due that ends a halt; own thread */
+    void (*signal)(struct accel_vcpu *v, unsigned what); /* ACCEL_SIGNAL_*: from the interrupt controllers */
+    void (*get_regs)(struct accel_vcpu *v, struct accel_regs *r);
+    void (*set_regs)(struct accel_vcpu *v, const struct accel_regs *r);
+    void (*save)(struct accel_vcpu *v, struct state_image *img);
+    int (*load)(struct accel_vcpu *v, const struct state_image *img, struct err *err);
+    u64 (*retired)(struct accel_vcpu *v);              /* guest instructions, 0 when unknown */
+    void (*describe)(struct accel_vcpu *v, char *buf, size_t len); /* one line: RIP and the vector chain */
+    bool (*nested_active)(struct accel_vcpu *v);
+};
+
+enum { ACCEL_SIGNAL_INTR = 1, ACCEL_SIGNAL_NMI = 2, ACCEL_SIGNAL_INIT = 4, ACCEL_SIGNAL_SIPI = 8 };
+
+extern const struct accel_ops accel_soft;
+
+#endif
