@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Generated code's memory: see the header. */
-#define _GNU_SOURCE
 #include "base/exec_pages.h"
 
 #include <errno.h>
