@@ -2,17 +2,18 @@
 /*
  * Guest-physical space: RAM, device regions, page watches. The one door to RAM.
  *
- * A machine has two spaces: memory and I/O ports (a space without RAM). Devices and the CPU reach guest memory only
- * through here. No host pointer outlives the operation it was asked for, except in the CPU's soft TLB, which is told
- * to forget through space_listen().
+ * A machine has two spaces: memory and I/O ports (a space without RAM). Devices and the CPU reach guest
+ * memory only through here. No host pointer outlives the operation it was asked for, except in the CPU's soft
+ * TLB, which is told to forget through space_listen().
  *
  * Page watches. A RAM page is watched for CODE (somebody decoded or translated instructions from it) or DIRTY
- * (somebody logs writes). Writers that keep host pointers (soft TLBs) must not write a watched page behind the
- * space's back: they call space_written() instead, or go through space_write(). Setting a watch first makes all of
- * them drop their write pointers (listener's `drop_writes`), so no write is lost.
+ * (somebody logs writes). Writers that keep host pointers (soft TLBs) must not write a watched page behind
+ * the space's back: they call space_written() instead, or go through space_write(). Setting a watch first
+ * makes all of them drop their write pointers (listener's `drop_writes`), so no write is lost.
  *
- * Threads: lookups and accesses from any thread. Regions are added and removed by any thread; a device's callback
- * runs with that region's lock held and none of the space's own, so it may add, move and remove regions.
+ * Threads: lookups and accesses from any thread. Regions are added and removed by any thread; a device's
+ * callback runs with that region's lock held and none of the space's own, so it may add, move and remove
+ * regions.
  */
 #ifndef MEM_SPACE_H
 #define MEM_SPACE_H
@@ -27,7 +28,8 @@
 
 struct space;
 
-/* A device's registers. off is relative to the region, size is 1, 2, 4 or 8, never crossing the region's end. */
+/* A device's registers. off is relative to the region, size is 1, 2, 4 or 8, never crossing the region's end.
+ */
 struct region_ops {
     u64 (*read)(void *dev, u64 off, unsigned size);
     void (*write)(void *dev, u64 off, unsigned size, u64 value);
@@ -46,9 +48,11 @@ enum page_watch { PAGE_CODE = 1, PAGE_DIRTY = 2 };
 
 /* What the space knows of one 4 KiB page of RAM. */
 struct page_info {
-    u8 watch;         /* page_watch bits; atomic */
-    u8 writer;        /* which soft TLB may hold a write pointer: 0 none, 1 + n for vCPU n < 254, 255 several; atomic */
-    u16 code_granule; /* of the CODE watch: bit n set while bytes [256n, 256n+255] hold decoded code; atomic */
+    u8 watch;  /* page_watch bits; atomic */
+    u8 writer; /* which soft TLB may hold a write pointer: 0 none, 1 + n for vCPU n < 254, 255 several; atomic
+                */
+    u16 code_granule; /* of the CODE watch: bit n set while bytes [256n, 256n+255] hold decoded code; atomic
+                       */
     u32 code_version; /* changes when decoded bytes of the page may have changed; atomic */
 };
 
@@ -64,13 +68,15 @@ void space_remove_region(struct space *s, u64 base, const void *dev);
 /* Gives a page range's backing back to the host; the guest reads zeroes after. RAM only, page-aligned. */
 void space_discard(struct space *s, u64 gpa, u64 size);
 
-/* Host address of gpa and (len != NULL) how many bytes follow contiguously in that RAM bank; NULL if not RAM. */
+/* Host address of gpa and (len != NULL) how many bytes follow contiguously in that RAM bank; NULL if not RAM.
+ */
 void *space_ram(const struct space *s, u64 gpa, u64 *len);
 struct page_info *space_page(const struct space *s, u64 gpa); /* NULL if not RAM */
 /* The inverse for pointers from space_ram(). */
 struct page_info *space_page_of_host(const struct space *s, const void *host);
 u64 space_ram_size(const struct space *s);
-u64 space_ram_top(const struct space *s, bool below_4g); /* end of the highest bank below / above 4 GiB; 0 if none */
+u64 space_ram_top(const struct space *s,
+                  bool below_4g); /* end of the highest bank below / above 4 GiB; 0 if none */
 
 /* DMA and general access, any length, RAM and devices mixed, split as needed. Reads of nothing give ones.
  * Returns 0, or -1 if any byte was neither RAM nor a device. */
