@@ -106,6 +106,7 @@ struct insn_info {
     u8 opcode;
     struct operand_info op[4];
     u32 flags_read, flags_written, flags_undefined; /* RFLAGS bits */
+    u8 prefix;                   /* mandatory prefix: 0, 0x66, 0xf3 or 0xf2 (VEX.pp's meaning for VEX rows) */
 };
 
 extern const struct insn_info insn_infos[]; /* by enum insn_id */
