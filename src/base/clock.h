@@ -49,7 +49,9 @@ u64 timer_deadline(const struct timer *t);
 
 /* Earliest deadline of any timer, or CLOCK_NEVER. */
 u64 clock_next(const struct clock *c);
-/* Runs what is due. Called by the event loop (REAL) or the vCPU thread (ICOUNT). */
+/* The same as a time of the host's CLOCK_MONOTONIC; CLOCK_NEVER while paused too. REAL only. */
+u64 clock_next_host(const struct clock *c);
+/* Runs what is due (nothing while paused), a bounded number of timers in one call. Called by the event loop (REAL) or the vCPU thread (ICOUNT). */
 void clock_run_due(struct clock *c);
 /* Called, with no lock held, whenever the earliest deadline became earlier: wakes the event loop. */
 void clock_on_earlier(struct clock *c, void (*wake)(void *opaque), void *opaque);
