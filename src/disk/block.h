@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A disk image as a block device. Requests are synchronous on the caller's thread (virtio-blk has a worker thread of
- * its own for them). Offsets and lengths are bytes, within size, multiples of 512; others are refused with -EINVAL.
+ * A disk image as a block device. Requests are synchronous on the caller's thread (virtio-blk has a worker
+ * thread of its own for them). Offsets and lengths are bytes, within size, multiples of 512; others are
+ * refused with -EINVAL.
  */
 #ifndef DISK_BLOCK_H
 #define DISK_BLOCK_H
@@ -24,6 +25,10 @@ struct block_ops {
     int (*discard)(struct block *b, u64 offset, u64 len); /* may be NULL */
     void (*close)(struct block *b);
 };
+
+/* For the implementations: total bytes of iov if the request lies within b and is whole sectors, else
+ * -EINVAL. */
+i64 block_check(const struct block *b, const struct iovec *iov, int n, u64 offset);
 
 /* A raw image, already open (so the sandbox need not open files). Owns fd. */
 struct block *block_raw(int fd, bool readonly, struct err *err);
