@@ -47,6 +47,7 @@ struct fault {
     u8 vector;
     bool has_error;
     bool software; /* INT n, INT3, INTO: RIP pushed is the next one's, DPL checked */
+    bool noncanonical; /* #GP(0) for an address: becomes #SS(0) when the access went through SS */
     u32 error;
     u64 cr2;     /* of #PF */
     u64 dr6;     /* of #DB: bits to set */
@@ -136,6 +137,7 @@ struct cpu {
     struct clock *clock;
     struct apic_port apic;
     struct world *world;
+    void *world_slot;               /* this vCPU's place in it */
     const struct cpu_model *model;  /* CPUID, features, MSR rows; not owned */
     struct code_cache *code;
     struct host_insns *host;

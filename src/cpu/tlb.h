@@ -39,10 +39,14 @@ struct tlb_tag {
     u8 mode;    /* paging mode and the control bits entries depend on (WP, SMEP, NXE, ...) */
 };
 
+#define TLB_JOURNAL 512
+
 struct tlb_ctx {
     struct tlb_tag tag;
     bool used;
     u64 last_use;
+    unsigned filled;             /* indexes in journal; TLB_JOURNAL + 1: too many, clear everything */
+    u16 journal[TLB_JOURNAL];    /* which indexes hold entries, so that a flush costs what was filled */
     struct tlb_entry read[TLB_CLASSES][TLB_SIZE];
     struct tlb_entry write[TLB_CLASSES][TLB_SIZE];
     struct tlb_entry fetch[2][TLB_SIZE]; /* supervisor, user */
@@ -52,6 +56,7 @@ struct tlb {
     struct tlb_ctx *cur;
     struct tlb_entry *r, *w, *x; /* cur's tables for the current access class: the fast path's only loads */
     struct tlb_ctx *ctx[TLB_CONTEXTS]; /* allocated on first use */
+    const struct tlb_entry *never;     /* a table without entries: accesses that must be looked at one by one */
     u64 clock;                   /* LRU */
     u64 generation;              /* changes whenever any fetch entry goes: invalidates cached code lookups */
 };
@@ -72,8 +77,9 @@ static inline void *tlb_hit(const struct tlb_entry *table, u64 lin, unsigned siz
 
 struct tlb *tlb_new(void);
 void tlb_free(struct tlb *t);
-/* Makes the context of `tag` current (flushed if it has to be taken from another), points r, w, x at `class`. */
+/* Makes the context of `tag` current (flushed if it has to be taken from another), points r, w, x at the class. */
 void tlb_select(struct cpu *c, const struct tlb_tag *tag);
+/* Data accesses from now on are of this class. While alignment is checked (CPL 3, CR0.AM, EFLAGS.AC) none may hit. */
 void tlb_set_class(struct cpu *c, enum tlb_class class);
 void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch);
 

@@ -25,6 +25,9 @@ void world_safepoint(struct cpu *c); /* between blocks when REQ_WORLD is set: le
 void world_stop(struct world *w, struct cpu *self);
 void world_start(struct world *w, struct cpu *self);
 
+/* Makes the world the listener of a memory space: dropped pointers leave every vCPU's soft TLB. Once a machine. */
+void world_watch(struct world *w, struct space *s);
+
 /* Runs fn for every vCPU, world stopped. */
 void world_each(struct world *w, void (*fn)(struct cpu *c, void *arg), void *arg);
 

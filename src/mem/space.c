@@ -34,7 +34,8 @@ struct space {
     atomic_bool dirty_log;
 };
 
-struct space *space_new(u64 max_gpa) {
+struct space *space_new(u64 max_gpa)
+{
     struct space *s = calloc(1, sizeof(*s));
     if (!s)
         return NULL;
@@ -44,7 +45,8 @@ struct space *space_new(u64 max_gpa) {
     return s;
 }
 
-void space_free(struct space *s) {
+void space_free(struct space *s)
+{
     if (!s)
         return;
     for (unsigned i = 0; i < s->banks; i++) {
@@ -57,12 +59,14 @@ void space_free(struct space *s) {
     free(s);
 }
 
-static void *map_lazily(u64 size) {
+static void *map_lazily(u64 size)
+{
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 
-int space_add_ram(struct space *s, u64 gpa, u64 size, struct err *err) {
+int space_add_ram(struct space *s, u64 gpa, u64 size, struct err *err)
+{
     bug_on(s->banks == BANKS_MAX || (gpa | size) & (PAGE_SIZE - 1) || !size, "bank %llx+%llx",
            (unsigned long long)gpa, (unsigned long long)size);
     struct bank b = {.gpa = gpa, .size = size, .host = map_lazily(size)};
@@ -79,7 +83,8 @@ int space_add_ram(struct space *s, u64 gpa, u64 size, struct err *err) {
     return 0;
 }
 
-static const struct bank *find_bank(const struct space *s, u64 gpa) {
+static const struct bank *find_bank(const struct space *s, u64 gpa)
+{
     unsigned n = atomic_load_explicit(&s->banks, memory_order_acquire);
     for (unsigned i = 0; i < n; i++)
         if (gpa - s->bank[i].gpa < s->bank[i].size)
@@ -87,7 +92,8 @@ static const struct bank *find_bank(const struct space *s, u64 gpa) {
     return NULL;
 }
 
-void *space_ram(const struct space *s, u64 gpa, u64 *len) {
+void *space_ram(const struct space *s, u64 gpa, u64 *len)
+{
     const struct bank *b = find_bank(s, gpa);
     if (!b)
         return NULL;
@@ -96,29 +102,39 @@ void *space_ram(const struct space *s, u64 gpa, u64 *len) {
     return b->host + (gpa - b->gpa);
 }
 
-struct page_info *space_page(const struct space *s, u64 gpa) {
+struct page_info *space_page(const struct space *s, u64 gpa)
+{
     const struct bank *b = find_bank(s, gpa);
     return b ? &b->pages[(gpa - b->gpa) >> PAGE_SHIFT] : NULL;
 }
 
-struct page_info *space_page_of_host(const struct space *s, const void *host) {
+u64 space_gpa_of_host(const struct space *s, const void *host)
+{
     unsigned n = atomic_load_explicit(&s->banks, memory_order_acquire);
     for (unsigned i = 0; i < n; i++) {
         u64 off = (u64)((const u8 *)host - s->bank[i].host);
         if (off < s->bank[i].size)
-            return &s->bank[i].pages[off >> PAGE_SHIFT];
+            return s->bank[i].gpa + off;
     }
-    return NULL;
+    return ~0ull;
 }
 
-u64 space_ram_size(const struct space *s) {
+struct page_info *space_page_of_host(const struct space *s, const void *host)
+{
+    u64 gpa = space_gpa_of_host(s, host);
+    return gpa == ~0ull ? NULL : space_page(s, gpa);
+}
+
+u64 space_ram_size(const struct space *s)
+{
     u64 sum = 0;
     for (unsigned i = 0; i < s->banks; i++)
         sum += s->bank[i].size;
     return sum;
 }
 
-u64 space_ram_top(const struct space *s, bool below_4g) {
+u64 space_ram_top(const struct space *s, bool below_4g)
+{
     u64 top = 0;
     for (unsigned i = 0; i < s->banks; i++) {
         u64 end = s->bank[i].gpa + s->bank[i].size;
@@ -128,11 +144,13 @@ u64 space_ram_top(const struct space *s, bool below_4g) {
     return top;
 }
 
-static bool overlaps(u64 a, u64 a_size, u64 b, u64 b_size) {
+static bool overlaps(u64 a, u64 a_size, u64 b, u64 b_size)
+{
     return a < b + b_size && b < a + a_size;
 }
 
-static bool region_fits(const struct space *s, const struct region *r) {
+static bool region_fits(const struct space *s, const struct region *r)
+{
     if (!r->size || r->base >= s->max_gpa || r->size > s->max_gpa - r->base)
         return false;
     for (unsigned i = 0; i < s->banks; i++)
@@ -144,7 +162,8 @@ static bool region_fits(const struct space *s, const struct region *r) {
     return true;
 }
 
-static int region_insert(struct space *s, const struct region *r) {
+static int region_insert(struct space *s, const struct region *r)
+{
     if (!region_fits(s, r))
         return -1;
     if (s->regions == s->capacity) {
@@ -162,14 +181,16 @@ static int region_insert(struct space *s, const struct region *r) {
     return 0;
 }
 
-int space_add_region(struct space *s, const struct region *r) {
+int space_add_region(struct space *s, const struct region *r)
+{
     pthread_rwlock_wrlock(&s->lock);
     int ret = region_insert(s, r);
     pthread_rwlock_unlock(&s->lock);
     return ret;
 }
 
-void space_remove_region(struct space *s, u64 base, const void *dev) {
+void space_remove_region(struct space *s, u64 base, const void *dev)
+{
     pthread_rwlock_wrlock(&s->lock);
     for (unsigned i = 0; i < s->regions; i++) {
         if (s->region[i].base != base || s->region[i].dev != dev)
@@ -182,7 +203,8 @@ void space_remove_region(struct space *s, u64 base, const void *dev) {
 }
 
 /* Copies the region that holds gpa; regions are sorted and disjoint, so halving finds it. */
-static bool find_region(struct space *s, u64 gpa, struct region *out) {
+static bool find_region(struct space *s, u64 gpa, struct region *out)
+{
     bool found = false;
     pthread_rwlock_rdlock(&s->lock);
     unsigned lo = 0, hi = s->regions;
@@ -203,7 +225,8 @@ static bool find_region(struct space *s, u64 gpa, struct region *out) {
     return found;
 }
 
-static u64 region_call(const struct region *r, u64 off, unsigned size, bool write, u64 value) {
+static u64 region_call(const struct region *r, u64 off, unsigned size, bool write, u64 value)
+{
     if (write) {
         if (r->ops->write)
             r->ops->write(r->dev, off, size, value);
@@ -213,7 +236,8 @@ static u64 region_call(const struct region *r, u64 off, unsigned size, bool writ
 }
 
 /* One access inside one region, split to what the device takes; lock held once around all parts. */
-static u64 region_access(const struct region *r, u64 off, unsigned size, bool write, u64 value) {
+static u64 region_access(const struct region *r, u64 off, unsigned size, bool write, u64 value)
+{
     unsigned step = r->ops->max_size && r->ops->max_size < size ? r->ops->max_size : size;
     u64 result = 0;
     if (r->lock)
@@ -228,7 +252,8 @@ static u64 region_access(const struct region *r, u64 off, unsigned size, bool wr
 }
 
 /* The largest power of two of bytes from gpa that stays inside r and inside size. */
-static unsigned piece(const struct region *r, u64 gpa, unsigned size) {
+static unsigned piece(const struct region *r, u64 gpa, unsigned size)
+{
     u64 room = r->base + r->size - gpa;
     unsigned n = 8;
     while (n > size || n > room)
@@ -236,7 +261,8 @@ static unsigned piece(const struct region *r, u64 gpa, unsigned size) {
     return n;
 }
 
-static bool device_access(struct space *s, u64 gpa, unsigned size, bool write, u64 *value) {
+static bool device_access(struct space *s, u64 gpa, unsigned size, bool write, u64 *value)
+{
     bool any = false;
     u64 result = write ? 0 : size_mask(size);
     for (unsigned at = 0; at < size;) {
@@ -257,7 +283,8 @@ static bool device_access(struct space *s, u64 gpa, unsigned size, bool write, u
     return any;
 }
 
-bool space_io_read(struct space *s, u64 gpa, unsigned size, u64 *value) {
+bool space_io_read(struct space *s, u64 gpa, unsigned size, u64 *value)
+{
     u64 room;
     const void *p = space_ram(s, gpa, &room);
     *value = 0;
@@ -267,7 +294,8 @@ bool space_io_read(struct space *s, u64 gpa, unsigned size, u64 *value) {
     return true;
 }
 
-bool space_io_write(struct space *s, u64 gpa, unsigned size, u64 value) {
+bool space_io_write(struct space *s, u64 gpa, unsigned size, u64 value)
+{
     u64 room;
     void *p = space_ram(s, gpa, &room);
     if (!p || room < size)
@@ -278,7 +306,8 @@ bool space_io_write(struct space *s, u64 gpa, unsigned size, u64 value) {
 }
 
 /* Bytes of [gpa, gpa+len) that lie in RAM from gpa on, or 0 and a device piece of at most 8. */
-static void *ram_piece(struct space *s, u64 gpa, size_t len, size_t *n) {
+static void *ram_piece(struct space *s, u64 gpa, size_t len, size_t *n)
+{
     u64 room;
     void *p = space_ram(s, gpa, &room);
     if (p)
@@ -288,7 +317,8 @@ static void *ram_piece(struct space *s, u64 gpa, size_t len, size_t *n) {
     return p;
 }
 
-int space_read(struct space *s, u64 gpa, void *buf, size_t len) {
+int space_read(struct space *s, u64 gpa, void *buf, size_t len)
+{
     int ret = 0;
     for (size_t n; len; gpa += n, buf = (u8 *)buf + n, len -= n) {
         const void *p = ram_piece(s, gpa, len, &n);
@@ -304,7 +334,8 @@ int space_read(struct space *s, u64 gpa, void *buf, size_t len) {
     return ret;
 }
 
-int space_write(struct space *s, u64 gpa, const void *buf, size_t len) {
+int space_write(struct space *s, u64 gpa, const void *buf, size_t len)
+{
     int ret = 0;
     for (size_t n; len; gpa += n, buf = (const u8 *)buf + n, len -= n) {
         void *p = ram_piece(s, gpa, len, &n);
@@ -320,11 +351,13 @@ int space_write(struct space *s, u64 gpa, const void *buf, size_t len) {
     return ret;
 }
 
-void space_listen(struct space *s, const struct space_listener *l) {
+void space_listen(struct space *s, const struct space_listener *l)
+{
     watch_listen(&s->watches, l);
 }
 
-void space_discard(struct space *s, u64 gpa, u64 size) {
+void space_discard(struct space *s, u64 gpa, u64 size)
+{
     for (u64 at = gpa; at < gpa + size; at += PAGE_SIZE) {
         u8 *p = space_ram(s, at, NULL);
         if (!p)
@@ -335,7 +368,8 @@ void space_discard(struct space *s, u64 gpa, u64 size) {
     }
 }
 
-void space_watch_code(struct space *s, u64 gpa, u64 len) {
+void space_watch_code(struct space *s, u64 gpa, u64 len)
+{
     for (u64 end = gpa + len; gpa < end; gpa = ALIGN_DOWN(gpa, PAGE_SIZE) + PAGE_SIZE) {
         struct page_info *p = space_page(s, gpa);
         u64 last = end - 1 < (gpa | (PAGE_SIZE - 1)) ? end - 1 : gpa | (PAGE_SIZE - 1);
@@ -344,13 +378,15 @@ void space_watch_code(struct space *s, u64 gpa, u64 len) {
     }
 }
 
-void space_unwatch_code(struct space *s, u64 gpa) {
+void space_unwatch_code(struct space *s, u64 gpa)
+{
     struct page_info *p = space_page(s, gpa);
     if (p)
         page_forget_code(p);
 }
 
-void space_written(struct space *s, u64 gpa, u64 len) {
+void space_written(struct space *s, u64 gpa, u64 len)
+{
     for (u64 end = gpa + len; gpa < end; gpa = ALIGN_DOWN(gpa, PAGE_SIZE) + PAGE_SIZE) {
         struct page_info *p = space_page(s, gpa);
         u64 last = end - 1 < (gpa | (PAGE_SIZE - 1)) ? end - 1 : gpa | (PAGE_SIZE - 1);
@@ -359,7 +395,8 @@ void space_written(struct space *s, u64 gpa, u64 len) {
     }
 }
 
-void space_dirty_log(struct space *s, bool on) {
+void space_dirty_log(struct space *s, bool on)
+{
     atomic_store(&s->dirty_log, on);
     for (unsigned i = 0; i < s->banks; i++) {
         struct bank *b = &s->bank[i];
@@ -370,7 +407,8 @@ void space_dirty_log(struct space *s, bool on) {
     }
 }
 
-void space_dirty_fetch(struct space *s, u64 gpa, u64 len, u8 *bitmap) {
+void space_dirty_fetch(struct space *s, u64 gpa, u64 len, u8 *bitmap)
+{
     memset(bitmap, 0, (len / PAGE_SIZE + 7) / 8);
     for (u64 at = 0; at < len; at += PAGE_SIZE) {
         struct page_info *p = space_page(s, gpa + at);

@@ -74,6 +74,7 @@ void *space_ram(const struct space *s, u64 gpa, u64 *len);
 struct page_info *space_page(const struct space *s, u64 gpa); /* NULL if not RAM */
 /* The inverse for pointers from space_ram(). */
 struct page_info *space_page_of_host(const struct space *s, const void *host);
+u64 space_gpa_of_host(const struct space *s, const void *host); /* ~0 if not a RAM pointer of this space */
 u64 space_ram_size(const struct space *s);
 u64 space_ram_top(const struct space *s,
                   bool below_4g); /* end of the highest bank below / above 4 GiB; 0 if none */

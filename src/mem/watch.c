@@ -10,35 +10,42 @@
  */
 #include "mem/watch.h"
 
-void watch_list_init(struct watch_list *w) {
+void watch_list_init(struct watch_list *w)
+{
     w->count = 0;
 }
 
-void watch_list_fini(struct watch_list *w) {
+void watch_list_fini(struct watch_list *w)
+{
     w->count = 0;
 }
 
-void watch_listen(struct watch_list *w, const struct space_listener *l) {
+void watch_listen(struct watch_list *w, const struct space_listener *l)
+{
     bug_on(w->count == LISTENERS_MAX, "too many listeners of one space");
     w->listener[w->count++] = *l;
 }
 
-void watch_drop_writes(struct watch_list *w, u64 gpa, u64 len) {
+void watch_drop_writes(struct watch_list *w, u64 gpa, u64 len)
+{
     for (unsigned i = 0; i < w->count; i++)
         w->listener[i].drop_writes(w->listener[i].opaque, gpa, len);
 }
 
-void watch_drop_all(struct watch_list *w, u64 gpa, u64 len) {
+void watch_drop_all(struct watch_list *w, u64 gpa, u64 len)
+{
     for (unsigned i = 0; i < w->count; i++)
         w->listener[i].drop_all(w->listener[i].opaque, gpa, len);
 }
 
-static u16 granules(u64 first, u64 last) {
+static u16 granules(u64 first, u64 last)
+{
     unsigned lo = (first & (PAGE_SIZE - 1)) >> 8, hi = (last & (PAGE_SIZE - 1)) >> 8;
     return (u16)((2u << hi) - (1u << lo));
 }
 
-void page_watch_code(struct watch_list *w, struct page_info *p, u64 first, u64 last) {
+void page_watch_code(struct watch_list *w, struct page_info *p, u64 first, u64 last)
+{
     u16 mask = granules(first, last);
     if ((__atomic_load_n(&p->code_granule, __ATOMIC_ACQUIRE) & mask) == mask &&
         (__atomic_load_n(&p->watch, __ATOMIC_ACQUIRE) & PAGE_CODE))
@@ -49,13 +56,15 @@ void page_watch_code(struct watch_list *w, struct page_info *p, u64 first, u64 l
         watch_drop_writes(w, ALIGN_DOWN(first, PAGE_SIZE), PAGE_SIZE);
 }
 
-void page_forget_code(struct page_info *p) {
+void page_forget_code(struct page_info *p)
+{
     __atomic_fetch_and(&p->watch, (u8)~PAGE_CODE, __ATOMIC_SEQ_CST);
     __atomic_store_n(&p->code_granule, 0, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&p->code_version, 1, __ATOMIC_SEQ_CST);
 }
 
-void page_written(struct page_info *p, u64 first, u64 last) {
+void page_written(struct page_info *p, u64 first, u64 last)
+{
     u8 watch = __atomic_load_n(&p->watch, __ATOMIC_SEQ_CST);
     if (watch & PAGE_DIRTY) {
         __atomic_fetch_or(&p->watch, PAGE_DIRTIED, __ATOMIC_SEQ_CST);
@@ -65,14 +74,16 @@ void page_written(struct page_info *p, u64 first, u64 last) {
         page_forget_code(p);
 }
 
-void page_log_dirty(struct page_info *p, bool on) {
+void page_log_dirty(struct page_info *p, bool on)
+{
     if (on)
         __atomic_fetch_or(&p->watch, PAGE_DIRTY, __ATOMIC_SEQ_CST);
     else
         __atomic_fetch_and(&p->watch, (u8) ~(PAGE_DIRTY | PAGE_DIRTIED), __ATOMIC_SEQ_CST);
 }
 
-bool page_take_dirty(struct page_info *p) {
+bool page_take_dirty(struct page_info *p)
+{
     if (!(__atomic_load_n(&p->watch, __ATOMIC_SEQ_CST) & PAGE_DIRTIED))
         return false;
     __atomic_fetch_or(&p->watch, PAGE_DIRTY, __ATOMIC_SEQ_CST);

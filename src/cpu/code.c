@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* The decoded-instruction cache: see the header. One arena, one direct-mapped table of places. */
+#include "cpu/code.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "cpu/meanings.h"
+
+#define ARENA_SIZE (24 * MIB)
+#define TABLE_BITS 15
+
+struct place {
+    const u8 *host;
+    struct block *block;
+};
+
+struct code_cache {
+    u8 *arena;
+    size_t used;
+    struct code_stats stats;
+    struct place table[1u << TABLE_BITS];
+};
+
+static void *map_pages(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+struct code_cache *code_new(void)
+{
+    struct code_cache *k = map_pages(sizeof(*k));
+    if (!k)
+        return NULL;
+    k->arena = map_pages(ARENA_SIZE);
+    if (k->arena)
+        return k;
+    munmap(k, sizeof(*k));
+    return NULL;
+}
+
+void code_free(struct code_cache *k)
+{
+    if (!k)
+        return;
+    munmap(k->arena, ARENA_SIZE);
+    munmap(k, sizeof(*k));
+}
+
+const struct code_stats *code_stats(const struct code_cache *k)
+{
+    return &k->stats;
+}
+
+static struct place *place_of(struct code_cache *k, const u8 *at, unsigned mode)
+{
+    u64 h = ((u64)at ^ mode << 13) * 0x9e3779b97f4a7c15ull;
+    return &k->table[h >> (64 - TABLE_BITS)];
+}
+
+static struct block *arena_block(struct code_cache *k)
+{
+    size_t most = sizeof(struct block) + BLOCK_MAX * sizeof(struct uop);
+    if (k->used + most > ARENA_SIZE) {
+        memset(k->table, 0, sizeof(k->table));
+        k->used = 0;
+        k->stats.resets++;
+    }
+    return (struct block *)(k->arena + k->used);
+}
+
+/* Decodes up to the first branch, the page's end, or what does not decode. */
+static void decode_run(struct cpu *c, struct block *b, const u8 *at, unsigned room)
+{
+    b->count = 0;
+    b->bytes = 0;
+    while (b->count < BLOCK_MAX && b->bytes < room) {
+        struct uop *u = &b->uop[b->count];
+        unsigned left = room - b->bytes;
+        if (insn_decode(c->mode, at + b->bytes, left < 15 ? left : 15, &u->in) != DECODE_OK)
+            return;
+        u->fn = meaning_of(c, &u->in);
+        b->count++;
+        b->bytes = (u16)(b->bytes + u->in.len);
+        if (insn_infos[u->in.id].attr & (ATTR_BRANCH | ATTR_END))
+            return;
+    }
+}
+
+/* Watch first, then the version, then the bytes; if the watch fell meanwhile (another vCPU's store), again.
+ * That order is the decoder's half of mem/watch.c's promise. How far to watch is only known after decoding,
+ * so the first pass finds the length and the second one counts. */
+static bool decode_block(struct cpu *c, struct block *b, const u8 *at)
+{
+    unsigned room = (unsigned)(PAGE_SIZE - ((u64)at & (PAGE_SIZE - 1)));
+    u64 gpa = space_gpa_of_host(c->memory, at);
+    b->host = at;
+    b->mode = c->mode;
+    b->page = space_page(c->memory, gpa);
+    for (unsigned watched = 0;;) {
+        b->version = __atomic_load_n(&b->page->code_version, __ATOMIC_SEQ_CST);
+        decode_run(c, b, at, room);
+        if (!b->count)
+            return false;
+        if (b->bytes <= watched && b->version == __atomic_load_n(&b->page->code_version, __ATOMIC_SEQ_CST) &&
+            (__atomic_load_n(&b->page->watch, __ATOMIC_SEQ_CST) & PAGE_CODE))
+            return true;
+        watched = b->bytes;
+        space_watch_code(c->memory, gpa, watched);
+    }
+}
+
+static struct block *block_make(struct cpu *c, struct code_cache *k, const u8 *at)
+{
+    struct block *b = arena_block(k);
+    if (!decode_block(c, b, at))
+        return NULL;
+    k->used += ALIGN_UP(sizeof(*b) + b->count * sizeof(struct uop), 16);
+    k->stats.blocks++;
+    k->stats.decoded += b->count;
+    return b;
+}
+
+const struct block *code_lookup(struct cpu *c, const u8 *at)
+{
+    struct code_cache *k = c->code;
+    struct place *p = place_of(k, at, c->mode);
+    if (likely(p->host == at && p->block->mode == c->mode)) {
+        if (likely(p->block->version == __atomic_load_n(&p->block->page->code_version, __ATOMIC_ACQUIRE)))
+            return p->block;
+        k->stats.stale++;
+    }
+    struct block *b = block_make(c, k, at);
+    p = place_of(k, at, c->mode);
+    p->host = b ? at : NULL;
+    p->block = b;
+    return b;
+}

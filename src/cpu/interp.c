@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The interpreter's loop: events at block boundaries, then a block of decoded instructions, each a call of
+ * its meaning. Whatever needs a look at every instruction (single step, breakpoints, interrupt shadows,
+ * instructions that cross a page) goes through step_one(). Between world_enter() and world_leave() the thread
+ * is inside the world.
+ */
+#include "cpu/code.h"
+#include "cpu/debug.h"
+#include "cpu/event.h"
+#include "cpu/jit_port.h"
+#include "cpu/meanings.h"
+#include "cpu/mmu.h"
+#include "cpu/world.h"
+
+static u64 linear_rip(const struct cpu *c)
+{
+    return likely(c->mode == MODE_64) ? c->rip : (u32)(c->seg[CS].base + c->rip);
+}
+
+/* A non-canonical address reached through SS is a stack fault. SDM 3A 3.3.7.1 */
+static void fault_through_ss(struct cpu *c, const struct insn *in)
+{
+    if (c->fault.noncanonical && (in->flags & INSN_MEM) && in->seg == SS)
+        c->fault.vector = VEC_SS;
+}
+
+/* Advances or not, by how the instruction ended. */
+static enum outcome settle(struct cpu *c, const struct insn *in, enum outcome o)
+{
+    if (o == FAULT) {
+        fault_through_ss(c, in);
+        return o;
+    }
+    if (o != AGAIN && o != SHUTDOWN)
+        c->rip = c->regs[REG_RIP];
+    return o;
+}
+
+static enum outcome run_block(struct cpu *c, const struct block *b)
+{
+    const struct uop *u = b->uop, *end = u + b->count;
+    do {
+        c->regs[REG_RIP] = c->rip + u->in.len;
+        enum outcome o = u->fn(c, &u->in);
+        if (unlikely(o != DONE)) {
+            c->retired += (u64)(u - b->uop) + (o != FAULT);
+            return settle(c, &u->in, o);
+        }
+        c->rip = c->regs[REG_RIP];
+        u++;
+    } while (u != end && likely(!c->code_dirty));
+    c->code_dirty = 0;
+    c->retired += (u64)(u - b->uop);
+    return DONE;
+}
+
+/* Fetches and decodes one instruction wherever it lies. FAULT: #PF, #GP or #UD is in c->fault. */
+static enum outcome fetch_one(struct cpu *c, struct insn *in)
+{
+    u8 bytes[15];
+    unsigned got;
+    if (c->mode != MODE_64 && c->rip > c->seg[CS].limit)
+        return fault_gp0(c);
+    if (mmu_fetch(c, linear_rip(c), bytes, sizeof(bytes), &got) != DONE)
+        return FAULT;
+    struct fault next_page = c->fault;
+    switch (insn_decode(c->mode, bytes, got, in)) {
+    case DECODE_OK:
+        return DONE;
+    case DECODE_SHORT:
+        c->fault = next_page;
+        return FAULT;
+    case DECODE_TOO_LONG:
+        return fault_gp0(c);
+    default:
+        return fault_ud(c);
+    }
+}
+
+static enum outcome step_one(struct cpu *c)
+{
+    struct insn in;
+    bool debug = debug_active(c);
+    if (debug && debug_before(c) != DONE)
+        return FAULT;
+    if (fetch_one(c, &in) != DONE)
+        return FAULT;
+    c->shadow = 0;
+    c->regs[REG_RIP] = c->rip + in.len;
+    enum outcome o = settle(c, &in, meaning_of(c, &in)(c, &in));
+    c->code_dirty = 0;
+    if (o == FAULT)
+        return o;
+    c->retired++;
+    if (debug && o != AGAIN)
+        debug_after(c);
+    return o;
+}
+
+static bool attention(const struct cpu *c)
+{
+    unsigned mask = ~0u;
+    if (!(c->rflags & FLAG_IF))
+        mask &= ~(unsigned)REQ_INTR;
+    if (c->nmi_blocked)
+        mask &= ~(unsigned)REQ_NMI;
+    return (atomic_load_explicit(&c->requests, memory_order_relaxed) & mask) | c->pending_dr6 | c->activity;
+}
+
+static bool one_by_one(const struct cpu *c)
+{
+    return c->shadow || debug_active(c);
+}
+
+/* The block at RIP, or NULL with the outcome of the single instruction that had to be run instead. */
+static const struct block *block_here(struct cpu *c, enum outcome *o)
+{
+    u64 lin = linear_rip(c);
+    const u8 *host = tlb_hit(c->tlb->x, lin, 1);
+    if (unlikely(!host)) {
+        u64 gpa;
+        void *p;
+        *o = mmu_fetch_page(c, lin, &gpa, &p);
+        if (*o != DONE)
+            return NULL;
+        host = p;
+    }
+    const struct block *b = host ? code_lookup(c, host) : NULL;
+    if (unlikely(!b || (c->mode != MODE_64 && c->rip + b->bytes - 1 > c->seg[CS].limit))) {
+        *o = step_one(c);
+        return NULL;
+    }
+    return b;
+}
+
+static enum outcome run_some(struct cpu *c)
+{
+    enum outcome o = DONE;
+    if (unlikely(one_by_one(c)))
+        return step_one(c);
+    const struct block *b = block_here(c, &o);
+    if (!b)
+        return o;
+    if (unlikely(c->retired + b->count > c->budget_end))
+        return c->retired >= c->budget_end ? LEAVE : step_one(c);
+    if (c->jit && c->jit->run(c, b, &o))
+        return o;
+    return run_block(c, b);
+}
+
+/* Turns what an instruction or an event left into what the loop does next: DONE to go on. */
+static enum outcome next(struct cpu *c, enum outcome o)
+{
+    switch (o) {
+    case FAULT:
+        o = event_fault(c);
+        return o == SHUTDOWN ? o : DONE;
+    case HALTED:
+        return event_due(c) ? DONE : HALTED;
+    case SHUTDOWN:
+    case LEAVE:
+        return o;
+    default:
+        return DONE;
+    }
+}
+
+static enum outcome attend(struct cpu *c)
+{
+    if (atomic_load_explicit(&c->requests, memory_order_relaxed) & REQ_WORLD)
+        world_safepoint(c);
+    if (c->shadow)
+        return DONE; /* one instruction first */
+    return next(c, event_poll(c));
+}
+
+static enum outcome loop(struct cpu *c)
+{
+    for (;;) {
+        if (unlikely(attention(c))) {
+            enum outcome o = attend(c);
+            if (o != DONE)
+                return o;
+        }
+        enum outcome o = run_some(c);
+        if (unlikely(o != DONE)) {
+            o = next(c, o);
+            if (o != DONE)
+                return o;
+        }
+    }
+}
+
+enum outcome cpu_run(struct cpu *c)
+{
+    world_enter(c);
+    enum outcome o = loop(c);
+    world_leave(c);
+    return o;
+}
+
+enum outcome cpu_step(struct cpu *c)
+{
+    world_enter(c);
+    enum outcome o = attention(c) ? attend(c) : DONE;
+    if (o == DONE)
+        o = next(c, step_one(c));
+    world_leave(c);
+    return o;
+}

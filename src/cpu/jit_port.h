@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a translator joins the processor without the processor knowing it. The interpreter's loop asks at every
+ * block boundary; the translator runs what it has translated (calling the meanings for the rest) until a
+ * boundary, an outcome other than DONE, or a pending request, and leaves c->rip, c->retired and all state as
+ * the interpreter would.
+ */
+#ifndef CPU_JIT_PORT_H
+#define CPU_JIT_PORT_H
+
+#include "cpu/cpu.h"
+
+struct block;
+
+struct jit_port {
+    /* False: nothing translated here; the interpreter runs the block. */
+    bool (*run)(struct cpu *c, const struct block *b, enum outcome *o);
+};
+
+#endif

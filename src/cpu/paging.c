@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page-table walks for all paging modes, one loop over a row of facts per mode.
+ *
+ * The walk first reads all entries and decides, then sets accessed and dirty bits by compare-and-exchange;
+ * when an entry changed in between, it starts again. So a fault changes nothing, and two vCPUs never lose a
+ * bit.
+ */
+#include "cpu/paging.h"
+
+enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 32, PTE_D = 64, PTE_PS = 128 };
+#define PTE_NX (1ull << 63)
+
+#define LEVELS_MAX 4
+
+/* A paging mode: how many levels, entry bytes, index bits. */
+struct paging_mode {
+    u8 levels, entry_size, index_bits;
+};
+
+static const struct paging_mode mode_32bit = {2, 4, 10}, mode_pae = {3, 8, 9}, mode_4level = {4, 8, 9};
+
+/* One walk in progress. */
+struct walk {
+    struct cpu *c;
+    const struct paging_mode *m;
+    u64 lin;
+    u64 at[LEVELS_MAX];     /* guest-physical places of the entries, top first */
+    u64 entry[LEVELS_MAX];  /* as read */
+    void *host[LEVELS_MAX]; /* where it was read; NULL: not RAM */
+    unsigned depth;         /* entries read */
+    u64 page, size;         /* leaf: guest-physical base and bytes */
+    u64 rights;             /* P, W, U ANDed over the levels, NX ORed */
+    u32 error;              /* PF_P, PF_RSVD of a fault found while reading */
+};
+
+static const struct paging_mode *current_mode(const struct cpu *c)
+{
+    if (c->efer & EFER_LMA)
+        return &mode_4level;
+    return c->cr4 & CR4_PAE ? &mode_pae : &mode_32bit;
+}
+
+/* Physical memory as the page walker sees it. The one place where a second dimension (EPT, NPT) joins. */
+static u64 entry_read(struct walk *w, u64 gpa)
+{
+    u64 v;
+    w->at[w->depth] = gpa;
+    w->host[w->depth] = space_ram(w->c->memory, gpa, NULL);
+    if (!w->host[w->depth]) {
+        space_io_read(w->c->memory, gpa, w->m->entry_size, &v);
+        return v;
+    }
+    return w->m->entry_size == 8 ? __atomic_load_n((u64 *)w->host[w->depth], __ATOMIC_RELAXED)
+                                 : __atomic_load_n((u32 *)w->host[w->depth], __ATOMIC_RELAXED);
+}
+
+static unsigned level_shift(const struct paging_mode *m, unsigned depth)
+{
+    return PAGE_SHIFT + m->index_bits * (m->levels - 1 - depth);
+}
+
+static bool is_leaf(const struct walk *w, u64 e, unsigned depth)
+{
+    if (depth == w->m->levels - 1)
+        return true;
+    if (!(e & PTE_PS))
+        return false;
+    unsigned up = w->m->levels - 1 - depth; /* 1: PDE, 2: PDPTE */
+    if (up == 1)
+        return w->m->entry_size == 8 || (w->c->cr4 & CR4_PSE);
+    return up == 2 && w->m->levels == 4 && cpu_has(w->c, FEAT_PDPE1GB);
+}
+
+/* Bits that must be 0 in this entry. SDM 3A tables 4-15 to 4-20 */
+static u64 reserved_bits(const struct walk *w, u64 e, unsigned depth, bool leaf)
+{
+    unsigned up = w->m->levels - 1 - depth;
+    if (w->m->entry_size == 4) /* PSE-36: address bits 39:32 in 20:13, 21 is reserved */
+        return leaf && up ? 1u << 21 : 0;
+    u64 r = (BIT(52) - 1) & ~(BIT(w->c->model->phys_bits) - 1);
+    if (!(w->c->efer & EFER_NXE))
+        r |= PTE_NX;
+    if (w->m->levels == 3) {
+        r |= 0x7ffull << 52;
+        if (up == 2)
+            return r | PTE_NX | 0x1e6; /* PAE PDPTE: 2:1, 8:5 */
+    }
+    if (leaf && up)
+        r |= (BIT(level_shift(w->m, depth)) - 1) & ~0x1fffull;
+    else if (!leaf && (e & PTE_PS))
+        r |= PTE_PS; /* PML4E, or a 1 GiB page that is not offered */
+    return r;
+}
+
+static void set_leaf(struct walk *w, u64 e, unsigned depth)
+{
+    u64 mask = BIT(level_shift(w->m, depth)) - 1;
+    w->size = mask + 1;
+    w->page = e & ~mask & (BIT(52) - 1);
+    if (w->m->entry_size == 4) {
+        w->page = e & ~mask & 0xffffffff;
+        if (depth == 0) /* 4 MiB page with PSE-36 */
+            w->page = (e & 0xffc00000) | (e >> 13 & 0xff) << 32;
+    }
+}
+
+/* Reads the levels. False: w->error says why not. */
+static bool walk_read(struct walk *w)
+{
+    u64 table = w->c->cr3 & (w->m->levels == 3       ? 0xffffffe0ull
+                             : w->m->entry_size == 4 ? 0xfffff000ull
+                                                     : 0x000ffffffffff000ull);
+    w->rights = PTE_P | PTE_W | PTE_U;
+    for (w->depth = 0;;) {
+        unsigned depth = w->depth;
+        u64 index = w->lin >> level_shift(w->m, depth) & (BIT(w->m->index_bits) - 1);
+        u64 e = entry_read(w, table + index * w->m->entry_size);
+        w->entry[depth] = e;
+        w->depth++;
+        if (!(e & PTE_P))
+            return false;
+        bool leaf = is_leaf(w, e, depth);
+        if (e & reserved_bits(w, e, depth, leaf)) {
+            w->error = PF_P | PF_RSVD;
+            return false;
+        }
+        bool pae_root = w->m->levels == 3 && depth == 0; /* PAE PDPTEs carry no rights */
+        if (!pae_root) {
+            w->rights &= e | ~(u64)(PTE_W | PTE_U);
+            w->rights |= e & PTE_NX;
+        }
+        if (leaf) {
+            set_leaf(w, e, depth);
+            return true;
+        }
+        table = e & 0x000ffffffffff000ull;
+    }
+}
+
+/* SDM 3A 4.6.1 */
+static bool walk_allowed(const struct walk *w, const struct walk_access *a)
+{
+    bool user_page = w->rights & PTE_U;
+    if (a->fetch) {
+        if (w->rights & PTE_NX)
+            return false;
+        return a->user ? user_page : !(user_page && (w->c->cr4 & CR4_SMEP));
+    }
+    if (a->user && !user_page)
+        return false;
+    if (a->smap && user_page)
+        return false;
+    if (a->write && !(w->rights & PTE_W))
+        return !a->user && !(w->c->cr0 & CR0_WP);
+    return true;
+}
+
+/* Sets bits in an entry if it still is what was read. */
+static bool entry_mark(struct walk *w, unsigned depth, u64 mark)
+{
+    u64 old = w->entry[depth];
+    if ((old & mark) == mark || !w->host[depth])
+        return true;
+    bool ok;
+    if (w->m->entry_size == 8) {
+        ok = __atomic_compare_exchange_n((u64 *)w->host[depth], &old, old | mark, false, __ATOMIC_SEQ_CST,
+                                         __ATOMIC_SEQ_CST);
+    } else {
+        u32 old32 = (u32)old;
+        ok = __atomic_compare_exchange_n((u32 *)w->host[depth], &old32, old32 | (u32)mark, false,
+                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    }
+    if (ok) {
+        space_written(w->c->memory, w->at[depth], w->m->entry_size);
+        w->entry[depth] |= mark;
+    }
+    return ok;
+}
+
+static bool walk_mark(struct walk *w, bool write)
+{
+    for (unsigned d = 0; d < w->depth; d++) {
+        if (w->m->levels == 3 && d == 0)
+            continue; /* PAE PDPTEs have no A bit */
+        if (!entry_mark(w, d, d == w->depth - 1 && write ? PTE_A | PTE_D : PTE_A))
+            return false;
+    }
+    return true;
+}
+
+static enum outcome page_fault(struct cpu *c, u64 lin, const struct walk_access *a, u32 error)
+{
+    if (a->write)
+        error |= PF_W;
+    if (a->user)
+        error |= PF_U;
+    if (a->fetch && ((c->efer & EFER_NXE) || (c->cr4 & CR4_SMEP)))
+        error |= PF_I;
+    c->fault = (struct fault){.vector = VEC_PF, .has_error = true, .error = error, .cr2 = lin};
+    return FAULT;
+}
+
+enum outcome paging_walk(struct cpu *c, u64 lin, const struct walk_access *a, struct walk_result *r)
+{
+    if (!(c->cr0 & CR0_PG)) {
+        *r = (struct walk_result){.gpa = lin, .writable = true};
+        return DONE;
+    }
+    for (;;) {
+        struct walk w = {.c = c, .m = current_mode(c), .lin = lin};
+        if (!walk_read(&w))
+            return page_fault(c, lin, a, w.error);
+        if (!walk_allowed(&w, a))
+            return page_fault(c, lin, a, PF_P);
+        if (!walk_mark(&w, a->write))
+            continue;
+        struct walk_access write = *a;
+        write.write = true;
+        r->gpa = w.page + (lin & (w.size - 1));
+        r->writable = (w.entry[w.depth - 1] & PTE_D) && walk_allowed(&w, &write);
+        return DONE;
+    }
+}
+
+bool paging_peek(struct cpu *c, u64 lin, u64 *gpa)
+{
+    *gpa = lin;
+    if (!(c->cr0 & CR0_PG))
+        return true;
+    struct walk w = {.c = c, .m = current_mode(c), .lin = lin};
+    if (!walk_read(&w))
+        return false;
+    *gpa = w.page + (lin & (w.size - 1));
+    return true;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The soft TLB's contexts: see the header. A context is cleared through its journal of filled indexes; only
+ * when that ran over is the whole of it cleared.
+ */
+#include "cpu/tlb.h"
+
+#include <stdlib.h>
+
+static void entries_clear(struct tlb_entry *e, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        e[i] = (struct tlb_entry){.tag = TLB_EMPTY};
+}
+
+static void index_clear(struct tlb_ctx *x, unsigned i)
+{
+    for (unsigned k = 0; k < TLB_CLASSES; k++) {
+        x->read[k][i].tag = TLB_EMPTY;
+        x->write[k][i].tag = TLB_EMPTY;
+    }
+    x->fetch[0][i].tag = TLB_EMPTY;
+    x->fetch[1][i].tag = TLB_EMPTY;
+}
+
+static void ctx_clear(struct tlb_ctx *x)
+{
+    if (x->filled <= TLB_JOURNAL) {
+        for (unsigned n = 0; n < x->filled; n++)
+            index_clear(x, x->journal[n]);
+    } else {
+        for (unsigned i = 0; i < TLB_SIZE; i++)
+            index_clear(x, i);
+    }
+    x->filled = 0;
+}
+
+static void ctx_note(struct tlb_ctx *x, unsigned index)
+{
+    if (x->filled < TLB_JOURNAL)
+        x->journal[x->filled++] = (u16)index;
+    else
+        x->filled = TLB_JOURNAL + 1;
+}
+
+static struct tlb_ctx *ctx_new(void)
+{
+    struct tlb_ctx *x = malloc(sizeof(*x));
+    if (!x)
+        return NULL;
+    x->used = false;
+    x->filled = TLB_JOURNAL + 1;
+    ctx_clear(x);
+    return x;
+}
+
+struct tlb *tlb_new(void)
+{
+    struct tlb *t = calloc(1, sizeof(*t));
+    struct tlb_entry *never = malloc(TLB_SIZE * sizeof(*never));
+    struct tlb_ctx *first = ctx_new();
+    if (!t || !never || !first) {
+        free(t);
+        free(never);
+        free(first);
+        return NULL;
+    }
+    entries_clear(never, TLB_SIZE);
+    t->never = never;
+    t->ctx[0] = t->cur = first;
+    t->r = t->cur->read[0];
+    t->w = t->cur->write[0];
+    t->x = t->cur->fetch[0];
+    return t;
+}
+
+void tlb_free(struct tlb *t)
+{
+    if (!t)
+        return;
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
+        free(t->ctx[i]);
+    free((void *)t->never);
+    free(t);
+}
+
+static bool tag_equal(const struct tlb_tag *a, const struct tlb_tag *b)
+{
+    return a->root == b->root && a->nested == b->nested && a->asid == b->asid && a->pcid == b->pcid &&
+           a->level == b->level && a->mode == b->mode;
+}
+
+/* The context of this tag, else an unused place, else the one longest not used. */
+static struct tlb_ctx *ctx_find(struct tlb *t, const struct tlb_tag *tag)
+{
+    unsigned victim = 0;
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        struct tlb_ctx *x = t->ctx[i];
+        if (!x || !x->used) {
+            victim = i;
+            continue;
+        }
+        if (tag_equal(&x->tag, tag))
+            return x;
+        struct tlb_ctx *v = t->ctx[victim];
+        if (v && v->used && x->last_use < v->last_use)
+            victim = i;
+    }
+    if (!t->ctx[victim])
+        t->ctx[victim] = ctx_new();
+    struct tlb_ctx *x = t->ctx[victim] ? t->ctx[victim] : t->ctx[0]; /* out of memory: share the first */
+    ctx_clear(x);
+    x->tag = *tag;
+    x->used = true;
+    return x;
+}
+
+void tlb_set_class(struct cpu *c, enum tlb_class class)
+{
+    bool look = c->cpl == 3 && (c->cr0 & CR0_AM) && (c->rflags & FLAG_AC);
+    struct tlb *t = c->tlb;
+    c->user_index = class;
+    t->r = look ? (struct tlb_entry *)t->never : t->cur->read[class];
+    t->w = look ? (struct tlb_entry *)t->never : t->cur->write[class];
+    t->x = t->cur->fetch[c->cpl == 3];
+}
+
+void tlb_select(struct cpu *c, const struct tlb_tag *tag)
+{
+    struct tlb *t = c->tlb;
+    if (!t->cur->used || !tag_equal(&t->cur->tag, tag)) {
+        t->cur = ctx_find(t, tag);
+        t->generation++;
+    }
+    t->cur->last_use = ++t->clock;
+    tlb_set_class(c, c->user_index);
+}
+
+void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch)
+{
+    struct tlb_ctx *x = c->tlb->cur;
+    unsigned i = tlb_index(lin);
+    u64 page = lin & ~(PAGE_SIZE - 1);
+    struct tlb_entry e = {.tag = page, .addend = ((u64)host & ~(PAGE_SIZE - 1)) - page};
+    ctx_note(x, i);
+    if (fetch) {
+        x->fetch[class == TLB_USER][i] = e;
+        return;
+    }
+    x->read[class][i] = e;
+    if (write)
+        x->write[class][i] = e;
+}
+
+void tlb_flush_all(struct cpu *c)
+{
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
+        if (c->tlb->ctx[i])
+            ctx_clear(c->tlb->ctx[i]);
+    c->tlb->generation++;
+}
+
+void tlb_flush_current(struct cpu *c, bool globals)
+{
+    (void)globals; /* entries do not remember G: forgetting more is allowed */
+    ctx_clear(c->tlb->cur);
+    c->tlb->generation++;
+}
+
+void tlb_flush_matching(struct cpu *c, bool (*match)(const struct tlb_tag *, const void *), const void *arg)
+{
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        struct tlb_ctx *x = c->tlb->ctx[i];
+        if (x && x->used && match(&x->tag, arg))
+            ctx_clear(x);
+    }
+    c->tlb->generation++;
+}
+
+struct pcid_match {
+    const struct tlb_tag *cur;
+    u16 pcid;
+};
+
+static bool match_pcid(const struct tlb_tag *t, const void *arg)
+{
+    const struct pcid_match *m = arg;
+    return t->pcid == m->pcid && t->level == m->cur->level && t->asid == m->cur->asid;
+}
+
+void tlb_flush_pcid(struct cpu *c, u16 pcid)
+{
+    struct pcid_match m = {.cur = &c->tlb->cur->tag, .pcid = pcid};
+    tlb_flush_matching(c, match_pcid, &m);
+}
+
+void tlb_flush_page(struct cpu *c, u64 lin, bool all_spaces)
+{
+    (void)all_spaces; /* a page may be global in any of them: one index in each is cheap */
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
+        if (c->tlb->ctx[i])
+            index_clear(c->tlb->ctx[i], tlb_index(lin));
+    c->tlb->generation++;
+}
+
+static void table_drop(struct tlb_entry *table, u64 host, u64 len)
+{
+    for (unsigned i = 0; i < TLB_SIZE; i++)
+        if (table[i].tag != TLB_EMPTY && table[i].tag + table[i].addend - (host & ~(PAGE_SIZE - 1)) < len)
+            table[i].tag = TLB_EMPTY;
+}
+
+void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)
+{
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        struct tlb_ctx *x = t->ctx[i];
+        if (!x || !x->used)
+            continue;
+        for (unsigned k = 0; k < TLB_CLASSES; k++) {
+            table_drop(x->write[k], host, len);
+            if (!writes_only)
+                table_drop(x->read[k], host, len);
+        }
+        if (!writes_only) {
+            table_drop(x->fetch[0], host, len);
+            table_drop(x->fetch[1], host, len);
+        }
+    }
+    if (!writes_only)
+        t->generation++;
+}
