@@ -85,7 +85,10 @@ enum operand {
 
 /* How wide an operand is. SZ_V: operand size 2/4/8; SZ_Z: 2/4/4; SZ_Y: 4/8; SZ_X: 16/32 by VEX.L. */
 enum operand_size {
-    SZ_NONE, SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_DQ, SZ_QQ, SZ_X, SZ_SS, SZ_SD, SZ_P, SZ_T, SZ_HALF, SZ_QUARTER, SZ_EIGHTH, SZ_STATE
+    SZ_NONE, SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_DQ, SZ_QQ, SZ_X, SZ_SS, SZ_SD, SZ_P, SZ_T, SZ_HALF, SZ_QUARTER, SZ_EIGHTH, SZ_STATE,
+    SZ_S, /* GDTR or IDTR image: 6 or 10 */
+    SZ_A, /* BOUND's pair: twice the operand size */
+    SZ_COUNT
 };
 
 enum { ACC_READ = 1, ACC_WRITE = 2 };
@@ -94,7 +97,7 @@ struct operand_info {
     u8 kind;   /* enum operand */
     u8 size;   /* enum operand_size */
     u8 access; /* ACC_* */
-    u8 arg;    /* OP_REG: the register's number */
+    u8 arg;    /* OP_REG: the register's number (XMM when size is SZ_DQ); OP_ST: its number, 0xff: ModRM.rm */
 };
 
 /* One row of insn.def. */
@@ -104,7 +107,7 @@ struct insn_info {
     u16 gate;                    /* enum feature; 0: always there */
     u8 map;                      /* 0 legacy, 1 0F, 2 0F38, 3 0F3A; +4 for VEX */
     u8 opcode;
-    struct operand_info op[4];
+    struct operand_info op[6];   /* explicit ones in the SDM's order, then implied ones that are not the obvious */
     u32 flags_read, flags_written, flags_undefined; /* RFLAGS bits */
     u8 prefix;                   /* mandatory prefix: 0, 0x66, 0xf3 or 0xf2 (VEX.pp's meaning for VEX rows) */
 };
