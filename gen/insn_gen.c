@@ -428,6 +428,7 @@ static const struct word attributes[] = {
     {"lockable", ATTR_LOCKABLE}, {"priv", ATTR_PRIV},   {"store", ATTR_STORE},   {"load", ATTR_LOAD},
     {"x87", ATTR_X87},           {"mmx", ATTR_MMX},     {"sse", ATTR_SSE},       {"avx", ATTR_AVX},
     {"align", ATTR_ALIGN},       {"fpexc", ATTR_FPEXC}, {"string", ATTR_STRING},
+    {"host", ATTR_HOST}, /* given when the meaning is another, faster way of executing it */
 };
 
 static const struct word size_words[] = {

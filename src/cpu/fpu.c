@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Vector and x87 state: see the header. The gate is assembly because C may not promise what registers hold
+ * across statements; offsets come from struct cpu, so nothing here may be moved into a .S file.
+ */
+#include "cpu/fpu.h"
+
+void fpu_init_x87(struct cpu *c)
+{
+    store_le(c->x87 + X87_CW, 2, 0x37f);
+    memset(c->x87 + X87_SW, 0, X87_MXCSR - X87_SW);
+    store_le(c->x87 + X87_MXCSR, 4, MXCSR_RESET);
+}
+
+void fpu_reset(struct cpu *c, bool init_only)
+{
+    if (init_only)
+        return;
+    memset(c->vec, 0, sizeof(c->vec));
+    memset(c->x87, 0, sizeof(c->x87));
+    store_le(c->x87 + X87_CW, 2, 0x40);
+    c->x87[X87_TAG] = 0xff;
+    store_le(c->x87 + X87_MXCSR, 4, MXCSR_RESET);
+    c->mxcsr = MXCSR_RESET;
+    c->xcr0 = XCR0_X87;
+    c->xss = 0;
+}
+
+enum outcome fpu_check_x87(struct cpu *c)
+{
+    return unlikely(c->cr0 & (CR0_EM | CR0_TS)) ? fault_plain(c, VEC_NM) : DONE;
+}
+
+enum outcome fpu_check_pending(struct cpu *c)
+{
+    return unlikely(fpu_pending(c) && (c->cr0 & CR0_NE)) ? fault_plain(c, VEC_MF) : DONE;
+}
+
+enum outcome fpu_check_mmx(struct cpu *c)
+{
+    if (unlikely(c->cr0 & CR0_EM))
+        return fault_ud(c);
+    if (unlikely(c->cr0 & CR0_TS))
+        return fault_plain(c, VEC_NM);
+    return fpu_check_pending(c);
+}
+
+/* SDM 2A tables 2-18 to 2-24, legacy column */
+enum outcome fpu_check_sse(struct cpu *c)
+{
+    if (unlikely((c->cr0 & CR0_EM) || !(c->cr4 & CR4_OSFXSR)))
+        return fault_ud(c);
+    return unlikely(c->cr0 & CR0_TS) ? fault_plain(c, VEC_NM) : DONE;
+}
+
+/* The same tables, VEX column. */
+enum outcome fpu_check_avx(struct cpu *c)
+{
+    u64 need = XCR0_SSE | XCR0_AVX;
+    if (unlikely(!(c->cr4 & CR4_OSXSAVE) || (c->xcr0 & need) != need))
+        return fault_ud(c);
+    if (unlikely(!(c->cr0 & CR0_PE) || (c->rflags & FLAG_VM)))
+        return fault_ud(c);
+    return unlikely(c->cr0 & CR0_TS) ? fault_plain(c, VEC_NM) : DONE;
+}
+
+void fpu_mmx_enter(struct cpu *c)
+{
+    unsigned top = fpu_top(c);
+    c->x87[X87_TAG] = 0xff;
+    if (likely(!top))
+        return;
+    u8 st[128];
+    memcpy(st, c->x87 + X87_ST, sizeof(st));
+    for (unsigned n = 0; n < 8; n++)
+        memcpy(fpu_st(c, n), st + 16 * ((n - top) & 7), 16);
+    store_le(c->x87 + X87_SW, 2, fpu_sw(c) & ~0x3800u);
+}
+
+void fpu_normalise(struct cpu *c)
+{
+    u32 host;
+    store_le(c->x87 + X87_MXCSR, 4, MXCSR_RESET);
+    memset(c->x87 + 160, 0, sizeof(c->x87) - 160);
+    u8 keep[X87_MXCSR - X87_FOP];
+    memcpy(keep, c->x87 + X87_FOP, sizeof(keep));
+    asm volatile("stmxcsr %1\n\tfxrstor64 %0\n\tfxsave64 %0\n\tfninit\n\tldmxcsr %1"
+                 : "+m"(c->x87), "=m"(host)
+                 :
+                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+                   "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "memory");
+    memcpy(c->x87 + X87_FOP, keep, sizeof(keep));
+}
+
+#define LOAD_X(n)  "movups " #n "*32+%c[vec](%%rdi), %%xmm" #n "\n\t"
+#define LOAD_Y(n)  "vmovups " #n "*32+%c[vec](%%rdi), %%ymm" #n "\n\t"
+#define STORE_X(n) "movups %%xmm" #n ", " #n "*32+%c[vec](%%rdi)\n\t"
+#define STORE_Y(n) "vmovups %%ymm" #n ", " #n "*32+%c[vec](%%rdi)\n\t"
+#define ALL(M)     M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15)
+
+/* The field offsets, as the templates name them. */
+#define GATE_FIELDS                                                                                          \
+    [vec] "i"(offsetof(struct cpu, vec)), [x87] "i"(offsetof(struct cpu, x87)),                              \
+        [mxcsr] "i"(offsetof(struct cpu, mxcsr)), [xm] "i"(offsetof(struct cpu, x87) + X87_MXCSR)
+
+/* FXRSTOR first: it overwrites XMM0-15 and MXCSR. */
+__attribute__((naked)) void fpu_load_host(struct cpu *c, bool avx)
+{
+    asm volatile("movl $0x1f80, %c[xm](%%rdi)\n\t"
+                 "fxrstor64 %c[x87](%%rdi)\n\t"
+                 "ldmxcsr %c[mxcsr](%%rdi)\n\t"
+                 "testb %%sil, %%sil\n\t"
+                 "jz 1f\n\t" ALL(LOAD_Y) "ret\n"
+                                         "1:\n\t" ALL(LOAD_X) "ret" ::GATE_FIELDS);
+}
+
+/* The image goes by way of the stack, and only CW, SW, TAG and the registers of it reach c->x87: the XMM part
+ * stays zero, and FOP, FIP and FDP, which would be host addresses here, keep what the tier above last
+ * recorded. */
+__attribute__((naked)) void fpu_store_host(struct cpu *c, bool avx)
+{
+    asm volatile("stmxcsr %c[mxcsr](%%rdi)\n\t"
+                 "testb %%sil, %%sil\n\t"
+                 "jz 1f\n\t" ALL(STORE_Y) "vzeroupper\n\t"
+                                          "jmp 2f\n"
+                                          "1:\n\t" ALL(STORE_X) "2:\n\t"
+                                                                "subq $536, %%rsp\n\t"
+                                                                "movq %%rsp, %%rsi\n\t"
+                                                                "andq $-16, %%rsi\n\t"
+                                                                "fxsave64 (%%rsi)\n\t"
+                                                                "fninit\n\t"
+                                                                "movl $0x1f80, %c[xm](%%rdi)\n\t"
+                                                                "ldmxcsr %c[xm](%%rdi)\n\t"
+                                                                "movl (%%rsi), %%eax\n\t"
+                                                                "movl %%eax, %c[x87](%%rdi)\n\t"
+                                                                "movb 4(%%rsi), %%al\n\t"
+                                                                "movb %%al, 4+%c[x87](%%rdi)\n\t"
+                                                                "leaq 8+%c[xm](%%rdi), %%rdi\n\t"
+                                                                "addq $32, %%rsi\n\t"
+                                                                "movl $16, %%ecx\n\t"
+                                                                "cld\n\t"
+                                                                "rep movsq\n\t"
+                                                                "addq $536, %%rsp\n\t"
+                                                                "ret" ::GATE_FIELDS);
+}
