@@ -12,6 +12,7 @@
 #include "cpu/event.h"
 #include "cpu/tlb.h"
 #include "cpu/world.h"
+#include "jit/jit.h"
 
 #define ICOUNT_SLICE 1000 /* instructions, hence nanoseconds: how coarse the clock may be */
 
@@ -43,11 +44,6 @@ static void soft_vm_free(struct accel_vm *vm)
 
 static struct accel_vm *soft_vm_new(const struct accel_vm_init *init, struct err *err)
 {
-    if (init->options.jit) {
-        err_set(err, EXIT_STATUS_NO_ENGINE,
-                "the translator is not part of this version: use --engine soft,jit=off");
-        return NULL;
-    }
     struct accel_vm *vm = calloc(1, sizeof(*vm));
     if (vm)
         vm->world = world_new();
@@ -66,6 +62,7 @@ static void soft_vcpu_free(struct accel_vcpu *v)
     if (!v)
         return;
     if (v->cpu) {
+        jit_detach(v->cpu);
         world_remove(v->vm->world, v->cpu);
         cpu_free(v->cpu);
     }
@@ -89,7 +86,8 @@ static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, unsigned index, con
     }
     v->vm = vm;
     v->cpu = cpu_new(&ci, err);
-    if (!v->cpu || world_add(vm->world, v->cpu) < 0) {
+    if (!v->cpu || world_add(vm->world, v->cpu) < 0 ||
+        (vm->init.options.jit && jit_attach(v->cpu, err) < 0)) {
         err_set(err, EXIT_STATUS_HOST, "no memory for vCPU %u", index);
         soft_vcpu_free(v);
         return NULL;

@@ -26,7 +26,7 @@ static void fault_through_ss(struct cpu *c, const struct insn *in)
 }
 
 /* Advances or not, by how the instruction ended. */
-static enum outcome settle(struct cpu *c, const struct insn *in, enum outcome o)
+enum outcome cpu_settle(struct cpu *c, const struct insn *in, enum outcome o)
 {
     if (o == FAULT) {
         fault_through_ss(c, in);
@@ -45,7 +45,7 @@ static enum outcome run_block(struct cpu *c, const struct block *b)
         enum outcome o = u->fn(c, &u->in);
         if (unlikely(o != DONE)) {
             c->retired += (u64)(u - b->uop) + (o != FAULT);
-            return settle(c, &u->in, o);
+            return cpu_settle(c, &u->in, o);
         }
         c->rip = c->regs[REG_RIP];
         u++;
@@ -88,7 +88,7 @@ static enum outcome step_one(struct cpu *c)
         return FAULT;
     c->shadow = 0;
     c->regs[REG_RIP] = c->rip + in.len;
-    enum outcome o = settle(c, &in, meaning_of(c, &in)(c, &in));
+    enum outcome o = cpu_settle(c, &in, meaning_of(c, &in)(c, &in));
     c->code_dirty = 0;
     if (o == FAULT)
         return o;

@@ -2,10 +2,13 @@
 /*
  * The translator: blocks of guest instructions to host code.
  *
- * It shares decoding, soft TLB and state with the interpreter and joins it through cpu/jit_port.h: what it
- * does not translate itself it translates to a call of the instruction's meaning. One `struct jit` a machine,
- * one attachment a vCPU. jit_new() before the sandbox closes (it maps executable memory); attach before the
- * vCPU runs.
+ * It shares decoding, soft TLB and state with the interpreter and joins it through cpu/jit_port.h; what it
+ * does not translate itself becomes a call of the instruction's meaning. Guest registers, vector registers
+ * and flags stay in struct cpu between instructions, so there is nothing to move at the gate yet; a tier that
+ * keeps them in host registers loads and stores them in enter() (translate.c) and nowhere else.
+ *
+ * Each vCPU has a cache of its own. Attach before the sandbox closes (it maps executable memory) and before
+ * the vCPU runs; detach on the thread that owns the vCPU.
  */
 #ifndef JIT_JIT_H
 #define JIT_JIT_H
@@ -13,17 +16,15 @@
 #include "base/err.h"
 #include "cpu/cpu.h"
 
-struct jit;
-
-struct jit *jit_new(struct space *memory, struct err *err);
-void jit_free(struct jit *j); /* NULL is allowed */
-int must_check jit_attach(struct jit *j, struct cpu *c);
+int must_check jit_attach(struct cpu *c, struct err *err);
 void jit_detach(struct cpu *c); /* a vCPU that was never attached is allowed */
 
 struct jit_stats {
-    u64 blocks, native, called,
-        resets; /* translated blocks; instructions in them translated, called; cache resets */
+    u64 blocks; /* translated */
+    u64 native; /* guest instructions translated */
+    u64 called; /* guest instructions translated to a call of their meaning */
+    u64 resets; /* times the cache was full and emptied */
 };
-void jit_stats(const struct cpu *c, struct jit_stats *s);
+void jit_stats(const struct cpu *c, struct jit_stats *s); /* zeroes when not attached */
 
 #endif
