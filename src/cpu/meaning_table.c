@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * insn_meaning[]: from the rows of insn.def to the meanings, and the choice of one function for one
+ * instruction.
+ *
+ * An instruction whose feature the CPU model does not offer is #UD here, at decode time: nothing behind it
+ * checks again.
+ */
+#include "cpu/meanings.h"
+
+#include "insn_ids.h"
+
+#define MEANING(name) __attribute__((weak)) extern const struct meaning m_##name;
+#include "insn_meanings.inc"
+#undef MEANING
+
+const struct meaning *const insn_meaning[] = {
+#define MEANING_OF(id, name) [ID_##id] = &m_##name,
+#include "insn_meaning_table.inc"
+#undef MEANING_OF
+};
+
+static unsigned size_index(unsigned size)
+{
+    switch (size) {
+    case 1:
+        return 0;
+    case 2:
+        return 1;
+    case 4:
+        return 2;
+    default:
+        return 3;
+    }
+}
+
+meaning_fn meaning_of(const struct cpu *c, const struct insn *in)
+{
+    const struct meaning *m = insn_meaning[in->id];
+    unsigned i = size_index(in->size);
+    if (!m || !cpu_has(c, insn_infos[in->id].gate))
+        return m_ud.reg[0];
+    meaning_fn f = in->flags & INSN_MEM ? m->mem[i] : m->reg[i];
+    return f ? f : m_ud.reg[0];
+}
