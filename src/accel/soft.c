@@ -148,8 +148,8 @@ static bool soft_wants_run(struct accel_vcpu *v)
     return event_due(v->cpu);
 }
 
-_Static_assert(ACCEL_SIGNAL_INTR == REQ_INTR && ACCEL_SIGNAL_NMI == REQ_NMI &&
-                   ACCEL_SIGNAL_INIT == REQ_INIT && ACCEL_SIGNAL_SIPI == REQ_SIPI,
+_Static_assert((int)ACCEL_SIGNAL_INTR == (int)REQ_INTR && (int)ACCEL_SIGNAL_NMI == (int)REQ_NMI &&
+                   (int)ACCEL_SIGNAL_INIT == (int)REQ_INIT && (int)ACCEL_SIGNAL_SIPI == (int)REQ_SIPI,
                "ORDER SIGNAL");
 
 static void soft_signal(struct accel_vcpu *v, unsigned what)

@@ -8,7 +8,6 @@
  */
 #include "cpu/mmu.h"
 
-#include "cpu/debug.h"
 #include "cpu/paging.h"
 #include "cpu/world.h"
 
@@ -56,8 +55,6 @@ static void fill(struct cpu *c, u64 lin, u8 *host, enum tlb_class class, const s
                  bool write)
 {
     bool direct = false;
-    if (unlikely(c->dr7 & 0xff) && debug_page(c, lin))
-        return;
     if (write || r->writable) {
         struct page_info *p = space_page(c->memory, r->gpa);
         direct = r->writable && p && may_write_directly(c, p);
@@ -107,6 +104,20 @@ static bool misaligned(const struct cpu *c, u64 lin, unsigned size, enum mmu_as 
 {
     return as == AS_CURRENT && c->cpl == 3 && (c->cr0 & CR0_AM) && (c->rflags & FLAG_AC) && size <= 16 &&
            !(size & (size - 1)) && (lin & (size - 1));
+}
+
+/* Data breakpoints report after the instruction. SDM 3B 17.2.4 */
+static void watch_data(struct cpu *c, u64 lin, unsigned size, bool write)
+{
+    static const u8 length[4] = {1, 2, 8, 4};
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned type = (unsigned)bits(c->dr7, 17 + 4 * i, 16 + 4 * i);
+        unsigned len = length[bits(c->dr7, 19 + 4 * i, 18 + 4 * i)];
+        u64 base = c->dr[i] & ~(u64)(len - 1);
+        bool kind = type == 3 || (type == 1 && write);
+        if (kind && (c->dr7 >> (2 * i) & 3) && lin < base + len && base < lin + size)
+            c->pending_dr6 |= BIT(i);
+    }
 }
 
 static void device_read(struct cpu *c, const struct part *p, u8 *buf)
@@ -163,7 +174,7 @@ enum outcome mmu_read_slow(struct cpu *c, u64 lin, void *buf, unsigned size, enu
     if (translate_all(c, lin, size, as, false, p) != DONE)
         return FAULT;
     if (unlikely(c->dr7 & 0xff) && as == AS_CURRENT)
-        debug_data(c, lin, size, false);
+        watch_data(c, lin, size, false);
     u8 *to = buf;
     for (unsigned i = 0; i < 2 && p[i].size; to += p[i].size, i++) {
         if (p[i].host)
@@ -182,7 +193,7 @@ enum outcome mmu_write_slow(struct cpu *c, u64 lin, const void *buf, unsigned si
     if (translate_all(c, lin, size, as, true, p) != DONE)
         return FAULT;
     if (unlikely(c->dr7 & 0xff) && as == AS_CURRENT)
-        debug_data(c, lin, size, true);
+        watch_data(c, lin, size, true);
     const u8 *from = buf;
     for (unsigned i = 0; i < 2 && p[i].size; from += p[i].size, i++) {
         if (p[i].host)

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include "cpu/debug.h"
+
 static void entries_clear(struct tlb_entry *e, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
@@ -117,7 +119,7 @@ static struct tlb_ctx *ctx_find(struct tlb *t, const struct tlb_tag *tag)
 
 void tlb_set_class(struct cpu *c, enum tlb_class class)
 {
-    bool look = c->cpl == 3 && (c->cr0 & CR0_AM) && (c->rflags & FLAG_AC);
+    bool look = (c->cpl == 3 && (c->cr0 & CR0_AM) && (c->rflags & FLAG_AC)) || debug_data_armed(c);
     struct tlb *t = c->tlb;
     c->user_index = class;
     t->r = look ? (struct tlb_entry *)t->never : t->cur->read[class];

@@ -79,7 +79,8 @@ struct tlb *tlb_new(void);
 void tlb_free(struct tlb *t);
 /* Makes the context of `tag` current (flushed if it has to be taken from another), points r, w, x at the class. */
 void tlb_select(struct cpu *c, const struct tlb_tag *tag);
-/* Data accesses from now on are of this class. While alignment is checked (CPL 3, CR0.AM, EFLAGS.AC) none may hit. */
+/* Data accesses from now on are of this class. While alignment is checked or a data
+ * breakpoint armed none may hit: call it again when that changes. */
 void tlb_set_class(struct cpu *c, enum tlb_class class);
 void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch);
 
