@@ -82,7 +82,8 @@ void vq_written(const struct virtqueue *vq, const struct vq_chain *c, u64 off, u
 /* Puts a request on the used ring as the n-th not yet shown, then shows n of them. */
 void vq_fill(struct virtqueue *vq, unsigned n, u16 head, u32 written);
 void vq_show(struct virtqueue *vq, unsigned n);
-static inline void vq_push(struct virtqueue *vq, u16 head, u32 written) {
+static inline void vq_push(struct virtqueue *vq, u16 head, u32 written)
+{
     vq_fill(vq, 0, head, written);
     vq_show(vq, 1);
 }
