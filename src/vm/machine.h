@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A whole machine: create, furnish, boot (or restore), run, free.
+ *
+ *   machine_new() -> machine_add_disk() / machine_add_net() -> machine_boot() or machine_restore() ->
+ * machine_run()
+ *
+ * A library: it prints nothing, opens no file once built and never ends the process; several machines live in
+ * one process. Network ports need the machine's event loop, hence machine_loop() and the separate
+ * machine_add_*().
+ *
+ * Threads. machine_run() turns the calling thread into the machine's event loop. machine_stop(),
+ * machine_serial_*(), machine_power_button() and machine_nmi() may be called from any thread.
+ * machine_pause(), machine_save() and machine_restore() are for the event loop's thread (event_loop_post()),
+ * or while the machine does not run.
+ */
+#ifndef VM_MACHINE_H
+#define VM_MACHINE_H
+
+#include "accel/accel.h"
+#include "base/event_loop.h"
+#include "base/state.h"
+#include "disk/block.h"
+#include "net/port.h"
+#include "vm/boot/boot.h"
+
+#define MACHINE_CPUS_MAX 512
+
+struct serial_sink {
+    void (*tx)(void *opaque, u8 byte); /* on a vCPU's thread; must not block for long */
+    void (*rx_ready)(void *opaque);    /* there is room again for machine_serial_receive(); may be NULL */
+    void *opaque;
+};
+
+struct machine_config {
+    u64 memory; /* bytes, a multiple of 1 MiB */
+    unsigned cpus;
+    enum cpu_vendor vendor;
+    const char *cpu_features; /* "+name,-name"; NULL: the model as it is */
+    bool nested;
+    u64 tsc_hz;  /* 0: 1 GHz */
+    u64 wall_ns; /* the RTC's time at start, nanoseconds since 1970 UTC */
+    const struct accel_ops *engine;
+    struct accel_options options; /* options.icount chooses the counted clock; one CPU only */
+    struct serial_sink serial;    /* COM1 */
+    bool test_devices, no_reboot;
+};
+
+enum machine_end {
+    MACHINE_RUNNING,
+    MACHINE_POWERED_OFF,
+    MACHINE_RESET, /* under no_reboot */
+    MACHINE_PANIC,
+    MACHINE_DEBUG_EXIT,
+    MACHINE_TRIPLE_FAULT,
+    MACHINE_HOST_ERROR,
+    MACHINE_STOPPED, /* machine_stop() */
+};
+
+struct machine_result {
+    enum machine_end end;
+    int code;       /* of MACHINE_DEBUG_EXIT: the exit status, odd */
+    char text[400]; /* of TRIPLE_FAULT and HOST_ERROR: what happened, one line */
+};
+
+struct machine;
+
+struct machine *machine_new(const struct machine_config *cfg, struct err *err);
+void machine_free(struct machine *m); /* NULL is fine; not while it runs */
+
+struct event_loop *machine_loop(struct machine *m);
+struct clock *machine_clock(struct machine *m);
+struct space *machine_memory(struct machine *m);
+/* Own the block or port from success on. Before machine_boot(). */
+int must_check machine_add_disk(struct machine *m, struct block *b, struct err *err);
+int must_check machine_add_net(struct machine *m, struct net_port *port, const u8 mac[6], struct err *err);
+
+/* Loads the guest. src's files stay open and src's strings alive until machine_free(): a reset loads it
+ * again. */
+int must_check machine_boot(struct machine *m, const struct boot_source *src, struct err *err);
+
+/* Runs until the machine ends, then stops its threads. */
+struct machine_result machine_run(struct machine *m);
+void machine_stop(
+    struct machine *m); /* async-signal-safe enough for a signalfd or timer callback, not for a handler */
+
+size_t machine_serial_receive(struct machine *m, const void *data,
+                              size_t len); /* how many bytes were taken */
+void machine_power_button(struct machine *m);
+void machine_nmi(struct machine *m);
+
+void machine_pause(
+    struct machine *m); /* counts; returns with every vCPU at a boundary and the clock standing */
+void machine_resume(struct machine *m);
+
+/* Everything the guest can see, RAM included. A restored machine has the same configuration and devices; it
+ * needs no machine_boot(), but without one it ends instead of rebooting. */
+int must_check machine_save(struct machine *m, struct state_image *img, struct err *err);
+int must_check machine_restore(struct machine *m, const struct state_image *img, struct err *err);
+
+struct machine_stats {
+    u64 retired; /* guest instructions of all CPUs, 0 when the engine does not know. While no vCPU runs */
+};
+void machine_stats(struct machine *m, struct machine_stats *out);
+
+#endif
