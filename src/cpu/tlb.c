@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-#include "cpu/debug.h"
-
 static void entries_clear(struct tlb_entry *e, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
@@ -117,9 +115,8 @@ static struct tlb_ctx *ctx_find(struct tlb *t, const struct tlb_tag *tag)
     return x;
 }
 
-void tlb_set_class(struct cpu *c, enum tlb_class class)
+void tlb_set_class(struct cpu *c, enum tlb_class class, bool look)
 {
-    bool look = (c->cpl == 3 && (c->cr0 & CR0_AM) && (c->rflags & FLAG_AC)) || debug_data_armed(c);
     struct tlb *t = c->tlb;
     c->user_index = class;
     t->r = look ? (struct tlb_entry *)t->never : t->cur->read[class];
@@ -135,7 +132,7 @@ void tlb_select(struct cpu *c, const struct tlb_tag *tag)
         t->generation++;
     }
     t->cur->last_use = ++t->clock;
-    tlb_set_class(c, c->user_index);
+    tlb_set_class(c, c->user_index, t->r == t->never);
 }
 
 void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch)
@@ -205,28 +202,35 @@ void tlb_flush_page(struct cpu *c, u64 lin, bool all_spaces)
     c->tlb->generation++;
 }
 
-static void table_drop(struct tlb_entry *table, u64 host, u64 len)
+static void entry_drop(struct tlb_entry *e, u64 host, u64 len)
 {
-    for (unsigned i = 0; i < TLB_SIZE; i++)
-        if (table[i].tag != TLB_EMPTY && table[i].tag + table[i].addend - (host & ~(PAGE_SIZE - 1)) < len)
-            table[i].tag = TLB_EMPTY;
+    if (e->tag != TLB_EMPTY && e->tag + e->addend - host < len)
+        e->tag = TLB_EMPTY;
+}
+
+static void index_drop(struct tlb_ctx *x, unsigned i, u64 host, u64 len, bool writes_only)
+{
+    for (unsigned k = 0; k < TLB_CLASSES; k++) {
+        entry_drop(&x->write[k][i], host, len);
+        if (!writes_only)
+            entry_drop(&x->read[k][i], host, len);
+    }
+    if (writes_only)
+        return;
+    entry_drop(&x->fetch[0][i], host, len);
+    entry_drop(&x->fetch[1][i], host, len);
 }
 
 void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)
 {
-    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
-        struct tlb_ctx *x = t->ctx[i];
+    host &= ~(PAGE_SIZE - 1);
+    for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
+        struct tlb_ctx *x = t->ctx[n];
         if (!x || !x->used)
             continue;
-        for (unsigned k = 0; k < TLB_CLASSES; k++) {
-            table_drop(x->write[k], host, len);
-            if (!writes_only)
-                table_drop(x->read[k], host, len);
-        }
-        if (!writes_only) {
-            table_drop(x->fetch[0], host, len);
-            table_drop(x->fetch[1], host, len);
-        }
+        bool all = x->filled > TLB_JOURNAL;
+        for (unsigned i = 0; i < (all ? TLB_SIZE : x->filled); i++)
+            index_drop(x, all ? i : x->journal[i], host, len, writes_only);
     }
     if (!writes_only)
         t->generation++;

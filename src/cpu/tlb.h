@@ -79,9 +79,8 @@ struct tlb *tlb_new(void);
 void tlb_free(struct tlb *t);
 /* Makes the context of `tag` current (flushed if it has to be taken from another), points r, w, x at the class. */
 void tlb_select(struct cpu *c, const struct tlb_tag *tag);
-/* Data accesses from now on are of this class. While alignment is checked or a data
- * breakpoint armed none may hit: call it again when that changes. */
-void tlb_set_class(struct cpu *c, enum tlb_class class);
+/* Data accesses from now on are of this class. look: none may hit (alignment checks, data breakpoints). */
+void tlb_set_class(struct cpu *c, enum tlb_class class, bool look);
 void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch);
 
 /* What the architecture invalidates. Each names exactly what it forgets; forgetting more is allowed. */
