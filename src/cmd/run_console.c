@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Output: two buffers, one filled under `fill_lock` by vCPU threads, one being written under `write_lock`,
+ * taken in the order write, fill. A vCPU that finds its buffer full writes itself: it may hold its UART's
+ * lock, so it must not wait for the loop's thread, which may want that lock.
+ *
+ * --expect is matched line by line, carriage returns and zero bytes left out; of an endless line the last
+ * LINE_MAX/2 bytes stay to be matched with what follows.
+ */
+#include "cmd/run_console.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <regex.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "cmd/terminal.h"
+
+#define OUT_SIZE       65536
+#define IN_SIZE        4096
+#define EXPECT_LINE    8192
+#define ESCAPE_WAIT_NS 400000000 /* within this a second press means the key itself */
+
+struct console {
+    struct console_config cfg;
+    struct console_guest guest;
+    struct event_loop *loop;
+
+    pthread_mutex_t fill_lock, write_lock;
+    u8 *fill, *spare;
+    size_t fill_len;
+    bool out_failed;
+
+    struct event_watch *in_watch;
+    u8 in[IN_SIZE];
+    size_t in_at, in_len;
+    atomic_bool starving; /* the guest took less than there was */
+
+    int escape_timer;
+    struct event_watch *escape_watch;
+    bool escape_pressed;
+
+    regex_t regex;
+    bool has_regex, seen;
+    char line[EXPECT_LINE];
+    size_t line_len;
+};
+
+/* ---- expect ---- */
+
+static void match_line(struct console *c)
+{
+    c->line[c->line_len] = 0;
+    if (!c->seen && regexec(&c->regex, c->line, 0, NULL, 0) == 0)
+        c->seen = true;
+}
+
+static void match(struct console *c, const u8 *data, size_t len)
+{
+    if (!c->has_regex || c->seen)
+        return;
+    for (size_t i = 0; i < len; i++) {
+        if (data[i] == '\n') {
+            match_line(c);
+            c->line_len = 0;
+        } else if (data[i] != '\r' && data[i]) {
+            c->line[c->line_len++] = (char)data[i];
+        }
+        if (c->line_len == EXPECT_LINE - 1) {
+            match_line(c);
+            memmove(c->line, c->line + c->line_len - EXPECT_LINE / 2, EXPECT_LINE / 2);
+            c->line_len = EXPECT_LINE / 2;
+        }
+    }
+}
+
+/* ---- output ---- */
+
+static void write_all(struct console *c, const u8 *p, size_t len)
+{
+    while (len && !c->out_failed) {
+        ssize_t n = write(c->cfg.out, p, len);
+        if (n >= 0) {
+            p += n;
+            len -= (size_t)n;
+        } else if (errno == EAGAIN) { /* somebody who shares our stdout made it so */
+            struct pollfd wait = {.fd = c->cfg.out, .events = POLLOUT};
+            poll(&wait, 1, -1);
+        } else if (errno != EINTR) {
+            log_line("the guest's console output is lost from here on: %s", strerror(errno));
+            c->out_failed = true;
+        }
+    }
+}
+
+static void flush(void *opaque)
+{
+    struct console *c = opaque;
+    pthread_mutex_lock(&c->write_lock);
+    pthread_mutex_lock(&c->fill_lock);
+    u8 *data = c->fill;
+    size_t len = c->fill_len;
+    c->fill = c->spare;
+    c->spare = data;
+    c->fill_len = 0;
+    pthread_mutex_unlock(&c->fill_lock);
+    write_all(c, data, len);
+    match(c, data, len);
+    pthread_mutex_unlock(&c->write_lock);
+}
+
+void console_tx(void *console, u8 byte)
+{
+    struct console *c = console;
+    if (c->cfg.out < 0)
+        return;
+    for (;;) {
+        pthread_mutex_lock(&c->fill_lock);
+        bool full = c->fill_len == OUT_SIZE, first = c->fill_len == 0;
+        if (!full)
+            c->fill[c->fill_len++] = byte;
+        pthread_mutex_unlock(&c->fill_lock);
+        if (first && c->loop)
+            event_loop_post(c->loop, flush, c);
+        if (!full)
+            return;
+        flush(c);
+    }
+}
+
+bool console_finish(struct console *c)
+{
+    flush(c);
+    if (!c->has_regex)
+        return true;
+    match_line(c);
+    return c->seen;
+}
+
+/* ---- input ---- */
+
+static void deliver(void *opaque)
+{
+    struct console *c = opaque;
+    while (c->in_at < c->in_len) {
+        c->starving = true; /* before the call: the guest may ask for more at once */
+        size_t n = c->guest.receive(c->guest.opaque, c->in + c->in_at, c->in_len - c->in_at);
+        c->in_at += n;
+        if (!n)
+            break;
+    }
+    bool done = c->in_at == c->in_len;
+    if (done)
+        c->starving = false;
+    if (c->in_watch)
+        event_loop_change(c->loop, c->in_watch, done ? EVENT_READ : 0);
+}
+
+void console_rx_ready(void *console)
+{
+    struct console *c = console;
+    if (atomic_exchange(&c->starving, false))
+        event_loop_post(c->loop, deliver, c);
+}
+
+static void press_escape(struct console *c)
+{
+    struct itimerspec t = {.it_value.tv_nsec = ESCAPE_WAIT_NS};
+    c->escape_pressed = true;
+    timerfd_settime(c->escape_timer, 0, &t, NULL);
+}
+
+static void on_escape_timer(void *opaque, int events)
+{
+    struct console *c = opaque;
+    u64 count;
+    if (read(c->escape_timer, &count, sizeof(count)) == sizeof(count) && c->escape_pressed)
+        c->guest.quit(c->guest.opaque);
+}
+
+/* Takes escape keys out of the bytes just read; false when the user wants to quit. */
+static bool filter_escape(struct console *c)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < c->in_len; i++) {
+        bool key = c->in[i] == TERMINAL_ESCAPE;
+        if (c->escape_pressed && !key)
+            return false;
+        if (key && !c->escape_pressed) {
+            press_escape(c);
+            continue;
+        }
+        c->escape_pressed = false;
+        c->in[out++] = c->in[i];
+    }
+    c->in_len = out;
+    return true;
+}
+
+static void on_input(void *opaque, int events)
+{
+    struct console *c = opaque;
+    if (c->in_at < c->in_len && !(events & EVENT_HANGUP))
+        return;
+    if (c->in_at <
+        c->in_len) { /* the writer went away; what it sent is still being taken: look again when it is */
+        event_loop_remove(c->loop, c->in_watch);
+        c->in_watch = NULL;
+        return;
+    }
+    ssize_t n = read(c->cfg.in, c->in, IN_SIZE);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0) {
+        event_loop_remove(c->loop, c->in_watch);
+        c->in_watch = NULL;
+        return;
+    }
+    c->in_at = 0;
+    c->in_len = (size_t)n;
+    if (c->cfg.escape && !filter_escape(c)) {
+        c->guest.quit(c->guest.opaque);
+        return;
+    }
+    deliver(c);
+}
+
+/* ---- life ---- */
+
+struct console *console_new(const struct console_config *cfg, struct err *err)
+{
+    struct console *c = calloc(1, sizeof(*c));
+    if (c) {
+        c->cfg = *cfg;
+        c->escape_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        c->fill = malloc(OUT_SIZE);
+        c->spare = malloc(OUT_SIZE);
+        c->has_regex = cfg->expect && regcomp(&c->regex, cfg->expect, REG_EXTENDED | REG_NOSUB) == 0;
+        pthread_mutex_init(&c->fill_lock, NULL);
+        pthread_mutex_init(&c->write_lock, NULL);
+    }
+    if (c && c->fill && c->spare && c->escape_timer >= 0 && c->has_regex == !!cfg->expect)
+        return c;
+    console_free(c);
+    err_set(err, EXIT_STATUS_HOST, "no memory for the console");
+    return NULL;
+}
+
+void console_free(struct console *c)
+{
+    if (!c)
+        return;
+    if (c->loop) {
+        event_loop_remove(c->loop, c->in_watch);
+        event_loop_remove(c->loop, c->escape_watch);
+    }
+    if (c->escape_timer >= 0)
+        close(c->escape_timer);
+    if (c->has_regex)
+        regfree(&c->regex);
+    pthread_mutex_destroy(&c->fill_lock);
+    pthread_mutex_destroy(&c->write_lock);
+    free(c->fill);
+    free(c->spare);
+    free(c);
+}
+
+int console_attach(struct console *c, struct event_loop *loop, struct console_guest guest, struct err *err)
+{
+    c->loop = loop;
+    c->guest = guest;
+    if (c->cfg.in >= 0) {
+        c->in_watch = event_loop_add(loop, c->cfg.in, EVENT_READ, on_input, c);
+        c->escape_watch = event_loop_add(loop, c->escape_timer, EVENT_READ, on_escape_timer, c);
+        if (!c->in_watch || !c->escape_watch)
+            return err_set(err, EXIT_STATUS_HOST, "cannot read the console's input: %s", strerror(errno));
+    }
+    event_loop_post(loop, flush, c);
+    return 0;
+}
