@@ -126,7 +126,11 @@ struct cpu {
     struct fault fault;
     u64 pending_dr6;      /* #DB trap due at the next boundary (single step, data breakpoints) */
     bool nmi_blocked;
+    bool code_breakpoints; /* DR7 enables one: cpu/debug.h */
+    bool step_armed;       /* TF was set when the current instruction began */
+    bool rf_kept;          /* the current instruction loaded RF: it holds for the next one */
     u8 sipi_vector;
+    u32 saved_requests;    /* `requests` as a saved state holds them */
     bool delivering;      /* an event is being delivered: faults combine (SDM 3A table 6-5) */
     struct fault first_fault; /* while delivering */
     u8 chain[8];          /* last vectors delivered or attempted, newest first: printed on a triple fault */
