@@ -424,10 +424,11 @@ static void parse_operands(struct row *r)
 /* Attributes and flags */
 
 static const struct word attributes[] = {
-    {"branch", ATTR_BRANCH},     {"end", ATTR_END},     {"fault", ATTR_FAULT},   {"exit", ATTR_EXIT},
-    {"lockable", ATTR_LOCKABLE}, {"priv", ATTR_PRIV},   {"store", ATTR_STORE},   {"load", ATTR_LOAD},
-    {"x87", ATTR_X87},           {"mmx", ATTR_MMX},     {"sse", ATTR_SSE},       {"avx", ATTR_AVX},
-    {"align", ATTR_ALIGN},       {"fpexc", ATTR_FPEXC}, {"string", ATTR_STRING},
+    {"branch", ATTR_BRANCH}, {"end", ATTR_END},           {"fault", ATTR_FAULT},
+    {"exit", ATTR_EXIT},     {"lockable", ATTR_LOCKABLE}, {"priv", ATTR_PRIV},
+    {"store", ATTR_STORE},   {"load", ATTR_LOAD},         {"x87", ATTR_X87},
+    {"mmx", ATTR_MMX},       {"sse", ATTR_SSE},           {"avx", ATTR_AVX},
+    {"align", ATTR_ALIGN},   {"fpexc", ATTR_FPEXC},       {"string", ATTR_STRING},
     {"host", ATTR_HOST}, /* given when the meaning is another, faster way of executing it */
 };
 
