@@ -178,12 +178,12 @@ static int add_limited(scmp_filter_ctx f)
         {SCMP_SYS(mmap), SCMP_ACT_ALLOW, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
         {SCMP_SYS(mprotect), SCMP_ACT_ALLOW, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
         {SCMP_SYS(clone), SCMP_ACT_ALLOW, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD_FLAG, CLONE_THREAD_FLAG)},
-        {SCMP_SYS(tgkill), SCMP_ACT_ALLOW, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())},
+        {SCMP_SYS(tgkill), SCMP_ACT_ALLOW, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0)},
         /* libc's threads use two signals of its own; SIGSYS stays ours */
-        {SCMP_SYS(rt_sigaction), SCMP_ACT_ALLOW, SCMP_A0(SCMP_CMP_NE, SIGSYS)},
-        {SCMP_SYS(prctl), SCMP_ACT_ALLOW, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME)},
-        {SCMP_SYS(fcntl), SCMP_ACT_ALLOW, SCMP_A1(SCMP_CMP_EQ, F_GETFL)},
-        {SCMP_SYS(fcntl), SCMP_ACT_ALLOW, SCMP_A1(SCMP_CMP_EQ, F_SETFL)},
+        {SCMP_SYS(rt_sigaction), SCMP_ACT_ALLOW, SCMP_A0(SCMP_CMP_NE, SIGSYS, 0)},
+        {SCMP_SYS(prctl), SCMP_ACT_ALLOW, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0)},
+        {SCMP_SYS(fcntl), SCMP_ACT_ALLOW, SCMP_A1(SCMP_CMP_EQ, F_GETFL, 0)},
+        {SCMP_SYS(fcntl), SCMP_ACT_ALLOW, SCMP_A1(SCMP_CMP_EQ, F_SETFL, 0)},
     };
     int r = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(limited) && !r; i++)

@@ -38,6 +38,7 @@ struct console {
     struct event_watch *in_watch;
     u8 in[IN_SIZE];
     size_t in_at, in_len;
+    bool hung_up;         /* no writer is left, but perhaps bytes of it */
     atomic_bool starving; /* the guest took less than there was */
 
     int escape_timer;
@@ -143,30 +144,6 @@ bool console_finish(struct console *c)
 
 /* ---- input ---- */
 
-static void deliver(void *opaque)
-{
-    struct console *c = opaque;
-    while (c->in_at < c->in_len) {
-        c->starving = true; /* before the call: the guest may ask for more at once */
-        size_t n = c->guest.receive(c->guest.opaque, c->in + c->in_at, c->in_len - c->in_at);
-        c->in_at += n;
-        if (!n)
-            break;
-    }
-    bool done = c->in_at == c->in_len;
-    if (done)
-        c->starving = false;
-    if (c->in_watch)
-        event_loop_change(c->loop, c->in_watch, done ? EVENT_READ : 0);
-}
-
-void console_rx_ready(void *console)
-{
-    struct console *c = console;
-    if (atomic_exchange(&c->starving, false))
-        event_loop_post(c->loop, deliver, c);
-}
-
 static void press_escape(struct console *c)
 {
     struct itimerspec t = {.it_value.tv_nsec = ESCAPE_WAIT_NS};
@@ -201,32 +178,74 @@ static bool filter_escape(struct console *c)
     return true;
 }
 
-static void on_input(void *opaque, int events)
+static void stop_watching(struct console *c)
 {
-    struct console *c = opaque;
-    if (c->in_at < c->in_len && !(events & EVENT_HANGUP))
-        return;
-    if (c->in_at <
-        c->in_len) { /* the writer went away; what it sent is still being taken: look again when it is */
-        event_loop_remove(c->loop, c->in_watch);
-        c->in_watch = NULL;
-        return;
-    }
+    event_loop_remove(c->loop, c->in_watch);
+    c->in_watch = NULL;
+}
+
+/* False when there is nothing more now. */
+static bool read_more(struct console *c)
+{
     ssize_t n = read(c->cfg.in, c->in, IN_SIZE);
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
-        return;
+        return false;
     if (n <= 0) {
-        event_loop_remove(c->loop, c->in_watch);
-        c->in_watch = NULL;
-        return;
+        stop_watching(c);
+        c->hung_up = false;
+        return false;
     }
     c->in_at = 0;
     c->in_len = (size_t)n;
     if (c->cfg.escape && !filter_escape(c)) {
+        c->in_len = 0;
         c->guest.quit(c->guest.opaque);
-        return;
     }
-    deliver(c);
+    return true;
+}
+
+/* What is here goes to the guest; false when it took only a part, and will call for the rest. */
+static bool push(struct console *c)
+{
+    while (c->in_at < c->in_len) {
+        c->starving = true; /* before the call: the guest may ask for more at once */
+        size_t n = c->guest.receive(c->guest.opaque, c->in + c->in_at, c->in_len - c->in_at);
+        c->in_at += n;
+        if (!n)
+            return false;
+    }
+    c->starving = false;
+    return true;
+}
+
+static void deliver(void *opaque)
+{
+    struct console *c = opaque;
+    bool done = push(c);
+    while (done && c->hung_up &&
+           read_more(c)) /* the writer went away, what it left in the pipe is still to come */
+        done = push(c);
+    if (c->in_watch)
+        event_loop_change(c->loop, c->in_watch, done ? EVENT_READ : 0);
+}
+
+void console_rx_ready(void *console)
+{
+    struct console *c = console;
+    if (atomic_exchange(&c->starving, false))
+        event_loop_post(c->loop, deliver, c);
+}
+
+static void on_input(void *opaque, int events)
+{
+    struct console *c = opaque;
+    if (c->in_at == c->in_len) {
+        if (read_more(c))
+            deliver(c);
+    } else if (events & EVENT_HANGUP) { /* would be reported for ever */
+        stop_watching(c);
+        c->hung_up = true;
+    }
 }
 
 /* ---- life ---- */
