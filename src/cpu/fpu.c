@@ -7,6 +7,7 @@
 
 void fpu_init_x87(struct cpu *c)
 {
+    fpu_set_top(c, 0);
     store_le(c->x87 + X87_CW, 2, 0x37f);
     memset(c->x87 + X87_SW, 0, X87_MXCSR - X87_SW);
     store_le(c->x87 + X87_MXCSR, 4, MXCSR_RESET);
@@ -64,17 +65,22 @@ enum outcome fpu_check_avx(struct cpu *c)
     return unlikely(c->cr0 & CR0_TS) ? fault_plain(c, VEC_NM) : DONE;
 }
 
-void fpu_mmx_enter(struct cpu *c)
+void fpu_set_top(struct cpu *c, unsigned top)
 {
-    unsigned top = fpu_top(c);
-    c->x87[X87_TAG] = 0xff;
-    if (likely(!top))
+    unsigned turn = (top - fpu_top(c)) & 7;
+    if (likely(!turn))
         return;
     u8 st[128];
     memcpy(st, c->x87 + X87_ST, sizeof(st));
-    for (unsigned n = 0; n < 8; n++)
-        memcpy(fpu_st(c, n), st + 16 * ((n - top) & 7), 16);
-    store_le(c->x87 + X87_SW, 2, fpu_sw(c) & ~0x3800u);
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(fpu_st(c, i), st + 16 * ((i + turn) & 7), 16);
+    store_le(c->x87 + X87_SW, 2, (fpu_sw(c) & ~0x3800u) | top << 11);
+}
+
+void fpu_mmx_enter(struct cpu *c)
+{
+    fpu_set_top(c, 0);
+    c->x87[X87_TAG] = 0xff;
 }
 
 void fpu_normalise(struct cpu *c)

@@ -37,7 +37,9 @@ void fpu_load_host(struct cpu *c, bool avx);
 void fpu_store_host(struct cpu *c, bool avx);
 /* Through the host's x87 and back: control word and summary bits become what the processor makes of them. */
 void fpu_normalise(struct cpu *c);
-/* FNINIT. */
+/* Changes TOP alone: each physical register keeps its value, so ST(i) become others. */
+void fpu_set_top(struct cpu *c, unsigned top);
+/* FNINIT. The registers' contents stay. */
 void fpu_init_x87(struct cpu *c);
 
 /* The faults that come before an instruction's own, in the SDM's order; DONE when it may execute. */

@@ -128,6 +128,7 @@ static enum outcome emms(struct cpu *c, const struct insn *in)
 {
     if (fpu_check_mmx(c) != DONE)
         return FAULT;
+    fpu_mmx_enter(c);
     c->x87[X87_TAG] = 0;
     return DONE;
 }
@@ -251,6 +252,7 @@ static void env_apply(struct cpu *c, const struct insn *in, const u8 *b)
     } else if (w == 4) {
         op = load_le(b + 18, 2) & 0x7ff;
     }
+    fpu_set_top(c, load_le(b + w, 2) >> 11 & 7);
     store_le(c->x87 + X87_CW, 2, load_le(b, 2));
     store_le(c->x87 + X87_SW, 2, load_le(b + w, 2));
     store_le(c->x87 + X87_TAG, 2, short_tags((u16)load_le(b + 2 * w, 2)));
@@ -324,9 +326,9 @@ static enum outcome frstor(struct cpu *c, const struct insn *in)
     unsigned len = env_length(in);
     if (fpu_check_x87(c) != DONE || fpu_check_pending(c) != DONE || load_block(c, in, b, len + 80) != DONE)
         return FAULT;
+    env_apply(c, in, b); /* TOP first: the registers come relative to it */
     for (unsigned i = 0; i < 8; i++)
         memcpy(fpu_st(c, i), b + len + 10 * i, 10);
-    env_apply(c, in, b);
     return DONE;
 }
 DEFINE_MEANING_ONE(frstor, frstor);
