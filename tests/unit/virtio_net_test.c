@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/* virtio-net against a recording port and against the packet socket port; virtio-rng and -console, as simple.
+ */
+#include "dev/virtio/virtio_net.h"
+#include "dev/virtio/virtio_console.h"
+#include "dev/virtio/virtio_rng.h"
+#include "net/port_socket.h"
+#include "virtio_rig.h"
+
+#include <linux/virtio_net.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define HEADER 12
+#define BUFFER (RIG_DATA + 0x1000)
+
+enum { RX, TX };
+
+struct bed {
+    struct rig rig;
+    struct net_port port;
+    u8 sent[FRAME_MAX];
+    size_t sent_len;
+    unsigned sends, closes;
+    bool full;
+    char printed[4096];
+    size_t printed_len;
+};
+
+static const u8 mac[6] = {2, 0, 0, 0, 0, 7};
+
+static bool port_send(struct net_port *p, const u8 *frame, size_t len)
+{
+    struct bed *b = container_of(p, struct bed, port);
+    if (b->full)
+        return false;
+    memcpy(b->sent, frame, len);
+    b->sent_len = len;
+    b->sends++;
+    return true;
+}
+
+static void port_close(struct net_port *p)
+{
+    container_of(p, struct bed, port)->closes++;
+}
+
+static const struct net_port_ops port_ops = {port_send, port_close};
+
+static struct bed *bed_new(void)
+{
+    struct bed *b = calloc(1, sizeof(*b));
+    rig_open(&b->rig, CLOCK_MODE_ICOUNT);
+    b->port.ops = &port_ops;
+    return b;
+}
+
+static int set_up(void **state)
+{
+    struct bed *b = bed_new();
+    b->rig.dev = virtio_net_new(&b->rig.env, b->rig.bus, RIG_SLOT, &b->port, mac, &b->rig.err);
+    rig_assign(&b->rig);
+    *state = b;
+    return b->rig.dev ? 0 : -1;
+}
+
+static void print(void *opaque, const u8 *data, size_t len)
+{
+    struct bed *b = opaque;
+    if (len > sizeof(b->printed) - b->printed_len)
+        len = sizeof(b->printed) - b->printed_len;
+    memcpy(b->printed + b->printed_len, data, len);
+    b->printed_len += len;
+}
+
+static int set_up_console(void **state)
+{
+    struct bed *b = bed_new();
+    struct console_out out = {print, b};
+    b->rig.dev = virtio_console_new(&b->rig.env, b->rig.bus, RIG_SLOT, &out, &b->rig.err);
+    rig_assign(&b->rig);
+    *state = b;
+    return b->rig.dev ? 0 : -1;
+}
+
+static void count_up(void *opaque, void *buf, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        ((u8 *)buf)[i] = (u8)(i + 1);
+}
+
+static int set_up_rng(void **state)
+{
+    struct bed *b = bed_new();
+    struct random_source src = {count_up, NULL};
+    b->rig.dev = virtio_rng_new(&b->rig.env, b->rig.bus, RIG_SLOT, &src, &b->rig.err);
+    rig_assign(&b->rig);
+    *state = b;
+    return b->rig.dev ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct bed *b = *state;
+    rig_close(&b->rig);
+    free(b);
+    return 0;
+}
+
+static void start(struct bed *b, u64 features)
+{
+    assert_int_equal(rig_start(&b->rig, features | BIT(VIRTIO_NET_F_MAC), 2, true), 15);
+}
+
+static void counters(struct bed *b, u64 tx, u64 tx_dropped, u64 rx, u64 rx_dropped)
+{
+    struct virtio_net_counters c;
+    virtio_net_counters(b->rig.dev, &c);
+    assert_int_equal(c.tx, tx);
+    assert_int_equal(c.tx_dropped, tx_dropped);
+    assert_int_equal(c.rx, rx);
+    assert_int_equal(c.rx_dropped, rx_dropped);
+}
+
+static void shows_its_address(void **state)
+{
+    struct bed *b = *state;
+    for (unsigned i = 0; i < 6; i++)
+        assert_int_equal(rig_reg(&b->rig, 0x2000 + i, 1), mac[i]);
+    assert_int_equal(rig_reg(&b->rig, 0x2006, 2), VIRTIO_NET_S_LINK_UP);
+}
+
+static void sends_frames(void **state)
+{
+    struct bed *b = *state;
+    struct rig *r = &b->rig;
+    u32 id, len;
+    start(b, 0);
+    for (unsigned i = 0; i < 60; i++)
+        rig_poke(r, BUFFER + HEADER + i, 1, i);
+    rig_put_desc(r, TX, 0, BUFFER, HEADER, VRING_DESC_F_NEXT, 1); /* as Linux may: header apart */
+    rig_put_desc(r, TX, 1, BUFFER + HEADER, 60, 0, 0);
+    rig_offer(r, TX, 0);
+    rig_put_desc(r, TX, 2, BUFFER, HEADER + 30, 0, 0); /* and in one */
+    rig_offer(r, TX, 2);
+    rig_kick(r, TX);
+    assert_int_equal(b->sends, 0); /* not on the vCPU's thread */
+    rig_loop(r);
+    assert_int_equal(b->sends, 2);
+    assert_int_equal(b->sent_len, 30);
+    assert_int_equal(b->sent[29], 29);
+    assert_true(rig_take(r, TX, &id, &len));
+    assert_true(rig_take(r, TX, &id, &len));
+    assert_int_equal(id, 2);
+    assert_int_equal(r->msi_last, 2);
+    counters(b, 2, 0, 0, 0);
+}
+
+static void odd_frames_are_dropped(void **state)
+{
+    struct bed *b = *state;
+    struct rig *r = &b->rig;
+    u32 id, len;
+    start(b, 0);
+    const u32 lens[] = {1, HEADER, HEADER + 13, HEADER + FRAME_MAX + 1, 2 * MIB};
+    for (unsigned i = 0; i < ARRAY_SIZE(lens); i++) {
+        rig_put_desc(r, TX, 0, BUFFER, lens[i], 0, 0);
+        rig_offer(r, TX, 0);
+        rig_kick(r, TX);
+        rig_loop(r);
+        assert_true(rig_take(r, TX, &id, &len));
+    }
+    assert_int_equal(b->sends, 0);
+    rig_put_desc(r, TX, 0, BUFFER, HEADER + FRAME_MAX, 0, 0);
+    rig_offer(r, TX, 0);
+    rig_kick(r, TX);
+    rig_loop(r);
+    assert_int_equal(b->sent_len, FRAME_MAX);
+    b->full = true;
+    rig_offer(r, TX, 0);
+    rig_kick(r, TX);
+    rig_loop(r);
+    counters(b, 1, ARRAY_SIZE(lens) + 1, 0, 0);
+    assert_int_equal(rig_status(r), 15);
+}
+
+static void full_ring_of_requests_is_sent(void **state)
+{
+    struct bed *b = *state;
+    struct rig *r = &b->rig;
+    start(b, BIT(VIRTIO_RING_F_EVENT_IDX));
+    for (unsigned i = 0; i < RIG_QSIZE; i++) {
+        rig_put_desc(r, TX, i, BUFFER, HEADER + 60, 0, 0);
+        rig_offer(r, TX, (u16)i);
+    }
+    rig_kick(r, TX);
+    rig_loop(r);
+    assert_int_equal(b->sends, RIG_QSIZE);
+    /* The device asks for a notification with the next one. */
+    assert_int_equal(rig_peek(r, rig_used(TX) + 4 + 8 * RIG_QSIZE, 2), RIG_QSIZE);
+}
+
+static void receive(struct bed *b, size_t len)
+{
+    static u8 frame[FRAME_MAX];
+    for (size_t i = 0; i < len; i++)
+        frame[i] = (u8)(i * 3 + i / 256);
+    b->port.sink.receive(b->port.sink.opaque, frame, len);
+}
+
+static void offer_rx(struct rig *r, unsigned n, u32 len)
+{
+    for (unsigned i = 0; i < n; i++) {
+        rig_put_desc(r, RX, i, BUFFER + 0x1000 * i, len, VRING_DESC_F_WRITE, 0);
+        rig_offer(r, RX, (u16)i);
+    }
+}
+
+static void receives_into_one_buffer(void **state)
+{
+    struct bed *b = *state;
+    struct rig *r = &b->rig;
+    u32 id, len;
+    start(b, 0);
+    receive(b, 60); /* no buffers */
+    offer_rx(r, 1, 100);
+    receive(b, 89); /* does not fit */
+    assert_false(rig_take(r, RX, &id, &len));
+    receive(b, 88);
+    assert_true(rig_take(r, RX, &id, &len));
+    assert_int_equal(len, 100);
+    assert_int_equal(rig_peek(r, BUFFER + 10, 2), 1); /* num_buffers */
+    assert_int_equal(rig_peek(r, BUFFER + HEADER + 87, 1), (u8)(87 * 3));
+    assert_int_equal(r->msi_last, 1);
+    receive(b, 13); /* no Ethernet header */
+    counters(b, 0, 0, 1, 3);
+}
+
+static void spreads_a_frame_over_buffers(void **state)
+{
+    struct bed *b = *state;
+    struct rig *r = &b->rig;
+    u32 id, len, want[3] = {512, 512, 200};
+    start(b, BIT(VIRTIO_NET_F_MRG_RXBUF));
+    offer_rx(r, 2, 512);
+    receive(b, 1212); /* 1224 bytes: three buffers, there are two */
+    assert_false(rig_take(r, RX, &id, &len));
+    rig_put_desc(r, RX, 2, BUFFER + 0x2000, 512, VRING_DESC_F_WRITE, 0);
+    rig_offer(r, RX, 2);
+    receive(b, 1212);
+    assert_int_equal(rig_peek(r, BUFFER + 10, 2), 3);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(rig_take(r, RX, &id, &len));
+        assert_int_equal(id, i);
+        assert_int_equal(len, want[i]);
+    }
+    assert_int_equal(rig_peek(r, BUFFER + 0x2000 + 199, 1), (u8)(1211 * 3 + 1211 / 256));
+    assert_false(rig_take(r, RX, &id, &len));
+    counters(b, 0, 0, 1, 1);
+}
+
+static void hostile_receive_buffers_hurt_nobody(void **state)
+{
+    struct bed *b = *state;
+    struct rig *r = &b->rig;
+    u32 id, len;
+    start(b, BIT(VIRTIO_NET_F_MRG_RXBUF));
+    offer_rx(r, RIG_QSIZE, 0); /* empty ones */
+    receive(b, 60);
+    assert_false(rig_take(r, RX, &id, &len));
+    start(b, BIT(VIRTIO_NET_F_MRG_RXBUF));
+    offer_rx(r, 4, 5); /* the header does not fit */
+    receive(b, 14);
+    assert_false(rig_take(r, RX, &id, &len));
+    start(b, 0);
+    rig_put_desc(r, RX, 0, ~0ull - 50, 100, VRING_DESC_F_WRITE, 0);
+    rig_offer(r, RX, 0);
+    receive(b, 60);
+    assert_true(rig_status(r) & VIRTIO_CONFIG_S_NEEDS_RESET);
+    counters(b, 0, 0, 0, 3);
+}
+
+static void frames_before_the_driver_are_dropped(void **state)
+{
+    struct bed *b = *state;
+    receive(b, 60);
+    counters(b, 0, 0, 0, 1);
+}
+
+/* --- the packet socket port --- */
+
+struct inbox {
+    size_t len;
+    unsigned frames;
+};
+
+static void into_inbox(void *opaque, const u8 *frame, size_t len)
+{
+    struct inbox *in = opaque;
+    in->len = len;
+    in->frames++;
+}
+
+static void socket_port_carries_and_drops(void **state)
+{
+    struct bed *b = *state;
+    int pair[2];
+    u8 frame[1500] = {1, 2, 3}, back[2000];
+    struct inbox in = {0};
+    struct net_port_socket_counters c;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    struct net_port *p = net_port_socket(pair[0], b->rig.env.loop, &b->rig.err);
+    assert_non_null(p);
+    p->sink = (struct frame_sink){into_inbox, &in};
+    assert_true(p->ops->send(p, frame, 60));
+    assert_int_equal(recv(pair[1], back, sizeof(back), 0), 60);
+    assert_int_equal(back[2], 3);
+    assert_int_equal(send(pair[1], frame, 99, 0), 99);
+    rig_loop(&b->rig);
+    rig_loop(&b->rig);
+    assert_int_equal(in.frames, 1);
+    assert_int_equal(in.len, 99);
+    unsigned n = 0;
+    while (n < 100000 && p->ops->send(p, frame, sizeof(frame)))
+        n++;
+    assert_true(n < 100000); /* it filled up and did not wait */
+    assert_false(p->ops->send(p, frame, 0));
+    net_port_socket_counters(p, &c);
+    assert_int_equal(c.sent, n + 1);
+    assert_int_equal(c.send_dropped, 2);
+    close(pair[1]);
+    rig_loop(&b->rig);
+    assert_false(p->ops->send(p, frame, 60)); /* the other side is gone */
+    p->ops->close(p);
+}
+
+/* --- console --- */
+
+static void console_prints_and_reads(void **state)
+{
+    struct bed *b = *state;
+    struct rig *r = &b->rig;
+    u32 id, len;
+    static u8 flood[8192];
+    assert_int_equal(rig_start(r, 0, 2, true), 15);
+    space_write(r->env.memory, BUFFER, "hello world", 11);
+    rig_put_desc(r, TX, 0, BUFFER, 6, VRING_DESC_F_NEXT, 1);
+    rig_put_desc(r, TX, 1, BUFFER + 6, 5, 0, 0);
+    rig_offer(r, TX, 0);
+    rig_kick(r, TX);
+    rig_loop(r);
+    assert_int_equal(b->printed_len, 11);
+    assert_string_equal(b->printed, "hello world");
+    assert_true(rig_take(r, TX, &id, &len));
+    /* Input waits for buffers. */
+    assert_int_equal(virtio_console_receive(r->dev, (const u8 *)"abcdef", 6), 6);
+    rig_loop(r);
+    assert_false(rig_take(r, RX, &id, &len));
+    offer_rx(r, 3, 4);
+    rig_kick(r, RX);
+    rig_loop(r);
+    assert_true(rig_take(r, RX, &id, &len));
+    assert_int_equal(len, 4);
+    assert_int_equal(rig_peek(r, BUFFER, 4), 0x64636261);
+    assert_true(rig_take(r, RX, &id, &len));
+    assert_int_equal(len, 2);
+    assert_false(rig_take(r, RX, &id, &len));
+    /* One buffer is left; the ring takes so much and no more. */
+    assert_int_equal(virtio_console_receive(r->dev, flood, sizeof(flood)), 4096);
+    assert_int_equal(virtio_console_receive(r->dev, flood, 1), 0);
+    rig_loop(r);
+    assert_int_equal(virtio_console_receive(r->dev, flood, 10), 4);
+}
+
+/* --- rng --- */
+
+static void rng_fills(void **state)
+{
+    struct bed *b = *state;
+    struct rig *r = &b->rig;
+    u32 id, len;
+    assert_int_equal(rig_start(r, 0, 1, true), 15);
+    rig_put_desc(r, 0, 0, BUFFER, 64, VRING_DESC_F_WRITE, 0);
+    rig_offer(r, 0, 0);
+    rig_put_desc(r, 0, 1, BUFFER + 0x1000, 1 << 20, VRING_DESC_F_WRITE, 0);
+    rig_offer(r, 0, 1);
+    rig_kick(r, 0);
+    rig_loop(r);
+    assert_true(rig_take(r, 0, &id, &len));
+    assert_int_equal(len, 64);
+    assert_int_equal(rig_peek(r, BUFFER + 63, 2), 64);
+    assert_true(rig_take(r, 0, &id, &len));
+    assert_int_equal(len, 4096);
+}
+
+static void a_host_rng_differs(void **state)
+{
+    struct rig r;
+    rig_open(&r, CLOCK_MODE_ICOUNT);
+    r.dev = virtio_rng_new(&r.env, r.bus, RIG_SLOT, NULL, &r.err);
+    rig_assign(&r);
+    rig_start(&r, 0, 1, true);
+    rig_put_desc(&r, 0, 0, BUFFER, 64, VRING_DESC_F_WRITE, 0);
+    rig_offer(&r, 0, 0);
+    rig_kick(&r, 0);
+    rig_loop(&r);
+    assert_true(rig_peek(&r, BUFFER, 8) != rig_peek(&r, BUFFER + 8, 8));
+    rig_close(&r);
+}
+
+#define CASE(f)    cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define CONSOLE(f) cmocka_unit_test_setup_teardown(f, set_up_console, tear_down)
+#define RNG(f)     cmocka_unit_test_setup_teardown(f, set_up_rng, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(shows_its_address),
+        CASE(sends_frames),
+        CASE(odd_frames_are_dropped),
+        CASE(full_ring_of_requests_is_sent),
+        CASE(receives_into_one_buffer),
+        CASE(spreads_a_frame_over_buffers),
+        CASE(hostile_receive_buffers_hurt_nobody),
+        CASE(frames_before_the_driver_are_dropped),
+        CASE(socket_port_carries_and_drops),
+        CONSOLE(console_prints_and_reads),
+        RNG(rng_fills),
+        cmocka_unit_test(a_host_rng_differs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
