@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `droste run` from its first process: command line, files, cables, then the network process and the worker
+ * by fork, then waiting. Everything that can be refused is refused before the first child starts.
+ */
+#include "main/run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cmd/run_supervise.h"
+
+static int connect_cables(struct run_job *job, struct err *err)
+{
+    for (unsigned i = 0; i < job->config.net_count; i++) {
+        int pair[2];
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+            return err_set(err, EXIT_STATUS_HOST, "cannot make a network cable: %s", strerror(errno));
+        job->net_worker[i] = pair[0];
+        job->net_switch[i] = pair[1];
+    }
+    return 0;
+}
+
+/* The network process reports how its start went as one message: an err. */
+static int start_network(struct supervisor *s, struct run_job *job, struct err *err)
+{
+    struct err started = {0};
+    int control;
+    if (!job->config.net_count)
+        return 0;
+    s->network = supervisor_start(s, "droste-net", run_switch, job, &control, err);
+    if (s->network < 0)
+        return -1;
+    if (recv(control, &started, sizeof(started), 0) != sizeof(started))
+        return err_set(err, EXIT_STATUS_HOST, "the network process ended at its start");
+    started.text[sizeof(started.text) - 1] = 0;
+    for (unsigned i = 0; i < job->config.net_count; i++)
+        close(job->net_switch[i]);
+    return started.status ? err_set(err, started.status, "%s", started.text) : 0;
+}
+
+static int start_worker(struct supervisor *s, struct run_job *job, struct err *err)
+{
+    s->timeout_ms = job->config.timeout_ms;
+    s->worker = supervisor_start(s, "droste-vm", run_worker, job, &s->worker_control, err);
+    if (s->worker < 0)
+        return -1;
+    for (unsigned i = 0; i < job->config.net_count; i++)
+        close(job->net_worker[i]);
+    return 0;
+}
+
+static int run_guest(struct run_job *job, struct err *err)
+{
+    struct supervisor s;
+    int status = EXIT_STATUS_HOST;
+    job->terminal = job->config.serial == RUN_SERIAL_STDIO && terminal_usable();
+    if (job->config.name)
+        prctl(PR_SET_NAME, job->config.name);
+    if (job->config.engine == RUN_ENGINE_AUTO)
+        log_line("engine soft (kvm: not built into this version)");
+    if (job->terminal)
+        log_line("press " TERMINAL_ESCAPE_NAME " to quit, twice to send it to the guest");
+    if (supervisor_begin(&s, err) == 0 && connect_cables(job, err) == 0 && start_network(&s, job, err) == 0) {
+        if (job->terminal)
+            terminal_enter(&s.terminal);
+        if (start_worker(&s, job, err) == 0)
+            status = supervisor_wait(&s);
+    }
+    supervisor_end(&s);
+    return err->status ? err->status : status;
+}
+
+int main_run(int argc, char *const *argv)
+{
+    struct err err = {0};
+    int status = EXIT_STATUS_OK;
+    struct run_job *job = calloc(1, sizeof(*job));
+    if (!job || run_config_parse(&job->config, argc, argv, &err) < 0) {
+        status = job ? err.status : EXIT_STATUS_HOST;
+    } else if (job->config.action == RUN_HELP) {
+        run_options_help(stdout);
+    } else if (job->config.action == RUN_VERSION) {
+        puts("droste " DROSTE_VERSION);
+    } else if (run_files_open(&job->files, &job->config, &err) == 0) {
+        status = run_guest(job, &err);
+    }
+    if (err.status) {
+        log_line("%s", err.text);
+        status = err.status;
+    }
+    if (job)
+        run_config_free(&job->config);
+    free(job);
+    return status;
+}

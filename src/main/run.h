@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* The entry points behind main(), and what the first process of a run hands to the others. */
+#ifndef MAIN_RUN_H
+#define MAIN_RUN_H
+
+#include "cmd/run_files.h"
+#include "cmd/run_options.h"
+
+/* `droste run`: argv is what follows "run". Returns the exit status. */
+int main_run(int argc, char *const *argv);
+
+struct run_job {
+    struct run_config config;
+    struct run_files files;
+    int net_worker[RUN_NETS_MAX], net_switch[RUN_NETS_MAX]; /* the two ends of each adapter's cable */
+    bool terminal;                                          /* stdin is a terminal that is ours to use */
+};
+
+/* Bodies of the two children; control: their socket to the first process. Return the exit status. */
+int run_worker(void *job, int control);
+int run_switch(void *job, int control);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* The network process of `droste run --net user`: ports taken, start reported, sandbox entered, frames
+ * served. */
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/sandbox.h"
+#include "main/run.h"
+#include "net/slirp_switch.h"
+
+static int keep_descriptors(const struct run_job *job, int control, struct err *err)
+{
+    int keep[2 + RUN_NETS_MAX] = {STDERR_FILENO, control};
+    for (unsigned i = 0; i < job->config.net_count; i++)
+        keep[2 + i] = job->net_switch[i];
+    return sandbox_fds(keep, 2 + job->config.net_count, err);
+}
+
+static int start(struct run_job *job, struct slirp_net **nets, struct err *err)
+{
+    for (unsigned i = 0; i < job->config.net_count; i++) {
+        const struct run_net *n = &job->config.nets[i];
+        nets[i] = slirp_net_new(job->net_switch[i], err);
+        if (!nets[i])
+            return -1;
+        for (unsigned k = 0; k < n->forward_count; k++)
+            if (slirp_net_forward(nets[i], n->forwards[k].host, n->forwards[k].guest, err) < 0)
+                return -1;
+    }
+    return slirp_sandbox(err);
+}
+
+int run_switch(void *opaque, int control)
+{
+    struct run_job *job = opaque;
+    struct slirp_net *nets[RUN_NETS_MAX];
+    struct err err = {0};
+    if (keep_descriptors(job, control, &err) == 0 && start(job, nets, &err) == 0) {
+        if (send(control, &err, sizeof(err), MSG_NOSIGNAL) == sizeof(err))
+            slirp_nets_run(nets, job->config.net_count);
+        return EXIT_STATUS_OK;
+    }
+    return send(control, &err, sizeof(err), MSG_NOSIGNAL) < 0 ? EXIT_STATUS_HOST : err.status;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The worker of `droste run`: one machine. It is built while the process may still do everything, and runs in
+ * the sandbox. The first process hangs up `control` to end it.
+ */
+#include <seccomp.h>
+#include <unistd.h>
+
+#include "base/sandbox.h"
+#include "cmd/run_console.h"
+#include "main/run.h"
+#include "main/worker_parts.h"
+#include "vm/machine.h"
+
+struct worker {
+    struct run_job *job;
+    struct console *console;
+    struct machine *machine;
+    bool quit; /* by the escape key */
+};
+
+static int keep_descriptors(const struct run_job *job, int control, struct err *err)
+{
+    int keep[8 + RUN_MODULES_MAX + RUN_DISKS_MAX + RUN_NETS_MAX];
+    unsigned n = 0;
+    bool stdio = job->config.serial == RUN_SERIAL_STDIO;
+    keep[n++] = STDERR_FILENO;
+    keep[n++] = stdio ? STDIN_FILENO : -1;
+    keep[n++] = stdio ? STDOUT_FILENO : -1;
+    keep[n++] = control;
+    keep[n++] = job->files.kernel;
+    keep[n++] = job->files.serial;
+    for (unsigned i = 0; i < job->config.module_count; i++)
+        keep[n++] = job->files.modules[i];
+    for (unsigned i = 0; i < job->config.disk_count; i++)
+        keep[n++] = job->files.disks[i];
+    for (unsigned i = 0; i < job->config.net_count; i++)
+        keep[n++] = job->net_worker[i];
+    return sandbox_fds(keep, n, err);
+}
+
+static int close_sandbox(struct err *err)
+{
+    static const int calls[] = {
+        SCMP_SYS(pread64),  SCMP_SYS(pwrite64), SCMP_SYS(preadv),    SCMP_SYS(pwritev),   SCMP_SYS(preadv2),
+        SCMP_SYS(pwritev2), SCMP_SYS(fsync),    SCMP_SYS(fdatasync), SCMP_SYS(fallocate), SCMP_SYS(recvfrom),
+        SCMP_SYS(sendto),   SCMP_SYS(recvmsg),  SCMP_SYS(sendmsg),   SCMP_SYS(shutdown),  -1,
+    };
+    return sandbox_calls("worker", calls, err);
+}
+
+static size_t to_guest(void *opaque, const void *data, size_t len)
+{
+    struct worker *w = opaque;
+    return machine_serial_receive(w->machine, data, len);
+}
+
+static void on_quit(void *opaque)
+{
+    struct worker *w = opaque;
+    w->quit = true;
+    machine_stop(w->machine);
+}
+
+static void on_hang_up(void *opaque, int events)
+{
+    struct worker *w = opaque;
+    machine_stop(w->machine);
+}
+
+static int build(struct worker *w, int control, struct err *err)
+{
+    struct run_job *job = w->job;
+    bool stdio = job->config.serial == RUN_SERIAL_STDIO;
+    bool reads =
+        stdio && (job->terminal || !isatty(STDIN_FILENO)); /* a background job leaves the terminal alone */
+    struct console_config cc = {reads ? STDIN_FILENO : -1, stdio ? STDOUT_FILENO : job->files.serial,
+                                job->terminal, job->config.expect};
+    w->console = console_new(&cc, err);
+    if (!w->console)
+        return -1;
+    struct serial_sink serial = {console_tx, console_rx_ready, w->console};
+    w->machine = worker_machine(job, serial, err);
+    if (!w->machine)
+        return -1;
+    struct console_guest guest = {to_guest, on_quit, w};
+    if (!event_loop_add(machine_loop(w->machine), control, 0, on_hang_up, w))
+        return err_set(err, EXIT_STATUS_HOST, "no memory for the worker's control socket");
+    return console_attach(w->console, machine_loop(w->machine), guest, err);
+}
+
+int run_worker(void *job, int control)
+{
+    struct worker w = {.job = job};
+    struct err err = {0};
+    if (keep_descriptors(job, control, &err) < 0 || sandbox_files(NULL, false, &err) < 0 ||
+        build(&w, control, &err) < 0 || close_sandbox(&err) < 0) {
+        log_line("%s", err.text);
+        return err.status;
+    }
+    struct machine_result r = machine_run(w.machine);
+    bool seen = console_finish(w.console);
+    if (w.quit)
+        return 128 + 2; /* as SIGINT */
+    int status = worker_exit_status(&r);
+    if (status != EXIT_STATUS_OK || seen || r.end == MACHINE_STOPPED)
+        return status;
+    log_line("the guest ended, but its console never showed '%.200s' (--expect)", w.job->config.expect);
+    return EXIT_STATUS_NOT_EXPECTED;
+}

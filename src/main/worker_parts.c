@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine of `droste run`. Its parts live as long as the process. */
+#include "main/worker_parts.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define ICOUNT_EPOCH_NS 1735689600000000000ull /* 2025-01-01: a repeatable run starts at the same time */
+
+_Static_assert((int)RUN_CPUS_MAX <= MACHINE_CPUS_MAX && (int)RUN_MODULES_MAX <= BOOT_MODULES_MAX,
+               "what the command line takes, a machine can have");
+
+static enum cpu_vendor vendor(enum run_vendor wanted)
+{
+    enum cpu_vendor host;
+    if (wanted != RUN_VENDOR_HOST)
+        return wanted == RUN_VENDOR_AMD ? VENDOR_AMD : VENDOR_INTEL;
+    return cpu_model_host_vendor(&host) ? host : VENDOR_INTEL;
+}
+
+static u64 wall_clock(bool icount)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return icount ? ICOUNT_EPOCH_NS : (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
+}
+
+static int add_disk(struct machine *m, const struct run_disk *d, int fd, struct err *err)
+{
+    struct block *b = block_raw(fd, d->readonly || d->snapshot, err);
+    if (b && d->snapshot && !d->readonly)
+        b = block_snapshot(b, err);
+    return b ? machine_add_disk(m, b, err) : -1;
+}
+
+static int add_net(struct machine *m, const struct run_net *n, unsigned index, int fd, struct err *err)
+{
+    const u8 ours[6] = {0x52, 0x54, 0x00, 0x12, 0x34, (u8)(0x56 + index)}; /* locally administered */
+    struct net_port *p = net_port_socket(fd, machine_loop(m), err);
+    return p ? machine_add_net(m, p, n->has_mac ? n->mac : ours, err) : -1;
+}
+
+static int furnish(struct machine *m, struct run_job *job, struct err *err)
+{
+    const struct run_config *c = &job->config;
+    for (unsigned i = 0; i < c->disk_count; i++) {
+        struct err why = {0};
+        if (add_disk(m, &c->disks[i], job->files.disks[i], &why) < 0)
+            return err_set(err, why.status, "disk %.100s: %.280s", c->disks[i].file, why.text);
+    }
+    for (unsigned i = 0; i < c->net_count; i++)
+        if (add_net(m, &c->nets[i], i, job->net_worker[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+static int boot(struct machine *m, struct run_job *job, struct err *err)
+{
+    const struct run_config *c = &job->config;
+    struct boot_file *modules = calloc(RUN_MODULES_MAX, sizeof(*modules)); /* needed again at a reset */
+    bug_on(!modules, "no memory for the list of modules");
+    for (unsigned i = 0; i < c->module_count; i++)
+        modules[i] = (struct boot_file){job->files.modules[i], c->modules[i].file, c->modules[i].args};
+    struct boot_source src = {{job->files.kernel, c->kernel, NULL}, modules, c->module_count, c->append};
+    return machine_boot(m, &src, err);
+}
+
+struct machine *worker_machine(struct run_job *job, struct serial_sink serial, struct err *err)
+{
+    const struct run_config *c = &job->config;
+    struct machine_config cfg = {
+        .memory = c->memory,
+        .cpus = c->cpus,
+        .vendor = vendor(c->vendor),
+        .cpu_features = c->cpu_features,
+        .wall_ns = wall_clock(c->icount),
+        .engine = &accel_soft,
+        .options = {.jit = c->jit != RUN_JIT_OFF, .icount = c->icount},
+        .serial = serial,
+        .test_devices = c->test_devices,
+        .no_reboot = c->no_reboot,
+    };
+    struct machine *m = machine_new(&cfg, err);
+    if (m && furnish(m, job, err) == 0 && boot(m, job, err) == 0)
+        return m;
+    return NULL; /* the process ends: nothing to take apart */
+}
+
+int worker_exit_status(const struct machine_result *r)
+{
+    switch (r->end) {
+    case MACHINE_DEBUG_EXIT:
+        return r->code;
+    case MACHINE_PANIC:
+        log_line("the guest reported a panic");
+        return EXIT_STATUS_GUEST_PANIC;
+    case MACHINE_TRIPLE_FAULT:
+        log_line("triple fault: %s", r->text);
+        return EXIT_STATUS_TRIPLE_FAULT;
+    case MACHINE_HOST_ERROR:
+        log_line("%s", r->text);
+        return EXIT_STATUS_HOST;
+    default:
+        return EXIT_STATUS_OK;
+    }
+}
