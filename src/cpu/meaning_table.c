@@ -10,10 +10,6 @@
 
 #include "insn_ids.h"
 
-#define MEANING(name) __attribute__((weak)) extern const struct meaning m_##name;
-#include "insn_meanings.inc"
-#undef MEANING
-
 const struct meaning *const insn_meaning[] = {
 #define MEANING_OF(id, name) [ID_##id] = &m_##name,
 #include "insn_meaning_table.inc"
@@ -38,7 +34,7 @@ meaning_fn meaning_of(const struct cpu *c, const struct insn *in)
 {
     const struct meaning *m = insn_meaning[in->id];
     unsigned i = size_index(in->size);
-    if (!m || !cpu_has(c, insn_infos[in->id].gate))
+    if (!cpu_has(c, insn_infos[in->id].gate))
         return m_ud.reg[0];
     meaning_fn f = in->flags & INSN_MEM ? m->mem[i] : m->reg[i];
     return f ? f : m_ud.reg[0];

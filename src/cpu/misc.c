@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NOP and hints, UD, fences, cache line flushes, RDRAND, RDSEED, BOUND, XLAT. SDM 2A, 2B.
+ * NOP and hints, UD, fences, cache line flushes, CLZERO, RDRAND, RDSEED, BOUND, XLAT. SDM 2A, 2B.
  *
  * Guest memory is host memory and coherent: a flush has only its permission check left. Fences stay fences,
  * because other vCPUs are other threads.
@@ -35,6 +35,16 @@ static enum outcome clflush(struct cpu *c, const struct insn *in)
     return operand_load(c, in, 1, &v);
 }
 
+/* APM 3 CLZERO: the cache line that RAX points into. */
+static enum outcome clzero(struct cpu *c, const struct insn *in)
+{
+    static const u8 zero[64];
+    u64 lin;
+    if (offset_linear(c, in->seg, c->regs[RAX] & size_mask(in->adsize) & ~63ull, 64, true, &lin) != DONE)
+        return FAULT;
+    return mmu_write(c, lin, zero, 64);
+}
+
 DEFINE_MEANING_ONE(nop, nop);
 DEFINE_MEANING_ONE(ud, ud);
 DEFINE_MEANING_ONE(pause, pause_hint);
@@ -42,6 +52,7 @@ DEFINE_MEANING_ONE(lfence, fence);
 DEFINE_MEANING_ONE(mfence, fence);
 DEFINE_MEANING_ONE(sfence, fence);
 DEFINE_MEANING_ONE(clflush, clflush);
+DEFINE_MEANING_ONE(clzero, clzero);
 
 /* CF tells success; all other arithmetic flags are 0. */
 #define RANDOM(n, T, x, op)                                                                                  \
