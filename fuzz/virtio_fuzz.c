@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A hostile guest against one virtio device: registers, configuration space, rings, buffers, frames and saved
+ * state.
+ *
+ * The first byte chooses the device; then the input is a program: an opcode byte and what it needs. START
+ * brings the device up as a driver does, so the interesting depths are one byte away; everything after is
+ * arbitrary.
+ */
+#include "../tests/unit/virtio_rig.h"
+
+#include "dev/virtio/virtio_blk.h"
+#include "dev/virtio/virtio_console.h"
+#include "dev/virtio/virtio_net.h"
+#include "dev/virtio/virtio_rng.h"
+
+#define DISK (256 * KIB)
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+
+struct input {
+    const u8 *at, *end;
+};
+
+static u64 take(struct input *in, unsigned bytes)
+{
+    u64 v = 0;
+    for (unsigned i = 0; i < bytes && in->at < in->end; i++)
+        v |= (u64)*in->at++ << (8 * i);
+    return v;
+}
+
+/* --- back ends --- */
+
+struct ends {
+    struct block block;
+    struct net_port port;
+    u8 disk[DISK];
+    u64 sum; /* of all that came out, so that every byte is read */
+};
+
+static int disk_io(struct block *b, const struct iovec *iov, int n, u64 offset, bool write)
+{
+    struct ends *e = container_of(b, struct ends, block);
+    i64 len = block_check(b, iov, n, offset);
+    for (int i = 0; len >= 0 && i < n; offset += iov[i++].iov_len)
+        memcpy(write ? e->disk + offset : iov[i].iov_base, write ? iov[i].iov_base : e->disk + offset,
+               iov[i].iov_len);
+    return len < 0 ? (int)len : 0;
+}
+
+static int disk_readv(struct block *b, const struct iovec *iov, int n, u64 offset)
+{
+    return disk_io(b, iov, n, offset, false);
+}
+
+static int disk_writev(struct block *b, const struct iovec *iov, int n, u64 offset)
+{
+    return disk_io(b, iov, n, offset, true);
+}
+
+static int disk_flush(struct block *b)
+{
+    return 0;
+}
+
+static int disk_discard(struct block *b, u64 offset, u64 len)
+{
+    if (offset > b->size || len > b->size - offset)
+        return -22;
+    memset(container_of(b, struct ends, block)->disk + offset, 0, len);
+    return 0;
+}
+
+static void disk_close(struct block *b) {}
+
+static const struct block_ops disk_ops = {disk_readv, disk_writev, disk_flush, disk_discard, disk_close};
+
+static void swallow(void *opaque, const u8 *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        ((struct ends *)opaque)->sum += p[i];
+}
+
+static bool port_send(struct net_port *p, const u8 *frame, size_t len)
+{
+    swallow(container_of(p, struct ends, port), frame, len);
+    return len & 1;
+}
+
+static void port_close(struct net_port *p) {}
+
+static const struct net_port_ops port_ops = {port_send, port_close};
+
+static void zero_fill(void *opaque, void *buf, size_t len)
+{
+    memset(buf, 0x11, len);
+}
+
+static struct dev *make(struct rig *r, struct ends *e, unsigned kind)
+{
+    static const u8 mac[6] = {2};
+    const struct console_out out = {swallow, e};
+    const struct random_source src = {zero_fill, NULL};
+    e->block = (struct block){.ops = &disk_ops, .size = DISK, .readonly = kind & 4};
+    e->port.ops = &port_ops;
+    switch (kind & 3) {
+    case 0:
+        return virtio_blk_new(&r->env, r->bus, RIG_SLOT, &e->block, "fuzz", &r->err);
+    case 1:
+        return virtio_net_new(&r->env, r->bus, RIG_SLOT, &e->port, mac, &r->err);
+    case 2:
+        return virtio_console_new(&r->env, r->bus, RIG_SLOT, &out, &r->err);
+    default:
+        return virtio_rng_new(&r->env, r->bus, RIG_SLOT, &src, &r->err);
+    }
+}
+
+/* --- the guest --- */
+
+static void put_desc(struct rig *r, struct input *in)
+{
+    unsigned q = take(in, 1) & 1, i = take(in, 1) % (RIG_QSIZE + 2);
+    u64 addr = RIG_DATA + (take(in, 2) << 4);
+    u32 len = (u32)take(in, 2);
+    u16 flags = take(in, 1) & 0xff;
+    if (flags & 0x80)
+        addr = take(in, 8);
+    if (flags & 0x40)
+        len = (u32)take(in, 4);
+    rig_put_desc(r, q, i, addr, len, flags & 15, take(in, 1) % (RIG_QSIZE + 1));
+}
+
+static void poke(struct rig *r, struct input *in)
+{
+    static const unsigned sizes[4] = {1, 2, 4, 8};
+    unsigned how = (unsigned)take(in, 1), n = sizes[how >> 4 & 3];
+    u64 base[4] = {RIG_RING(how & 1), rig_avail(how & 1), rig_used(how & 1), RIG_DATA};
+    u64 at = base[how >> 2 & 3] + take(in, 2);
+    rig_poke(r, at, n, take(in, n));
+}
+
+static void come_in(struct rig *r, struct ends *e, unsigned kind, struct input *in)
+{
+    static const u8 zeroes[FRAME_MAX];
+    size_t len = take(in, 2);
+    if ((kind & 3) == 1)
+        e->port.sink.receive(e->port.sink.opaque, zeroes, len);
+    if ((kind & 3) == 2)
+        virtio_console_receive(r->dev, zeroes, len);
+}
+
+static void save_and_load(struct rig *r, struct input *in)
+{
+    struct state_image img = {0};
+    struct err err = {0};
+    state_save(&img, r->dev->class->state, r->dev->instance, r->dev);
+    for (unsigned n = take(in, 1) & 7; n && img.len; n--) {
+        size_t at = take(in, 2) % img.len;
+        img.data[at] ^= (u8)take(in, 1);
+    }
+    if (state_load(&img, r->dev->class->state, r->dev->instance, r->dev, &err) < 0)
+        r->dev->class->reset(r->dev);
+    state_free(&img);
+}
+
+static void step(struct rig *r, struct ends *e, unsigned kind, struct input *in)
+{
+    static const unsigned sizes[4] = {1, 2, 4, 8};
+    unsigned op = (unsigned)take(in, 1), n = sizes[op >> 4 & 3];
+    u64 off;
+    switch (op & 15) {
+    case 0:
+        rig_start(r, take(in, 8), (kind & 3) == 1 || (kind & 3) == 2 ? 2 : 1, op & 16);
+        break;
+    case 1:
+        put_desc(r, in);
+        break;
+    case 2:
+        rig_offer(r, op >> 4 & 1, (u16)(take(in, 1) % (RIG_QSIZE + 1)));
+        break;
+    case 3:
+        rig_kick(r, op >> 4 & 3);
+        break;
+    case 4:
+        rig_loop(r);
+        break;
+    case 5:
+        poke(r, in);
+        break;
+    case 6:
+        come_in(r, e, kind, in);
+        break;
+    case 7:
+        off = take(in, 2);
+        rig_reg_write(r, off, n, take(in, n));
+        break;
+    case 8:
+        rig_reg(r, take(in, 2), n);
+        break;
+    case 9:
+        off = take(in, 1);
+        rig_config_write(r, RIG_SLOT << 3, (unsigned)off, n > 4 ? 4 : n, (u32)take(in, 4));
+        break;
+    case 10:
+        rig_config(r, RIG_SLOT << 3, (unsigned)take(in, 1), n > 4 ? 4 : n);
+        break;
+    case 11:
+        off = take(in, 2);
+        rig_out(r->env.memory, rig_bar(r, 4) + off, n, take(in, n));
+        break;
+    case 12:
+        save_and_load(r, in);
+        break;
+    case 13:
+        off = take(in, 1) & 0x3f; /* common configuration */
+        rig_reg_write(r, off, n, take(in, n));
+        break;
+    default:
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+    struct input in = {data, data + size};
+    unsigned kind = (unsigned)take(&in, 1);
+    struct rig r;
+    struct ends *e = calloc(1, sizeof(*e));
+    rig_open(&r, CLOCK_MODE_ICOUNT);
+    r.dev = make(&r, e, kind);
+    if (!r.dev)
+        abort();
+    rig_assign(&r);
+    for (unsigned steps = 0; in.at < in.end && steps < 500; steps++)
+        step(&r, e, kind, &in);
+    rig_loop(&r);
+    rig_close(&r);
+    free(e);
+    return 0;
+}
