@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* clang-format off */
 /*
  * The instructions host_insn_test.c compares with the host: for each its length, then its bytes; 0 ends the list.
  * I: one instruction. SSE, MMX: legacy two-operand forms by register and memory. V3: VEX three-operand forms, both
@@ -79,9 +80,9 @@ asm(".section .rodata\n.globl insn_list\ninsn_list:\n"
     "vpsrlvq,vpsravd\nV3 \\op\n.endr\n"
     ".irp op,vpsllw,vpslld,vpsllq,vpsrlw,vpsrld,vpsrlq,vpsraw,vpsrad\nS3 \\op\nI \\op %xmm3, %ymm2, %ymm1\n"
     "I \\op $3, %xmm2, %xmm9\nI \\op $7, %ymm12, %ymm1\nI \\op (%rdi), %ymm3, %ymm2\n.endr\n"
-    "I vpslldq $3, %xmm3, %xmm2\nI vpsrldq $3, %ymm3, %ymm2\n"
+    "I vpslldq $3, %xmm3, %xmm2\nI vpsrldq $3, %ymm3, %ymm2\nI vpslldq $9, %ymm3, %ymm2\nI vpsrldq $3, %xmm3, %xmm2\n"
     ".irp op,vaddss,vaddsd,vsubss,vsubsd,vmulss,vmulsd,vdivss,vdivsd,vminss,vminsd,vmaxss,vmaxsd,vsqrtss,vsqrtsd,"
-    "vcvtss2sd,vcvtsd2ss,vrcpss,vrsqrtss,vaesenc,vaesenclast,vaesdec,vaesdeclast\nS3 \\op\n.endr\n"
+    "vcvtss2sd,vcvtsd2ss,vrcpss,vrsqrtss\nS3 \\op\n.endr\n"
     ".irp op,vmovups,vmovaps,vmovupd,vmovapd,vmovdqu,vmovdqa,vsqrtps,vsqrtpd,vrcpps,vrsqrtps,vcvtdq2ps,vcvtps2dq,"
     "vcvttps2dq,vmovshdup,vmovsldup,vmovddup,vpabsb,vpabsw,vpabsd,vptest,vtestps,vtestpd\nV2 \\op\n.endr\n"
     ".irp op,vcvtdq2pd,vcvtps2pd,vcvtph2ps,vpmovsxbw,vpmovsxbd,vpmovsxbq,vpmovsxwd,vpmovsxwq,vpmovsxdq,vpmovzxbw,"
@@ -99,10 +100,13 @@ asm(".section .rodata\n.globl insn_list\ninsn_list:\n"
     "I \\op $0xc, (%rdi), %xmm2\n.endr\n"
     ".irp op,vblendvps,vblendvpd,vpblendvb\nI \\op %xmm9, %xmm3, %xmm2, %xmm1\nI \\op %xmm1, (%rdi), %xmm2, %xmm1\n"
     "I \\op %ymm9, %ymm13, %ymm2, %ymm1\n.endr\n"
-    ".irp op,vfmadd132ps,vfmadd213pd,vfmadd231ps,vfmaddsub132ps,vfmaddsub213pd,vfmsubadd231ps,vfmsub132pd,vfmsub213ps,"
-    "vfmsub231pd,vfnmadd132ps,vfnmadd213pd,vfnmadd231ps,vfnmsub132pd,vfnmsub213ps,vfnmsub231pd\nV3 \\op\n.endr\n"
-    ".irp op,vfmadd132ss,vfmadd213sd,vfmadd231ss,vfmsub132sd,vfmsub213ss,vfmsub231sd,vfnmadd132ss,vfnmadd213sd,"
-    "vfnmadd231ss,vfnmsub132sd,vfnmsub213ss,vfnmsub231sd\nS3 \\op\n.endr\n"
+    ".irp op,vfmadd,vfmsub,vfnmadd,vfnmsub,vfmaddsub,vfmsubadd\n"
+    "V3 \\op\\()132ps\nV3 \\op\\()213ps\nV3 \\op\\()231ps\n"
+    "V3 \\op\\()132pd\nV3 \\op\\()213pd\nV3 \\op\\()231pd\n"
+    ".endr\n.irp op,vfmadd,vfmsub,vfnmadd,vfnmsub\n"
+    "S3 \\op\\()132ss\nS3 \\op\\()213ss\nS3 \\op\\()231ss\n"
+    "S3 \\op\\()132sd\nS3 \\op\\()213sd\nS3 \\op\\()231sd\n"
+    ".endr\n"
     ".irp op,vmovups,vmovaps,vmovupd,vmovapd,vmovdqu,vmovdqa,vmovntps,vmovntpd,vmovntdq\nI \\op %xmm9, 32(%rdi)\n"
     "I \\op %ymm9, 32(%rdi)\n.endr\n"
     ".irp op,vmovlps,vmovhps,vmovlpd,vmovhpd\nI \\op %xmm9, (%rdi)\nI \\op (%rdi), %xmm3, %xmm9\n.endr\n"
@@ -126,6 +130,13 @@ asm(".section .rodata\n.globl insn_list\ninsn_list:\n"
     "I vpinsrb $3, %ecx, %xmm2, %xmm1\nI vpinsrw $3, %ecx, %xmm2, %xmm1\nI vpinsrd $3, %ecx, %xmm2, %xmm1\n"
     "I vpinsrq $1, %rcx, %xmm2, %xmm1\nI vpinsrw $3, (%rdi), %xmm2, %xmm1\nI vpextrb $3, %xmm2, %eax\n"
     "I vpextrw $3, %xmm2, %eax\nI vpextrd $3, %xmm2, (%rdi)\nI vpextrq $1, %xmm2, %rax\nI vextractps $2, %xmm2, %eax\n"
+    ".irp op,vaesenc,vaesenclast,vaesdec,vaesdeclast\nV3 \\op\n.endr\nI vpclmulqdq $0x10, %ymm3, %ymm2, %ymm1\n"
+    "I vpextrb $3, %xmm2, (%rdi)\nI vpextrw $3, %xmm2, (%rdi)\nI vpinsrb $3, (%rdi), %xmm2, %xmm1\n"
+    "I vmaskmovdqu %xmm3, %xmm2\nI vmovq %xmm9, %xmm3\n"
+    ".byte 6, 0xc4, 0xe3, 0x79, 0x15, 0xd0, 0x05\n"                                  /* VPEXTRW 3A 15 */
+    ".byte 4, 0xf3, 0x0f, 0x11, 0xd3\n.byte 4, 0xf2, 0x0f, 0x11, 0xd3\n"             /* MOVSS, MOVSD xmm3, xmm2 by 11 */
+    ".byte 4, 0x66, 0x0f, 0xd6, 0xd3\n.byte 4, 0xc5, 0xf9, 0xd6, 0xd3\n"             /* MOVQ by D6 */
+    ".byte 4, 0xc5, 0xea, 0x11, 0xd9\n.byte 4, 0xc5, 0xeb, 0x11, 0xd9\n"             /* VMOVSS, VMOVSD by 11 */
     "I vzeroupper\nI vzeroall\n"
     ".irp op,vmaskmovps,vmaskmovpd,vpmaskmovd,vpmaskmovq\nI \\op (%rdi), %xmm2, %xmm1\nI \\op (%rdi), %ymm12, %ymm1\n"
     "I \\op %xmm1, %xmm2, (%rdi)\nI \\op %ymm1, %ymm2, 32(%rdi)\n.endr\n"
@@ -144,6 +155,9 @@ asm(".section .rodata\n.globl insn_list\ninsn_list:\n"
     "I fcomi %st(2), %st\nI fcomip %st(2), %st\nI fucomi %st(2), %st\nI fucomip %st(2), %st\n"
     ".irp op,fcmovb,fcmove,fcmovbe,fcmovu,fcmovnb,fcmovne,fcmovnbe,fcmovnu\nI \\op %st(2), %st\n.endr\n"
     "I fnstcw (%rdi)\nI fnstsw (%rdi)\nI fnstsw %ax\n"
+    ".byte 2, 0xdc, 0xd2\n.byte 2, 0xdc, 0xda\n.byte 2, 0xde, 0xd2\n.byte 2, 0xd9, 0xda\n.byte 2, 0xdf, 0xd2\n"
+    ".byte 2, 0xdf, 0xda\n.byte 2, 0xdd, 0xca\n.byte 2, 0xdf, 0xca\n.byte 2, 0xdf, 0xc2\n" /* aliases */
+    ".byte 2, 0xdb, 0xe0\n.byte 2, 0xdb, 0xe1\n.byte 2, 0xdb, 0xe4\n"                       /* FNENI, FNDISI, FNSETPM */
     ".byte 0\n"
     ".purgem I\n.purgem SSE\n.purgem SSEI\n.purgem MMX\n.purgem V3\n.purgem S3\n.purgem V2\n.purgem V3I\n.purgem X\n"
     ".text\n");
