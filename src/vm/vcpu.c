@@ -119,6 +119,9 @@ static void run_once(struct vcpu *v)
 static void *thread_main(void *opaque)
 {
     struct vcpu *v = opaque;
+    char name[16];
+    snprintf(name, sizeof(name), "vcpu%u", (unsigned)(v - v->machine->vcpus));
+    pthread_setname_np(pthread_self(), name); /* by the thread itself: another's name is a file in /proc */
     pthread_setspecific(v->machine->self, v);
     while (!must_rest(v->machine) || rest(v))
         run_once(v);
@@ -129,7 +132,6 @@ int vcpus_start(struct machine *m, struct err *err)
 {
     for (unsigned i = 0; i < m->config.cpus; i++) {
         struct vcpu *v = &m->vcpus[i];
-        char name[16];
         v->at_rest = false;
         int r = pthread_create(&v->thread, NULL, thread_main, v);
         if (r) {
@@ -137,8 +139,6 @@ int vcpus_start(struct machine *m, struct err *err)
             return err_set(err, EXIT_STATUS_HOST, "cannot start the thread of vCPU %u: %s", i, strerror(r));
         }
         v->started = true;
-        snprintf(name, sizeof(name), "vcpu%u", i);
-        pthread_setname_np(v->thread, name);
     }
     return 0;
 }
