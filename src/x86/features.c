@@ -3,7 +3,7 @@
 #include "x86/features.h"
 
 const struct feature_info feature_infos[FEAT_COUNT] = {
-#define FEATURE(name, text, leaf, subleaf, reg, bit, intel, amd, need)                                         \
+#define FEATURE(name, text, leaf, subleaf, reg, bit, intel, amd, need)                                       \
     [FEAT_##name] = {text, leaf, subleaf, reg, bit, intel, amd, need},
 #include "x86/features.def"
 #undef FEATURE

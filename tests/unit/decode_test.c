@@ -13,6 +13,7 @@
 
 #include "insn_ids.h"
 #include "x86/decode_table.h"
+#include "x86/disasm.h"
 #include "x86/insn.h"
 
 enum { TAIL = 12, SHOWN = 500 };
@@ -519,6 +520,19 @@ static void test_rows_are_reachable(void **state)
     }
 }
 
+static void test_disassembly_reads(void **state)
+{
+    char text[96];
+    disasm(MODE_64, 0x1000, (u8[]){0x74, 0x0e}, 2, text, sizeof(text));
+    assert_string_equal(text, "jz 0x0000000000001010");
+    disasm(MODE_16, 0, (u8[]){0x89, 0x47, 0x10}, 3, text, sizeof(text));
+    assert_string_equal(text, "mov [bx+0x10], ax");
+    disasm(MODE_64, 0, (u8[]){0x06, 0xff}, 2, text, sizeof(text));
+    assert_string_equal(text, "db 06 ff");
+    disasm(MODE_64, 0, (u8[]){0x06, 0xff}, 2, text, 4);
+    assert_string_equal(text, "db");
+}
+
 static void bench(void **state)
 {
     static const u8 code[] = {
@@ -548,6 +562,7 @@ int main(void)
         cmocka_unit_test(test_length_limits),
         cmocka_unit_test(test_fields_beyond_zydis),
         cmocka_unit_test(test_rows_are_reachable),
+        cmocka_unit_test(test_disassembly_reads),
         cmocka_unit_test(bench),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
