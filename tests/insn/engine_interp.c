@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* The interpreter as an engine: a CPL 3, 64-bit guest whose page tables put the test pages where the host has
+ * them. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cpu/cpu.h"
+#include "cpu/meanings.h"
+#include "cpu/mmu.h"
+#include "cpu/world.h"
+#include "oracle.h"
+
+enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 32, PTE_D = 64 };
+enum { PML4 = 0x1000, PDPT = 0x2000, PD = 0x3000, PT = 0x4000, TABLES = 0x5000 };
+enum { AREA_SIZE = 0x200000 };
+
+static struct cpu *cpu;
+static struct space *memory;
+
+static void set_entry(u64 table, u64 index, u64 value)
+{
+    space_write(memory, table + index * 8, &value, 8);
+}
+
+static void map_page(u64 at, u64 flags)
+{
+    set_entry(PT, at >> 12 & 511, at | PTE_P | PTE_U | PTE_A | PTE_D | flags);
+}
+
+static void build_tables(void)
+{
+    u64 link = PTE_P | PTE_W | PTE_U | PTE_A;
+    set_entry(PML4, AREA_BASE >> 39 & 511, PDPT | link);
+    set_entry(PDPT, AREA_BASE >> 30 & 511, PD | link);
+    set_entry(PD, AREA_BASE >> 21 & 511, PT | link);
+    for (u64 at = DATA_BASE; at < RO_BASE; at += PAGE_SIZE)
+        map_page(at, PTE_W);
+    map_page(RO_BASE, 0);
+    map_page(CODE_BASE, PTE_W);
+}
+
+static const struct cpu_model *model(void)
+{
+    static struct cpu_model m = {
+        .vendor = VENDOR_AMD, .cpus = 1, .tsc_hz = 1000000000, .phys_bits = 40, .xcr0_mask = 7};
+    for (unsigned f = 1; f < FEAT_COUNT; f++) {
+        if (host_has(f))
+            m.features[f / 64] |= BIT(f % 64);
+    }
+    return &m;
+}
+
+static int apic_none(void *opaque)
+{
+    return -1;
+}
+static u8 tpr_none(void *opaque)
+{
+    return 0;
+}
+static void tpr_drop(void *opaque, u8 tpr) {}
+static bool msr_get(void *opaque, u32 msr, u64 *value)
+{
+    return false;
+}
+static bool msr_set(void *opaque, u32 msr, u64 value)
+{
+    return false;
+}
+static void init_none(void *opaque) {}
+
+static struct segment user_segment(u16 sel, u32 attr)
+{
+    return (struct segment){.sel = sel, .limit = 0xffffffff, .attr = attr};
+}
+
+/* Linux's user mode: selectors, control registers, IOPL 0, no I/O bitmap. */
+static void enter_user_mode(struct cpu *c)
+{
+    struct segment null = {.attr = SEG_UNUSABLE};
+    c->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
+    c->cr3 = PML4;
+    c->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE | CR4_UMIP;
+    c->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
+    c->xcr0 = 7;
+    c->seg[CS] = user_segment(0x33, 0xb | SEG_S | SEG_DPL | SEG_P | SEG_L | SEG_G);
+    c->seg[SS] = user_segment(0x2b, 3 | SEG_S | SEG_DPL | SEG_P | SEG_DB | SEG_G);
+    c->seg[DS] = c->seg[ES] = c->seg[FS] = c->seg[GS] = null;
+    c->seg[GS].base = GS_BASE;
+    c->seg[SEG_TR] = (struct segment){.limit = 0x60, .attr = 0xb | SEG_P};
+    c->cpl = 3;
+    cpu_mode_changed(c);
+}
+
+static int interp_open(void)
+{
+    struct err err = {0};
+    struct cpu_init init = {
+        .apic = {NULL, apic_none, apic_none, tpr_none, tpr_drop, msr_get, msr_set, NULL, init_none}};
+    init.memory = memory = space_new(1ull << 40);
+    init.ports = space_new(0x10000);
+    init.clock = clock_new(CLOCK_MODE_REAL, 0);
+    init.world = world_new();
+    init.model = model();
+    if (!memory || !init.ports || !init.clock || !init.world || space_add_ram(memory, 0, TABLES, &err) ||
+        space_add_ram(memory, AREA_BASE, AREA_SIZE, &err) || !(cpu = cpu_new(&init, &err))) {
+        fprintf(stderr, "insn_oracle: %s\n", err.text);
+        return -1;
+    }
+    build_tables();
+    enter_user_mode(cpu);
+    return 0;
+}
+
+static void load(struct cpu *c, const struct machine_state *s)
+{
+    memcpy(c->regs, s->gpr, sizeof(s->gpr));
+    c->rip = s->rip;
+    cpu_set_rflags(c, s->rflags);
+    memcpy(c->vec, s->vec, sizeof(c->vec));
+    memcpy(c->x87, s->x87, sizeof(s->x87));
+    c->mxcsr = s->mxcsr;
+}
+
+static void store(struct cpu *c, struct machine_state *s)
+{
+    memcpy(s->gpr, c->regs, sizeof(s->gpr));
+    s->rflags = cpu_rflags(c);
+    memcpy(s->vec, c->vec, sizeof(c->vec));
+    memcpy(s->x87, c->x87, sizeof(s->x87));
+    s->mxcsr = c->mxcsr;
+}
+
+static void take_fault(const struct cpu *c, const struct insn *in, struct case_result *r)
+{
+    const struct fault *f = &c->fault;
+    r->vector = f->vector;
+    if (f->noncanonical && (in->flags & INSN_MEM) && in->seg == SS)
+        r->vector = VEC_SS;
+    if (f->vector == VEC_PF) {
+        r->cr2 = f->cr2;
+        r->error = f->error & (PF_P | PF_W | PF_U);
+    }
+}
+
+static void interp_run(const struct insn_case *t, struct case_result *r)
+{
+    struct cpu *c = cpu;
+    u8 *area = space_ram(memory, DATA_BASE, NULL);
+    enum outcome o;
+    memcpy(area, t->data, AREA_BYTES);
+    load(c, &t->start);
+    world_enter(c);
+    do {
+        c->regs[REG_RIP] = c->rip + t->in.len;
+        o = meaning_of(c, &t->in)(c, &t->in);
+    } while (o == AGAIN);
+    world_leave(c);
+    *r = (struct case_result){.faulted = o == FAULT};
+    store(c, &r->end);
+    r->end.rip = r->faulted ? c->rip : c->regs[REG_RIP];
+    if (r->faulted)
+        take_fault(c, &t->in, r);
+    memcpy(r->data, area, AREA_BYTES);
+    if (c->rflags & FLAG_AC)
+        cpu_set_rflags(c, FLAG_R1), cpu_mode_changed(c);
+}
+
+const struct engine engine_interp = {"interp", interp_open, interp_run};
