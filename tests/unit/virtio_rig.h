@@ -251,10 +251,22 @@ static inline void rig_put_desc(struct rig *r, unsigned q, unsigned i, u64 addr,
     space_write(r->env.memory, rig_desc(q) + 16 * i, &d, sizeof(d));
 }
 
+/* Ring indices as a driver reads and writes them: the device may be at them on another thread. */
+static inline u16 rig_load_index(struct rig *r, u64 gpa)
+{
+    return __atomic_load_n((const u16 *)space_ram(r->env.memory, gpa, NULL), __ATOMIC_ACQUIRE);
+}
+
+static inline void rig_store_index(struct rig *r, u64 gpa, u16 v)
+{
+    __atomic_store_n((u16 *)space_ram(r->env.memory, gpa, NULL), v, __ATOMIC_RELEASE);
+    space_written(r->env.memory, gpa, 2);
+}
+
 static inline void rig_offer(struct rig *r, unsigned q, u16 head)
 {
     rig_poke(r, rig_avail(q) + 4 + 2 * (r->avail[q] % RIG_QSIZE), 2, head);
-    rig_poke(r, rig_avail(q) + 2, 2, ++r->avail[q]);
+    rig_store_index(r, rig_avail(q) + 2, ++r->avail[q]);
 }
 
 static inline void rig_kick(struct rig *r, unsigned q)
@@ -265,7 +277,7 @@ static inline void rig_kick(struct rig *r, unsigned q)
 /* Takes the next used element; false: there is none. */
 static inline bool rig_take(struct rig *r, unsigned q, u32 *id, u32 *len)
 {
-    if ((u16)rig_peek(r, rig_used(q) + 2, 2) == r->used[q])
+    if (rig_load_index(r, rig_used(q) + 2) == r->used[q])
         return false;
     u64 at = rig_used(q) + 4 + 8 * (r->used[q]++ % RIG_QSIZE);
     *id = (u32)rig_peek(r, at, 4);

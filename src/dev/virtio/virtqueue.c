@@ -2,9 +2,9 @@
 /*
  * Split virtqueues, device side (virtio 1.3 2.7).
  *
- * The order of memory accesses is the whole protocol: the index of the available ring is read with acquire
- * before its entries; entries of the used ring are written before its index with release; between showing our
- * side and looking at the other's (event index, flags) stands a full fence (2.7.7.1, 2.7.10.1).
+ * The order of memory accesses is the whole protocol. Indices, flags and event fields are read and written
+ * sequentially consistent: that orders entries before the index that shows them, and our store of one side
+ * before our load of the other's (2.7.7.1, 2.7.10.1), which acquire and release alone would not.
  */
 #include "dev/virtio/virtqueue.h"
 
@@ -36,7 +36,7 @@ static bool read_u16(struct virtqueue *vq, u64 gpa, u16 *v)
         break_queue(vq);
         return false;
     }
-    *v = __atomic_load_n(p, __ATOMIC_ACQUIRE);
+    *v = __atomic_load_n(p, __ATOMIC_SEQ_CST);
     return true;
 }
 
@@ -47,7 +47,7 @@ static void write_u16(struct virtqueue *vq, u64 gpa, u16 v)
         break_queue(vq);
         return;
     }
-    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+    __atomic_store_n(p, v, __ATOMIC_SEQ_CST);
     space_written(vq->memory, gpa, 2);
 }
 
@@ -320,7 +320,6 @@ bool vq_wants_interrupt(struct virtqueue *vq)
     bool valid = vq->signalled_valid;
     if (!vq->enabled || vq->broken)
         return false;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (!vq->event_idx)
         return read_u16(vq, vq->avail, &v) && !(v & VRING_AVAIL_F_NO_INTERRUPT);
     vq->signalled = vq->used;
@@ -338,5 +337,4 @@ void vq_want_notify(struct virtqueue *vq, bool on)
         write_u16(vq, vq->used_ring, on ? 0 : VRING_USED_F_NO_NOTIFY);
     else if (on)
         write_u16(vq, avail_event(vq), vq->last_avail);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
