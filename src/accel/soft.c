@@ -24,6 +24,7 @@ struct accel_vm {
 struct accel_vcpu {
     struct accel_vm *vm;
     struct cpu *cpu;
+    atomic_bool kicked; /* a counted run was asked to return: its slices end by LEAVE as well */
 };
 
 static int soft_probe(const struct cpu_model *model, struct err *err)
@@ -125,7 +126,7 @@ static enum accel_exit run_icount(struct accel_vcpu *v)
         enum outcome o = cpu_run(c);
         clock_advance(c->clock, c->retired - start);
         clock_run_due(c->clock);
-        if (o != LEAVE || c->retired < c->budget_end)
+        if (atomic_exchange(&v->kicked, false) || o != LEAVE || c->retired < c->budget_end)
             return exit_of(o);
     }
 }
@@ -140,6 +141,7 @@ static enum accel_exit soft_run(struct accel_vcpu *v, struct err *err)
 
 static void soft_kick(struct accel_vcpu *v)
 {
+    atomic_store(&v->kicked, true);
     cpu_request(v->cpu, REQ_LEAVE);
 }
 

@@ -131,7 +131,8 @@ static bool is_bsp(struct cpu *c)
 
 static enum outcome take_init(struct cpu *c)
 {
-    atomic_fetch_and(&c->requests, ~(unsigned)(REQ_INIT | REQ_SIPI));
+    /* A start-up IPI that came right behind stays: senders need not wait for us. */
+    atomic_fetch_and(&c->requests, ~(unsigned)REQ_INIT);
     bool bsp = is_bsp(c);
     cpu_reset(c, true);
     if (c->apic.init)
