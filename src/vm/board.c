@@ -25,6 +25,9 @@
 #include "dev/virtio/virtio_net.h"
 #include "dev/virtio/virtio_rng.h"
 
+_Static_assert(PCI_ECAM_BASE == ECAM_BASE && PCI_ECAM_SIZE == ECAM_SIZE,
+               "ACPI and the host bridge agree on ECAM");
+
 /* Puts a new device on the board's list. NULL passes through: the constructor has set err. */
 static struct dev *own(struct board *b, struct dev *d)
 {
@@ -150,28 +153,25 @@ void board_free(struct board *b)
     *b = (struct board){0};
 }
 
-static int take_slot(struct board *b, unsigned *slot, struct err *err)
+/* 0: none is left. */
+static unsigned take_slot(struct board *b, struct err *err)
 {
-    if (b->next_slot >= 31)
-        return err_set(err, EXIT_STATUS_USAGE, "no PCI slot is left; give fewer disks and network cards");
-    *slot = b->next_slot++;
+    if (b->next_slot < 31)
+        return b->next_slot++;
+    err_set(err, EXIT_STATUS_USAGE, "no PCI slot is left; give fewer disks and network cards");
     return 0;
 }
 
 int board_add_disk(struct board *b, struct block *disk, struct err *err)
 {
-    unsigned slot;
-    if (take_slot(b, &slot, err))
-        return -1;
-    return own(b, virtio_blk_new(b->env, b->pci, slot, disk, NULL, err)) ? 0 : -1;
+    unsigned slot = take_slot(b, err);
+    return slot && own(b, virtio_blk_new(b->env, b->pci, slot, disk, NULL, err)) ? 0 : -1;
 }
 
 int board_add_net(struct board *b, struct net_port *port, const u8 mac[6], struct err *err)
 {
-    unsigned slot;
-    if (take_slot(b, &slot, err))
-        return -1;
-    return own(b, virtio_net_new(b->env, b->pci, slot, port, mac, err)) ? 0 : -1;
+    unsigned slot = take_slot(b, err);
+    return slot && own(b, virtio_net_new(b->env, b->pci, slot, port, mac, err)) ? 0 : -1;
 }
 
 static void reset_one(struct dev *d)

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whole machines on engine soft, with guests of a few instructions: they print, power off, reset, fault, sleep, start
+ * a second processor, and are saved and restored in the middle. A guest is 32-bit code behind a multiboot header,
+ * loaded at 1 MiB and entered behind the header.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vm/machine.h"
+
+#define GUEST(name, code)                                                                                      \
+    extern const u8 name[], name##_end[];                                                                      \
+    __asm__(".pushsection .rodata\n.code32\n.globl " #name ", " #name "_end\n" #name ":\n" code "\n" #name       \
+            "_end:\n.code64\n.popsection")
+
+#define PRINT(c)  "mov $0x3f8, %dx; mov $" c ", %al; out %al, %dx\n"
+#define POWER_OFF "mov $0x604, %dx; mov $0x3400, %ax; out %ax, %dx\n9: hlt; jmp 9b\n"
+
+GUEST(guest_hello, PRINT("'h'") PRINT("'i'") POWER_OFF);
+GUEST(guest_triple, "ud2");
+GUEST(guest_debug_exit, "mov $0xf4, %dx; mov $21, %al; out %al, %dx\n1: jmp 1b");
+GUEST(guest_panic, "mov $0x505, %dx; mov $1, %al; out %al, %dx\n1: jmp 1b");
+GUEST(guest_reset, PRINT("'B'") "mov $0xcf9, %dx; mov $6, %al; out %al, %dx\n1: jmp 1b");
+GUEST(guest_idle, "1: cli; hlt; jmp 1b");
+GUEST(guest_spin, "1: jmp 1b");
+
+/* The second processor starts at 0x8000 in real mode, prints and powers off: 16-bit code by hand. */
+GUEST(guest_smp, "mov $0x8000, %edi; mov $(2f - guest_smp + 0x100020), %esi; mov $20, %ecx; rep movsb\n"
+                 "movl $0xc4500, 0xfee00300\n"
+                 "movl $0xc4608, 0xfee00300\n"
+                 "1: hlt; jmp 1b\n"
+                 "2: .byte 0xba, 0xf8, 0x03, 0xb0, 'A', 0xee\n"             /* mov dx, 3f8; mov al, 'A'; out dx, al */
+                 ".byte 0xba, 0x04, 0x06, 0xb8, 0x00, 0x34, 0xef, 0xf4\n"   /* mov dx, 604; mov ax, 3400; out dx, ax; hlt */
+                 ".fill 8, 1, 0x90\n");
+
+/* One-shot local APIC timer, interrupt at vector 0x40; sleeps until it came, then powers off. */
+GUEST(guest_timer, "mov $0x200000, %esp\n"
+                   "mov $(3f - guest_timer + 0x100020), %eax\n"
+                   "mov $0x1000, %edi; movw %ax, 0x200(%edi); movw %cs, 0x202(%edi); movw $0x8e00, 0x204(%edi)\n"
+                   "shr $16, %eax; movw %ax, 0x206(%edi)\n"
+                   "movw $0x7ff, 0x900; movl $0x1000, 0x902; lidt 0x900\n"
+                   "movl $0x0000ffff, 0xa10; movl $0x00cf9b00, 0xa14\n"
+                   "movl $0x0000ffff, 0xa18; movl $0x00cf9300, 0xa1c; movw $0x1f, 0x908; movl $0xa00, 0x90a; lgdt 0x908\n"
+                   "movl $0x1ff, 0xfee000f0; movl $0xb, 0xfee003e0; movl $0x40, 0xfee00320\n"
+                   "movl $20000000, 0xfee00380\n"
+                   "sti\n1: hlt; jmp 1b\n"
+                   "3: " PRINT("'T'") POWER_OFF);
+
+/* Prints a running sum's low letter often: what a save in the middle must not disturb. */
+GUEST(guest_sum, "xor %ebx, %ebx; mov $40, %ecx\n"
+                 "1: push $0; pop %esi; mov $3000, %esi\n"
+                 "2: lea (%ebx, %ebx, 4), %ebx; add %esi, %ebx; mov %ebx, 0x300000(, %esi, 4); dec %esi; jnz 2b\n"
+                 "mov %ebx, %eax; and $15, %al; add $'a', %al; mov $0x3f8, %dx; out %al, %dx\n"
+                 "loop 1b\n" POWER_OFF);
+
+struct rig {
+    struct machine *machine;
+    struct machine_config config;
+    struct boot_source source;
+    char out[256];
+    unsigned len;
+    unsigned stop_after; /* bytes of output, 0: never */
+};
+
+static void serial_tx(void *opaque, u8 byte)
+{
+    struct rig *r = opaque;
+    if (r->len < sizeof(r->out) - 1)
+        r->out[r->len++] = (char)byte;
+    if (r->stop_after && r->len == r->stop_after)
+        machine_stop(r->machine);
+}
+
+static int image_of(const u8 *code, size_t len)
+{
+    u32 flags = 1 << 16 | 2, load = 0x100000;
+    u32 header[8] = {0x1badb002, flags, -(0x1badb002 + flags), load, load, 0, 0, 0x100020};
+    int fd = memfd_create("guest", 0);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, header, 32), 32);
+    assert_int_equal(write(fd, code, len), len);
+    return fd;
+}
+
+#define RIG(r, guest, ...)                                                                                     \
+    struct rig r;                                                                                              \
+    rig_init(&r, guest, guest##_end, (struct machine_config){__VA_ARGS__})
+
+static void rig_make(struct rig *r)
+{
+    struct err err = {0};
+    r->machine = machine_new(&r->config, &err);
+    if (!r->machine)
+        fail_msg("%s", err.text);
+}
+
+static void rig_init(struct rig *r, const u8 *code, const u8 *end, struct machine_config extra)
+{
+    struct err err = {0};
+    *r = (struct rig){.config = extra};
+    r->config.memory = 8 * MIB;
+    r->config.cpus = extra.cpus ? extra.cpus : 1;
+    r->config.engine = &accel_soft;
+    r->config.serial = (struct serial_sink){.tx = serial_tx, .opaque = r};
+    r->source.kernel = (struct boot_file){image_of(code, (size_t)(end - code)), "guest", NULL};
+    rig_make(r);
+    if (machine_boot(r->machine, &r->source, &err))
+        fail_msg("%s", err.text);
+}
+
+static void rig_free(struct rig *r)
+{
+    machine_free(r->machine);
+    close(r->source.kernel.fd);
+}
+
+static void expect(struct rig *r, enum machine_end end, const char *out)
+{
+    struct machine_result got = machine_run(r->machine);
+    if (got.end != end)
+        fail_msg("ended with %d (%s), not %d", got.end, got.text, end);
+    assert_string_equal(r->out, out);
+}
+
+static void hello(void **state)
+{
+    RIG(r, guest_hello, 0);
+    expect(&r, MACHINE_POWERED_OFF, "hi");
+    rig_free(&r);
+}
+
+static void *run_in_thread(void *opaque)
+{
+    struct machine_result *res = malloc(sizeof(*res));
+    *res = machine_run(((struct rig *)opaque)->machine);
+    return res;
+}
+
+static void two_in_one_process(void **state)
+{
+    RIG(a, guest_hello, 0);
+    RIG(b, guest_panic, .vendor = VENDOR_AMD);
+    pthread_t ta, tb;
+    void *ra, *rb;
+    pthread_create(&ta, NULL, run_in_thread, &a);
+    pthread_create(&tb, NULL, run_in_thread, &b);
+    pthread_join(ta, &ra);
+    pthread_join(tb, &rb);
+    assert_int_equal(((struct machine_result *)ra)->end, MACHINE_POWERED_OFF);
+    assert_int_equal(((struct machine_result *)rb)->end, MACHINE_PANIC);
+    assert_string_equal(a.out, "hi");
+    free(ra);
+    free(rb);
+    rig_free(&a);
+    rig_free(&b);
+}
+
+static void triple_fault(void **state)
+{
+    RIG(r, guest_triple, 0);
+    struct machine_result got = machine_run(r.machine);
+    assert_int_equal(got.end, MACHINE_TRIPLE_FAULT);
+    assert_non_null(strstr(got.text, "rip=0x100020"));
+    rig_free(&r);
+}
+
+static void debug_exit(void **state)
+{
+    RIG(r, guest_debug_exit, .test_devices = true);
+    struct machine_result got = machine_run(r.machine);
+    assert_int_equal(got.end, MACHINE_DEBUG_EXIT);
+    assert_int_equal(got.code, 21 << 1 | 1);
+    rig_free(&r);
+}
+
+static void reset_boots_again(void **state)
+{
+    RIG(r, guest_reset, 0);
+    r.stop_after = 5;
+    expect(&r, MACHINE_STOPPED, "BBBBB");
+    rig_free(&r);
+}
+
+static void no_reboot(void **state)
+{
+    RIG(r, guest_reset, .no_reboot = true);
+    expect(&r, MACHINE_RESET, "B");
+    rig_free(&r);
+}
+
+static void second_processor(void **state)
+{
+    RIG(r, guest_smp, .cpus = 2);
+    expect(&r, MACHINE_POWERED_OFF, "A");
+    rig_free(&r);
+}
+
+static void timer_ends_halt(void **state)
+{
+    RIG(r, guest_timer, 0);
+    expect(&r, MACHINE_POWERED_OFF, "T");
+    assert_true(clock_now(machine_clock(r.machine)) >= 20000000);
+    rig_free(&r);
+}
+
+static void counted_clock_repeats(void **state)
+{
+    u64 now[2];
+    for (unsigned i = 0; i < 2; i++) {
+        RIG(r, guest_timer, .options.icount = true);
+        expect(&r, MACHINE_POWERED_OFF, "T");
+        now[i] = clock_now(machine_clock(r.machine));
+        rig_free(&r);
+    }
+    assert_int_equal(now[0], now[1]);
+    assert_in_range(now[0], 20000000, 21000000);
+}
+
+/* ---- sleeping, pausing ---- */
+
+static u64 thread_cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (u64)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+struct stopper {
+    struct timer timer;
+    struct machine *machine;
+};
+
+static void stop_now(void *opaque)
+{
+    machine_stop(((struct stopper *)opaque)->machine);
+}
+
+static void idle_costs_nothing(void **state)
+{
+    RIG(r, guest_idle, 0);
+    struct stopper s = {.machine = r.machine};
+    timer_init(&s.timer, machine_clock(r.machine), stop_now, &s);
+    timer_arm(&s.timer, 500000000);
+    u64 before = thread_cpu_ns();
+    expect(&r, MACHINE_STOPPED, "");
+    assert_true(thread_cpu_ns() - before < 15000000); /* 3 % of half a second */
+    rig_free(&r);
+}
+
+static void pause_and_stop(void *opaque)
+{
+    struct machine *m = ((struct stopper *)opaque)->machine;
+    for (unsigned i = 0; i < 100; i++) {
+        machine_pause(m);
+        u64 then = clock_now(machine_clock(m));
+        struct machine_stats a, b;
+        machine_stats(m, &a);
+        usleep(100);
+        machine_stats(m, &b);
+        assert_int_equal(a.retired, b.retired);
+        assert_int_equal(clock_now(machine_clock(m)), then);
+        machine_resume(m);
+    }
+    machine_stop(m);
+}
+
+static void pause_stands_still(void **state)
+{
+    RIG(r, guest_spin, .cpus = 2);
+    struct stopper s = {.machine = r.machine};
+    timer_init(&s.timer, machine_clock(r.machine), pause_and_stop, &s);
+    timer_arm(&s.timer, 1000000);
+    expect(&r, MACHINE_STOPPED, "");
+    rig_free(&r);
+}
+
+/* ---- saved state ---- */
+
+struct saver {
+    struct timer timer;
+    struct rig *rig;
+    struct state_image image;
+    bool saved;
+};
+
+static void save_and_stop(void *opaque)
+{
+    struct saver *s = opaque;
+    struct err err = {0};
+    machine_pause(s->rig->machine);
+    if (machine_save(s->rig->machine, &s->image, &err))
+        fail_msg("%s", err.text);
+    s->saved = true;
+    machine_stop(s->rig->machine); /* still paused: the guest executes nothing after the save */
+    machine_resume(s->rig->machine);
+}
+
+static void save_in_the_middle(void **state)
+{
+    RIG(whole, guest_sum, 0);
+    expect(&whole, MACHINE_POWERED_OFF, whole.out);
+    assert_int_equal(whole.len, 40);
+    u64 duration = clock_now(machine_clock(whole.machine));
+    unsigned saves = 0;
+    srand(7);
+    for (unsigned i = 0; i < 12; i++) {
+        RIG(r, guest_sum, 0);
+        struct saver s = {.rig = &r};
+        timer_init(&s.timer, machine_clock(r.machine), save_and_stop, &s);
+        timer_arm(&s.timer, 1 + (u64)rand() * duration / RAND_MAX);
+        (void)machine_run(r.machine);
+        timer_cancel(&s.timer);
+        machine_free(r.machine);
+        struct err err = {0};
+        if (s.saved) {
+            saves++;
+            rig_make(&r);
+            if (machine_restore(r.machine, &s.image, &err))
+                fail_msg("%s", err.text);
+            assert_int_equal(machine_run(r.machine).end, MACHINE_POWERED_OFF);
+            machine_free(r.machine);
+        }
+        assert_string_equal(r.out, whole.out);
+        close(r.source.kernel.fd);
+        state_free(&s.image);
+    }
+    assert_true(saves > 3);
+    rig_free(&whole);
+}
+
+static void damaged_state_is_refused(void **state)
+{
+    RIG(r, guest_idle, 0);
+    struct state_image img = {0};
+    struct err err = {0};
+    assert_int_equal(machine_save(r.machine, &img, &err), 0);
+    size_t len = img.len;
+    for (img.len = 0; img.len < len; img.len += 1 + len / 200) {
+        struct rig copy = r;
+        struct err refused = {0};
+        rig_make(&copy);
+        assert_int_equal(machine_restore(copy.machine, &img, &refused), -1);
+        assert_int_equal(refused.status, EXIT_STATUS_USAGE);
+        machine_free(copy.machine);
+    }
+    img.len = len;
+    struct rig bigger = r;
+    bigger.config.memory = 9 * MIB;
+    rig_make(&bigger);
+    assert_int_equal(machine_restore(bigger.machine, &img, &err), -1);
+    assert_non_null(strstr(err.text, "had 8 MiB"));
+    machine_free(bigger.machine);
+    state_free(&img);
+    rig_free(&r);
+}
+
+static void impossible_machines(void **state)
+{
+    struct machine_config c = {.memory = 8 * MIB, .cpus = 0, .engine = &accel_soft};
+    struct err err = {0};
+    assert_null(machine_new(&c, &err));
+    assert_int_equal(err.status, EXIT_STATUS_USAGE);
+    c.cpus = 2;
+    c.options.icount = true;
+    err = (struct err){0};
+    assert_null(machine_new(&c, &err));
+    assert_int_equal(err.status, EXIT_STATUS_USAGE);
+    c.options.icount = false;
+    c.memory = 8 * MIB + 1;
+    err = (struct err){0};
+    assert_null(machine_new(&c, &err));
+    assert_int_equal(err.status, EXIT_STATUS_USAGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hello),
+        cmocka_unit_test(two_in_one_process),
+        cmocka_unit_test(triple_fault),
+        cmocka_unit_test(debug_exit),
+        cmocka_unit_test(reset_boots_again),
+        cmocka_unit_test(no_reboot),
+        cmocka_unit_test(second_processor),
+        cmocka_unit_test(timer_ends_halt),
+        cmocka_unit_test(counted_clock_repeats),
+        cmocka_unit_test(idle_costs_nothing),
+        cmocka_unit_test(pause_stands_still),
+        cmocka_unit_test(save_in_the_middle),
+        cmocka_unit_test(damaged_state_is_refused),
+        cmocka_unit_test(impossible_machines),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
