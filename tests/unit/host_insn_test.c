@@ -64,7 +64,7 @@ static enum outcome page_fault(struct cpu *c, u64 lin)
 
 enum outcome mmu_read_slow(struct cpu *c, u64 lin, void *buf, unsigned size, enum mmu_as as)
 {
-    if (lin < MEM || lin + size > MEM + sizeof(memory))
+    if (lin - MEM > sizeof(memory) - size)
         return page_fault(c, lin);
     memcpy(buf, memory + (lin - MEM), size);
     return DONE;
@@ -72,7 +72,7 @@ enum outcome mmu_read_slow(struct cpu *c, u64 lin, void *buf, unsigned size, enu
 
 enum outcome mmu_probe_write(struct cpu *c, u64 lin, unsigned size, enum mmu_as as)
 {
-    return lin < MEM || lin + size > MEM + PAGE ? page_fault(c, lin) : DONE;
+    return lin - MEM > PAGE - size ? page_fault(c, lin) : DONE;
 }
 
 enum outcome mmu_write_slow(struct cpu *c, u64 lin, const void *buf, unsigned size, enum mmu_as as)
@@ -328,7 +328,8 @@ static bool compare(struct cpu *c, const struct native *n, const u8 *native_mem,
     for (unsigned i = 0; i < 8; i++)
         ok &= same(b, len, "ST", fpu_st(c, i), n->fx + 32 + 16 * i, 10);
     u16 mask = fl_mask(0x8d5 & ~info->flags_undefined), ours = c->fl & mask, theirs = fl_of(n->rflags) & mask;
-    return ok & same(b, len, "flags", &ours, &theirs, 2);
+    ok &= same(b, len, "flags", &ours, &theirs, 2);
+    return ok;
 }
 
 /* Every row with vector, MMX or x87 operands has an instruction in the list, or is of those with a test of
@@ -431,8 +432,9 @@ static bool unmasked_once(struct cpu *c, struct native *n, u8 *native_mem, const
         trap_mxcsr = c->mxcsr;
     if (trap_mxcsr & ~(trap_mxcsr >> 7) & 0x18)
         trap_mxcsr |= c->mxcsr & 0x20;
-    return ok & same(code, len, "vector despite #XM", c->vec, before, sizeof(before)) &
-           same(code, len, "MXCSR at #XM", &c->mxcsr, &trap_mxcsr, 4);
+    ok &= same(code, len, "vector despite #XM", c->vec, before, sizeof(before));
+    ok &= same(code, len, "MXCSR at #XM", &c->mxcsr, &trap_mxcsr, 4);
+    return ok;
 }
 
 static void test_unmasked_simd(void **state)
@@ -828,6 +830,66 @@ static void test_xcr0(void **state)
     guest_free(c);
 }
 
+static bool all_bytes_zero(const u8 *p, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (p[i])
+            return false;
+    return true;
+}
+
+/* Bytes a hostile guest might try, in every mode and control state: any outcome will do but a trap on the
+ * host. */
+static void test_random_bytes(void **state)
+{
+    static const u8 heads[][3] = {{0x0f},
+                                  {0x66, 0x0f},
+                                  {0xf3, 0x0f},
+                                  {0xf2, 0x0f},
+                                  {0x0f, 0x38},
+                                  {0x66, 0x0f, 0x38},
+                                  {0x66, 0x0f, 0x3a},
+                                  {0xc4},
+                                  {0xc5},
+                                  {0xd9},
+                                  {0xdb},
+                                  {0xdd},
+                                  {0xdf},
+                                  {0x66, 0x48, 0x0f}};
+    struct cpu *c = guest_new();
+    unsigned done = 0;
+    for (unsigned i = 0; i < 300000; i++) {
+        u8 b[16];
+        struct insn in;
+        fill(b, sizeof(b));
+        unsigned head = (unsigned)(rnd() % ARRAY_SIZE(heads));
+        unsigned len = heads[head][1] ? heads[head][2] ? 3 : 2 : 1;
+        memcpy(b, heads[head], len);
+        if (heads[head][0] == 0xc4)
+            b[1] = (u8)((b[1] & 0xe0) | (1 + rnd() % 3));
+        c->mode = (u8)(rnd() % 3);
+        if (insn_decode(c->mode, b, 15, &in) != DECODE_OK || !model_has(&model, insn_infos[in.id].gate))
+            continue;
+        const struct meaning *m = meaning_table[in.id];
+        if (!m)
+            continue;
+        if (i % 64 == 0) {
+            random_guest(c);
+            c->mxcsr = (u32)rnd() & 0xffff;
+            store_le(c->x87 + X87_CW, 2, rnd());
+            store_le(c->x87 + X87_SW, 2, rnd());
+            c->cr0 = (rnd() & (CR0_NE | CR0_MP)) | CR0_PE;
+            for (unsigned r = 0; r < 16; r++)
+                c->regs[r] = rnd() & 1 ? MEM + rnd() % 4096 : rnd();
+        }
+        done += (in.flags & INSN_MEM ? m->mem : m->reg)[3](c, &in) == DONE;
+        assert_int_equal(load_le(c->x87 + X87_MXCSR, 4), MXCSR_RESET);
+        assert_true(all_bytes_zero(c->x87 + 160, 512 - 160));
+    }
+    assert_true(done > 10000);
+    guest_free(c);
+}
+
 /* More shapes than the cache's pages hold: it starts again and goes on being right. */
 static void test_cache_fills(void **state)
 {
@@ -876,14 +938,23 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_host),      cmocka_unit_test(test_unmasked_simd),
-        cmocka_unit_test(test_state_faults),      cmocka_unit_test(test_address_faults),
-        cmocka_unit_test(test_x87_store_fault),   cmocka_unit_test(test_x87_pending),
-        cmocka_unit_test(test_x87_environment),   cmocka_unit_test(test_mmx_aliases_x87),
-        cmocka_unit_test(test_gather_partial),    cmocka_unit_test(test_gather_against_host),
-        cmocka_unit_test(test_xsave_round_trips), cmocka_unit_test(test_xsave_headers),
-        cmocka_unit_test(test_xrstor_refuses),    cmocka_unit_test(test_xcr0),
-        cmocka_unit_test(test_cache_fills),       cmocka_unit_test(test_gate),
+        cmocka_unit_test(test_against_host),
+        cmocka_unit_test(test_unmasked_simd),
+        cmocka_unit_test(test_state_faults),
+        cmocka_unit_test(test_address_faults),
+        cmocka_unit_test(test_x87_store_fault),
+        cmocka_unit_test(test_x87_pending),
+        cmocka_unit_test(test_x87_environment),
+        cmocka_unit_test(test_mmx_aliases_x87),
+        cmocka_unit_test(test_gather_partial),
+        cmocka_unit_test(test_gather_against_host),
+        cmocka_unit_test(test_xsave_round_trips),
+        cmocka_unit_test(test_xsave_headers),
+        cmocka_unit_test(test_xrstor_refuses),
+        cmocka_unit_test(test_xcr0),
+        cmocka_unit_test(test_random_bytes),
+        cmocka_unit_test(test_cache_fills),
+        cmocka_unit_test(test_gate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
