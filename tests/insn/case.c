@@ -267,17 +267,24 @@ static void string_registers(struct rng *r, struct insn_case *t)
     }
 }
 
-/* A branch through a register or memory goes to the code page now and then. */
+/* Into its own bytes it would run what nobody decoded, or for ever. */
+static bool branches_into_itself(const struct insn_case *t)
+{
+    u64 to = t->in.len + t->in.imm;
+    return insn_infos[t->in.id].op[0].kind == OP_J && to < t->in.len;
+}
+
+/* A branch through a register or memory goes to the code page now and then, behind where instructions lie. */
 static void branch_target(struct rng *r, struct insn_case *t)
 {
     if (one_in(r, 4))
         return;
-    u64 to = CODE_BASE + rng_below(r, CODE_SIZE);
+    u64 to = CODE_BASE + CODE_SIZE / 2 + 64 + rng_below(r, 1024);
     if (!(t->in.flags & INSN_MEM) && t->in.modrm && t->in.rm != RSP)
         t->start.gpr[t->in.rm] = to;
     else
         for (unsigned i = 0; i + 8 <= AREA_BYTES; i += 8)
-            store_le(t->data + i, 8, CODE_BASE + (to + i) % CODE_SIZE);
+            store_le(t->data + i, 8, to + i % 512);
 }
 
 static void random_data(struct rng *r, struct insn_case *t)
@@ -331,7 +338,7 @@ static bool prepare(struct rng *r, struct insn_case *t)
 bool case_make(struct rng *r, unsigned id, struct insn_case *t)
 {
     for (unsigned tries = 0; tries < 2000; tries++) {
-        if (encode(r, id, t))
+        if (encode(r, id, t) && !branches_into_itself(t))
             return prepare(r, t);
     }
     return false;
