@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of a local APIC, shared by its three files: registers (lapic.c), timer (lapic_timer.c), bus
- * (lapic_bus.c). */
+/* The inside of a local APIC, shared by its files lapic*.c. */
 #ifndef DEV_CHIP_LAPIC_PRIV_H
 #define DEV_CHIP_LAPIC_PRIV_H
 
@@ -85,11 +84,49 @@ struct lapic_message {
     struct lapic *sender;
 };
 
-/* lapic.c, lock held */
-void lapic_accept(struct lapic *l, u8 mode, u8 vector, bool level);
-void lapic_fire_lvt(struct lapic *l, enum lvt n);
+/* What to do once the lock is released. */
+struct lapic_after {
+    bool send, moved;
+    int eoi; /* vector to broadcast, -1 none */
+    struct lapic_message message;
+};
+
+static inline bool lapic_hardware_enabled(const struct lapic *l)
+{
+    return l->base & BASE_ENABLED;
+}
+
+static inline bool lapic_software_enabled(const struct lapic *l)
+{
+    return lapic_hardware_enabled(l) && (l->svr & SVR_ENABLED);
+}
+
+static inline bool lapic_x2apic_mode(const struct lapic *l)
+{
+    return l->base & BASE_X2APIC;
+}
+
 /* lapic.c, takes the lock */
 unsigned lapic_priority(struct lapic *l);
+
+/* lapic_accept.c, lock held */
+void lapic_accept(struct lapic *l, u8 mode, u8 vector, bool level);
+void lapic_fire_lvt(struct lapic *l, enum lvt n);
+void lapic_record_error(struct lapic *l, u32 what);
+void lapic_service_lint(struct lapic *l, unsigned pin, bool rose);
+void lapic_signal_cpu(struct lapic *l, unsigned what);
+void lapic_signal_if_deliverable(struct lapic *l);
+unsigned lapic_ppr(const struct lapic *l);
+int lapic_deliverable(const struct lapic *l); /* the vector that its priority lets through, -1 if none */
+bool lapic_extint_asserted(const struct lapic *l);
+int lapic_take(struct lapic *l); /* IRR to ISR; -1 if none is deliverable */
+void lapic_end_of_interrupt(struct lapic *l, struct lapic_after *after);
+
+/* lapic_regs.c, lock held */
+u32 lapic_writable(unsigned reg);
+void lapic_write_lvt(struct lapic *l, unsigned n, u32 v);
+void lapic_reset_registers(struct lapic *l);
+/* lapic_regs.c, takes the lock */
 u32 lapic_mmio_read(struct lapic *l, unsigned reg);
 void lapic_mmio_write(struct lapic *l, unsigned reg, u32 v);
 
