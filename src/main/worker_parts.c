@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "vm/cpu_model.h"
+
 #define ICOUNT_EPOCH_NS 1735689600000000000ull /* 2025-01-01: a repeatable run starts at the same time */
 
 _Static_assert((int)RUN_CPUS_MAX <= MACHINE_CPUS_MAX && (int)RUN_MODULES_MAX <= BOOT_MODULES_MAX,
