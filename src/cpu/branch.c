@@ -25,11 +25,20 @@ static inline enum outcome jump(struct cpu *c, unsigned n, u64 target)
     return DONE;
 }
 
+/* The push's own fault comes before the target's. */
+static cold_path enum outcome call_refused(struct cpu *c, unsigned n)
+{
+    struct fault target = c->fault;
+    if (stack_probe(c, n) == DONE)
+        c->fault = target;
+    return FAULT;
+}
+
 static inline enum outcome call(struct cpu *c, unsigned n, u64 target)
 {
     u64 next = c->regs[REG_RIP];
     if (unlikely(target_check(c, n, &target) != DONE))
-        return FAULT;
+        return call_refused(c, n);
     if (unlikely((n == 8 ? push8(c, next) : stack_push(c, n, next)) != DONE))
         return FAULT;
     c->regs[REG_RIP] = target;

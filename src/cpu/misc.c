@@ -40,9 +40,9 @@ static enum outcome clzero(struct cpu *c, const struct insn *in)
 {
     static const u8 zero[64];
     u64 lin;
-    if (offset_linear(c, in->seg, c->regs[RAX] & size_mask(in->adsize) & ~63ull, 64, true, &lin) != DONE)
+    if (offset_linear(c, in->seg, c->regs[RAX] & size_mask(in->adsize), 1, true, &lin) != DONE)
         return FAULT;
-    return mmu_write(c, lin, zero, 64);
+    return mmu_write(c, lin & ~63ull, zero, 64);
 }
 
 DEFINE_MEANING_ONE(nop, nop);

@@ -124,10 +124,10 @@ static inline enum outcome repeat(struct cpu *c, const struct insn *in,
 {
     bool rep = in->flags & (INSN_REP | INSN_REPNE);
     u16 port = (u16)c->regs[RDX];
-    if (rep && string_index(c, in, RCX) == 0)
-        return DONE;
     if (port_check(c, port, in->size) != DONE)
         return FAULT;
+    if (rep && string_index(c, in, RCX) == 0)
+        return DONE;
     if (!rep)
         return one(c, in, port) == DONE ? END : FAULT;
     for (unsigned i = 0; i < ACCESSES && string_index(c, in, RCX); i++) {

@@ -23,6 +23,14 @@ static enum outcome stack_linear(struct cpu *c, u64 off, unsigned size, bool wri
     return canonical(off) && canonical(off + size - 1) ? DONE : fault_error(c, VEC_SS, 0);
 }
 
+enum outcome stack_probe(struct cpu *c, unsigned size)
+{
+    u64 lin;
+    if (stack_linear(c, c->regs[RSP] - size, size, true, &lin) != DONE)
+        return FAULT;
+    return mmu_probe_write(c, lin, size, AS_CURRENT);
+}
+
 enum outcome stack_push(struct cpu *c, unsigned size, u64 value)
 {
     u64 lin;

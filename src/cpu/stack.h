@@ -6,6 +6,9 @@
 
 #include "cpu/mmu.h"
 
+/* Whether a push of `size` would fault, without doing it. */
+enum outcome stack_probe(struct cpu *c, unsigned size);
+
 static inline enum outcome push8(struct cpu *c, u64 value)
 {
     u64 lin = c->regs[RSP] - 8;

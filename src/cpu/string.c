@@ -163,8 +163,8 @@ static inline void compare(struct cpu *c, unsigned n, u64 a, u64 b)
 static inline enum outcome cmps_one(struct cpu *c, const struct insn *in, unsigned n)
 {
     u64 src, dst, a, b;
-    if (string_source(c, in, n, &src) != DONE || mmu_load(c, src, n, &a) != DONE ||
-        string_target(c, in, n, false, &dst) != DONE || mmu_load(c, dst, n, &b) != DONE)
+    if (string_target(c, in, n, false, &dst) != DONE || mmu_load(c, dst, n, &b) != DONE ||
+        string_source(c, in, n, &src) != DONE || mmu_load(c, src, n, &a) != DONE)
         return FAULT;
     compare(c, n, a, b);
     string_advance(c, in, RSI, string_step(c, n));

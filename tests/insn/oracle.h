@@ -79,6 +79,8 @@ const char *excluded_row(unsigned id);
 const char *excluded_insn(const struct insn_case *t);
 /* Bits of RFLAGS that are not compared after this instruction. */
 u64 excluded_flags(const struct insn_case *t);
+/* True when a page fault's address is not compared. */
+bool excluded_address(const struct insn_case *t);
 const char *row_name(unsigned id); /* as insn.def spells it */
 bool host_has(unsigned feature);
 
