@@ -126,7 +126,7 @@ struct cpu {
     struct fault fault;
     u64 pending_dr6;      /* #DB trap due at the next boundary (single step, data breakpoints) */
     bool nmi_blocked;
-    bool code_breakpoints; /* DR7 enables one: cpu/debug.h */
+    bool breakpoints; /* DR7 enables some: cpu/debug.h */
     bool step_armed;       /* TF was set when the current instruction began */
     bool rf_kept;          /* the current instruction loaded RF: it holds for the next one */
     u8 sipi_vector;

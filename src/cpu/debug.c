@@ -27,9 +27,9 @@ static unsigned length_of(const struct cpu *c, unsigned i)
 
 void debug_registers_changed(struct cpu *c)
 {
-    c->code_breakpoints = false;
+    c->breakpoints = false;
     for (unsigned i = 0; i < 4; i++)
-        c->code_breakpoints |= enabled(c, i) && type_of(c, i) == 0;
+        c->breakpoints |= enabled(c, i);
     cpu_privilege_changed(c);
 }
 
@@ -47,7 +47,7 @@ enum outcome debug_before(struct cpu *c)
 {
     c->step_armed = c->rflags & FLAG_TF;
     c->rf_kept = false;
-    if (!c->code_breakpoints || (c->rflags & FLAG_RF))
+    if (!c->breakpoints || (c->rflags & FLAG_RF))
         return DONE;
     u64 lin = c->mode == MODE_64 ? c->rip : (u32)(c->seg[CS].base + c->rip), hit = 0;
     for (unsigned i = 0; i < 4; i++)

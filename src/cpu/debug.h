@@ -15,10 +15,11 @@ enum { DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
 enum { DR7_FIXED = 1 << 10, DR7_GD = 1 << 13 };
 #define DR6_FIXED 0xffff0ff0ull
 
-/* TF, RF or an enabled code breakpoint: one instruction at a time. */
+/* TF, RF or an enabled breakpoint of any kind: one instruction at a time, so that its trap comes right behind
+ * it. */
 static inline bool debug_active(const struct cpu *c)
 {
-    return unlikely((c->rflags & (FLAG_TF | FLAG_RF)) || c->code_breakpoints || c->step_armed);
+    return unlikely((c->rflags & (FLAG_TF | FLAG_RF)) || c->breakpoints || c->step_armed);
 }
 
 /* FAULT: #DB in c->fault, and the instruction at c->rip must not run. */

@@ -52,7 +52,8 @@ static void publish(struct cpu *c, u64 gpa, void *page, u32 size)
 
 void kvmclock_write_wall(struct cpu *c, u64 gpa)
 {
-    u64 boot = clock_wall(c->clock) - clock_now(c->clock);
+    u64 now = clock_now(c->clock);
+    u64 boot = clock_wall(c->clock) - now;
     struct pvclock_wall w = {.sec = (u32)(boot / 1000000000), .nsec = (u32)(boot % 1000000000)};
     publish(c, gpa, &w, sizeof(w));
 }

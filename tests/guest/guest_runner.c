@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runs one freestanding guest on the interpreter and reports its verdict.
+ *
+ * guest_runner intel|amd [shutdown] IMAGE: loads IMAGE at 7C00H and starts it there in real mode. Ports: E9H
+ * console, F4H exit status (0: passed), F5H raises that interrupt vector, F6H raises an NMI. With `shutdown`
+ * a triple fault is what passes. A guest that runs too long fails.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cpu/cpu.h"
+#include "cpu/world.h"
+#include "vm/cpu_model.h"
+
+enum { LOAD_ADDRESS = 0x7c00, STATUS_NONE = -1, STATUS_TIMEOUT = 98, STATUS_SHUTDOWN = 99 };
+
+struct board {
+    struct cpu *cpu;
+    int status;
+    int vector; /* pending, -1: none */
+    u8 tpr;
+};
+
+static u64 port_read(void *dev, u64 off, unsigned size)
+{
+    return ~0ull;
+}
+
+static void port_write(void *dev, u64 off, unsigned size, u64 v)
+{
+    struct board *b = dev;
+    switch (off + 0xe9) {
+    case 0xe9:
+        putchar((int)(v & 0xff));
+        break;
+    case 0xf4:
+        b->status = (int)(v & 0x7f);
+        cpu_request(b->cpu, REQ_LEAVE);
+        break;
+    case 0xf5:
+        b->vector = (int)(v & 0xff);
+        cpu_request(b->cpu, REQ_INTR);
+        break;
+    case 0xf6:
+        cpu_request(b->cpu, REQ_NMI);
+        break;
+    default:
+        break;
+    }
+}
+
+static int pending(void *opaque)
+{
+    struct board *b = opaque;
+    return b->vector >= 0 && b->vector >> 4 > b->tpr >> 4 ? b->vector : -1;
+}
+
+static int acknowledge(void *opaque)
+{
+    struct board *b = opaque;
+    int v = pending(b);
+    b->vector = -1;
+    return v;
+}
+
+static u8 get_tpr(void *opaque)
+{
+    return ((struct board *)opaque)->tpr;
+}
+
+static void set_tpr(void *opaque, u8 v)
+{
+    struct board *b = opaque;
+    b->tpr = v;
+    if (b->vector >= 0)
+        cpu_request(b->cpu, REQ_INTR);
+}
+
+static bool apic_msr_read(void *opaque, u32 msr, u64 *v)
+{
+    *v = 0xfee00900;
+    return msr == 0x1b;
+}
+
+static bool apic_msr_write(void *opaque, u32 msr, u64 v)
+{
+    return false;
+}
+
+static int load(struct space *s, const char *path)
+{
+    u8 image[0x40000];
+    FILE *f = fopen(path, "rb");
+    size_t len = f ? fread(image, 1, sizeof(image), f) : 0;
+    if (f)
+        fclose(f);
+    return len ? space_write(s, LOAD_ADDRESS, image, len) : -1;
+}
+
+static void start_at_load_address(struct cpu *c)
+{
+    c->seg[CS].sel = 0;
+    c->seg[CS].base = 0;
+    c->rip = c->regs[REG_RIP] = LOAD_ADDRESS;
+    c->budget_end = 20000000;
+    cpu_mode_changed(c);
+}
+
+static int run(struct board *b)
+{
+    while (b->status == STATUS_NONE) {
+        switch (cpu_run(b->cpu)) {
+        case SHUTDOWN:
+            return STATUS_SHUTDOWN;
+        case HALTED:
+            return STATUS_TIMEOUT;
+        default:
+            if (b->cpu->retired >= b->cpu->budget_end)
+                return STATUS_TIMEOUT;
+        }
+    }
+    return b->status;
+}
+
+static int verdict(const struct board *b, int status, bool want_shutdown)
+{
+    fflush(stdout);
+    if (want_shutdown ? status == STATUS_SHUTDOWN : status == 0)
+        return 0;
+    const struct cpu *c = b->cpu;
+    fprintf(stderr,
+            "%s: status %d at %04x:%llx, cr0 %llx cr2 %llx cr3 %llx cr4 %llx, last vectors %d %d %d\n",
+            status == STATUS_TIMEOUT    ? "halted or too long"
+            : status == STATUS_SHUTDOWN ? "triple fault"
+                                        : "failed check",
+            status, c->seg[CS].sel, (unsigned long long)c->rip, (unsigned long long)c->cr0,
+            (unsigned long long)c->cr2, (unsigned long long)c->cr3, (unsigned long long)c->cr4, c->chain[0],
+            c->chain[1], c->chain[2]);
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct cpu_model model;
+    struct board b = {.status = STATUS_NONE, .vector = -1};
+    struct err err = {0};
+    if (argc < 3) {
+        fprintf(stderr, "usage: guest_runner intel|amd [shutdown] IMAGE\n");
+        return 2;
+    }
+    enum cpu_vendor vendor = strcmp(argv[1], "amd") ? VENDOR_INTEL : VENDOR_AMD;
+    if (cpu_model_build(&model, vendor, NULL, false, 1, 2000000000, &err)) {
+        fprintf(stderr, "%s\n", err.text);
+        return 2;
+    }
+    struct space *memory = space_new(1ull << 36), *ports = space_new(0x10000);
+    struct clock *clock = clock_new(CLOCK_MODE_REAL, 1000000000000000000ull);
+    struct world *world = world_new();
+    static const struct region_ops ops = {.read = port_read, .write = port_write, .max_size = 4};
+    struct region region = {.base = 0xe9, .size = 0x20, .ops = &ops, .dev = &b, .name = "runner"};
+    struct cpu_init init = {
+        .memory = memory, .ports = ports, .clock = clock, .world = world, .model = &model};
+    init.apic = (struct apic_port){.opaque = &b,
+                                   .pending = pending,
+                                   .acknowledge = acknowledge,
+                                   .get_tpr = get_tpr,
+                                   .set_tpr = set_tpr,
+                                   .msr_read = apic_msr_read,
+                                   .msr_write = apic_msr_write};
+    if (space_add_ram(memory, 0, 64 * MIB, &err) || space_add_region(ports, &region) ||
+        load(memory, argv[argc - 1])) {
+        fprintf(stderr, "cannot load %s\n", argv[argc - 1]);
+        return 2;
+    }
+    world_watch(world, memory);
+    b.cpu = cpu_new(&init, &err);
+    if (!b.cpu) {
+        fprintf(stderr, "%s\n", err.text);
+        return 2;
+    }
+    start_at_load_address(b.cpu);
+    int status = run(&b), result = verdict(&b, status, argc > 3);
+    cpu_free(b.cpu);
+    world_free(world);
+    clock_free(clock);
+    space_free(ports);
+    space_free(memory);
+    return result;
+}
