@@ -184,11 +184,11 @@ struct isa_device {
     int irq; /* -1: none */
 };
 
+/* No keyboard: nothing is plugged into the 8042, and a guest told of one waits seconds for its answers. */
 static const struct isa_device isa_devices[] = {
     {"COM1", "PNP0501", {{COM1_PORT, 8}}, COM1_IRQ},
     {"RTC", "PNP0B00", {{0x70, 2}}, 8},
     {"PIT", "PNP0100", {{0x40, 4}}, 0},
-    {"KBD", "PNP0303", {{0x60, 1}, {0x64, 1}}, 1},
 };
 
 static void dsdt_isa(struct aml *d, const struct isa_device *i)
@@ -296,7 +296,6 @@ enum {
     FADT_RESET_REG = 1 << 10,
     FADT_TMR_VAL_EXT = 1 << 8,
     BOOT_LEGACY_DEVICES = 1 << 0,
-    BOOT_8042 = 1 << 1,
     BOOT_NO_VGA = 1 << 2,
 };
 
@@ -327,7 +326,7 @@ static u64 build_fadt(struct area *a, u64 facs, u64 dsdt)
     put(a, 2, 0xfff);
     put_zero(a, 8);
     put(a, 1, 0x32); /* the RTC's century byte */
-    put(a, 2, BOOT_LEGACY_DEVICES | BOOT_8042 | BOOT_NO_VGA);
+    put(a, 2, BOOT_LEGACY_DEVICES | BOOT_NO_VGA);
     put(a, 1, 0);
     put(a, 4, FADT_WBINVD | FADT_PROC_C1 | FADT_SLEEP_BUTTON | FADT_TMR_VAL_EXT | FADT_RESET_REG);
     put_gas(a, SPACE_IO, 8, PCI_RESET_PORT);
