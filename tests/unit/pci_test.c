@@ -2,6 +2,8 @@
 /* The PCI bus, seen from a guest: both configuration mechanisms, BARs, MSI-X, INTx, the reset register. */
 #include "virtio_rig.h"
 
+#include "dev/pci/pci_testdev.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -319,6 +321,36 @@ static void lpc_shows_pmbase(void **state)
     assert_int_equal(rig_config(r, 0x1f << 3, 0, 4), 0xffffffff);
 }
 
+/* As test suites do it: select, look, write 16 times, look. */
+static unsigned run_testdev(struct space *s, u64 base)
+{
+    unsigned test = 0;
+    for (;; test++) {
+        rig_out(s, base, 1, test);
+        if (rig_in(s, base + 12, 4) != 0 || rig_in(s, base + 1, 1) != 1)
+            return test;
+        u64 data = rig_in(s, base + 8, 4), at = base + rig_in(s, base + 4, 4);
+        for (unsigned i = 0; i < 16; i++)
+            rig_out(s, at, 1, data);
+        rig_out(s, at, 1, data ^ 1);
+        rig_out(s, at, 2, data);
+        assert_int_equal(rig_in(s, base + 12, 4), 16);
+        assert_true(rig_in(s, base + 16, 1) >= 'a');
+    }
+}
+
+static void testdev_counts(void **state)
+{
+    struct rig *r = *state;
+    struct dev *t = pci_testdev_new(&r->env, r->bus, 6, &r->err);
+    assert_non_null(t);
+    rig_assign(r);
+    assert_int_equal(rig_config(r, 6 << 3, 0, 4), 0x00051b36);
+    assert_int_equal(run_testdev(r->env.memory, rig_config(r, 6 << 3, PCI_BASE_ADDRESS_0, 4)), 1);
+    assert_int_equal(run_testdev(r->env.ports, rig_config(r, 6 << 3, PCI_BASE_ADDRESS_1, 4) & ~3u), 1);
+    t->class->destroy(t);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -339,6 +371,7 @@ int main(void)
         CASE(reset_register_asks_for_reset),
         CASE(state_comes_back_and_hostile_state_is_masked),
         CASE(lpc_shows_pmbase),
+        CASE(testdev_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
