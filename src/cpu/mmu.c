@@ -92,7 +92,7 @@ static enum outcome translate_all(struct cpu *c, u64 lin, unsigned size, enum mm
     if (first >= size)
         return translate(c, lin, size, class, write, &p[0]);
     u64 next = lin + first;
-    if (c->mode != MODE_64)
+    if (c->mode != MODE_64 && as == AS_CURRENT) /* system structures lie anywhere in IA-32e mode */
         next = (u32)next;
     if (translate(c, lin, first, class, write, &p[0]) != DONE)
         return FAULT;
@@ -120,8 +120,10 @@ static void watch_data(struct cpu *c, u64 lin, unsigned size, bool write)
     }
 }
 
+/* A device may have asked for an interrupt: it comes at the next instruction, however blocks are cut. */
 static void device_read(struct cpu *c, const struct part *p, u8 *buf)
 {
+    c->code_dirty = 1;
     world_leave(c);
     if (p->size <= 8 && !(p->size & (p->size - 1))) {
         u64 v;
@@ -135,6 +137,7 @@ static void device_read(struct cpu *c, const struct part *p, u8 *buf)
 
 static void device_write(struct cpu *c, const struct part *p, const u8 *buf)
 {
+    c->code_dirty = 1;
     world_leave(c);
     if (p->size <= 8 && !(p->size & (p->size - 1)))
         space_io_write(c->memory, p->gpa, p->size, load_le(buf, p->size));

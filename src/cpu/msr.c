@@ -46,8 +46,31 @@ u64 tsc_now(const struct cpu *c)
     return ns / 1000000000 * hz + ns % 1000000000 * hz / 1000000000 + c->tsc_offset;
 }
 
-static void tsc_moved(struct cpu *c)
+/* The local APIC compares with the machine's clock, which knows no TSC offset. 0 means: no deadline. */
+static bool msr_read_tsc_deadline(struct cpu *c, const struct msr_row *r, u32 i, u64 *v)
 {
+    if (!c->apic.msr_read || !c->apic.msr_read(c->apic.opaque, 0x6e0, v))
+        return false;
+    *v += *v ? c->tsc_offset : 0;
+    return true;
+}
+
+static bool msr_write_tsc_deadline(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
+{
+    u64 due = v - c->tsc_offset;
+    if (v && (i64)due <= 0)
+        due = 1; /* long past */
+    return c->apic.msr_write && c->apic.msr_write(c->apic.opaque, 0x6e0, v ? due : 0);
+}
+
+static void tsc_move(struct cpu *c, u64 delta)
+{
+    u64 deadline = 0;
+    bool armed = cpu_has(c, FEAT_TSC_DEADLINE) && msr_read_tsc_deadline(c, NULL, 0, &deadline) && deadline;
+    c->tsc_offset += delta;
+    c->tsc_adjust += delta;
+    if (armed)
+        (void)msr_write_tsc_deadline(c, NULL, 0, deadline);
     kvmclock_write_time(c, c->msr_store[MSR_SLOT_KVM_SYSTEM_TIME]);
 }
 
@@ -60,10 +83,7 @@ static bool msr_read_tsc(struct cpu *c, const struct msr_row *r, u32 i, u64 *v)
 /* Writing either moves both. SDM 3B 17.17.3 */
 static bool msr_write_tsc(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
 {
-    u64 delta = v - tsc_now(c);
-    c->tsc_offset += delta;
-    c->tsc_adjust += delta;
-    tsc_moved(c);
+    tsc_move(c, v - tsc_now(c));
     return true;
 }
 
@@ -75,9 +95,7 @@ static bool msr_read_tsc_adjust(struct cpu *c, const struct msr_row *r, u32 i, u
 
 static bool msr_write_tsc_adjust(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
 {
-    c->tsc_offset += v - c->tsc_adjust;
-    c->tsc_adjust = v;
-    tsc_moved(c);
+    tsc_move(c, v - c->tsc_adjust);
     return true;
 }
 
