@@ -96,6 +96,7 @@ static bool decode_block(struct cpu *c, struct block *b, const u8 *at)
     unsigned room = (unsigned)(PAGE_SIZE - ((u64)at & (PAGE_SIZE - 1)));
     u64 gpa = space_gpa_of_host(c->memory, at);
     b->host = at;
+    b->next[0] = b->next[1] = NULL;
     b->mode = c->mode;
     b->page = space_page(c->memory, gpa);
     for (unsigned watched = 0;;) {
@@ -122,18 +123,33 @@ static struct block *block_make(struct cpu *c, struct code_cache *k, const u8 *a
     return b;
 }
 
-const struct block *code_lookup(struct cpu *c, const u8 *at)
+struct block *code_lookup(struct cpu *c, const u8 *at)
 {
     struct code_cache *k = c->code;
     struct place *p = place_of(k, at, c->mode);
-    if (likely(p->host == at && p->block->mode == c->mode)) {
-        if (likely(p->block->version == __atomic_load_n(&p->block->page->code_version, __ATOMIC_ACQUIRE)))
+    if (likely(p->host == at)) {
+        if (likely(block_fits(c, p->block, at)))
             return p->block;
         k->stats.stale++;
     }
     struct block *b = block_make(c, k, at);
-    p = place_of(k, at, c->mode);
     p->host = b ? at : NULL;
     p->block = b;
+    return b;
+}
+
+struct block *code_follow(struct cpu *c, struct block *prev, const u8 *at)
+{
+    if (!prev)
+        return code_lookup(c, at);
+    for (unsigned i = 0; i < 2; i++)
+        if (prev->next[i] && likely(block_fits(c, prev->next[i], at)))
+            return prev->next[i];
+    u64 resets = c->code->stats.resets;
+    struct block *b = code_lookup(c, at);
+    if (b && resets == c->code->stats.resets) {
+        prev->next[1] = prev->next[0];
+        prev->next[0] = b;
+    }
     return b;
 }

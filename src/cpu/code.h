@@ -5,7 +5,7 @@
  *
  * A block never leaves its page. It is valid while its page's code_version is the one it was decoded under;
  * the page is watched (mem/space.h), so every store to its bytes changes that. Blocks live in one arena that
- * is emptied when full: never keep a block across code_lookup().
+ * is emptied when full: of blocks held across code_lookup() only what it returns is valid.
  */
 #ifndef CPU_CODE_H
 #define CPU_CODE_H
@@ -26,6 +26,7 @@ struct block {
     u8 mode;
     u8 count;
     u16 bytes;
+    struct block *next[2]; /* blocks that came after this one lately: a guess, to be checked like any block */
     struct uop uop[];
 };
 
@@ -38,8 +39,18 @@ struct code_cache *code_new(void);
 void code_free(struct code_cache *k);
 const struct code_stats *code_stats(const struct code_cache *k);
 
+/* b is the valid block for host address `at` in c's present mode. */
+static inline bool block_fits(const struct cpu *c, const struct block *b, const u8 *at)
+{
+    return b->host == at && b->mode == c->mode &&
+           b->version == __atomic_load_n(&b->page->code_version, __ATOMIC_ACQUIRE);
+}
+
 /* The block at host address `at` (in RAM) under c's mode; NULL when its first instruction crosses the page's
  * end or does not decode: then it is for the single-step path. */
-const struct block *code_lookup(struct cpu *c, const u8 *at);
+struct block *code_lookup(struct cpu *c, const u8 *at);
+
+/* The same after having run `prev` (NULL: nothing known), whose guesses it uses and improves. */
+struct block *code_follow(struct cpu *c, struct block *prev, const u8 *at);
 
 #endif

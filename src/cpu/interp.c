@@ -37,21 +37,26 @@ enum outcome cpu_settle(struct cpu *c, const struct insn *in, enum outcome o)
     return o;
 }
 
+/* c->rip and regs[REG_RIP] are stored for the meanings but not read back: only a block's last instruction
+ * branches. */
 static enum outcome run_block(struct cpu *c, const struct block *b)
 {
     const struct uop *u = b->uop, *end = u + b->count;
+    u64 rip = c->rip;
     do {
-        c->regs[REG_RIP] = c->rip + u->in.len;
+        c->rip = rip;
+        rip += u->in.len;
+        c->regs[REG_RIP] = rip;
         enum outcome o = u->fn(c, &u->in);
         if (unlikely(o != DONE)) {
-            c->retired += (u64)(u - b->uop) + (o != FAULT);
+            c->retired += (u64)(u - b->uop) + (o != FAULT && o != AGAIN);
             return cpu_settle(c, &u->in, o);
         }
-        c->rip = c->regs[REG_RIP];
         u++;
     } while (u != end && likely(!c->code_dirty));
     c->code_dirty = 0;
     c->retired += (u64)(u - b->uop);
+    c->rip = c->regs[REG_RIP];
     return DONE;
 }
 
@@ -92,7 +97,7 @@ static enum outcome step_one(struct cpu *c)
     c->code_dirty = 0;
     if (o == FAULT)
         return o;
-    c->retired++;
+    c->retired += o != AGAIN;
     if (debug && o != AGAIN)
         debug_after(c);
     return o;
@@ -114,7 +119,7 @@ static bool one_by_one(const struct cpu *c)
 }
 
 /* The block at RIP, or NULL with the outcome of the single instruction that had to be run instead. */
-static const struct block *block_here(struct cpu *c, enum outcome *o)
+static struct block *block_here(struct cpu *c, struct block *prev, enum outcome *o)
 {
     u64 lin = linear_rip(c);
     const u8 *host = tlb_hit(c->tlb->x, lin, 1);
@@ -126,7 +131,7 @@ static const struct block *block_here(struct cpu *c, enum outcome *o)
             return NULL;
         host = p;
     }
-    const struct block *b = host ? code_lookup(c, host) : NULL;
+    struct block *b = host ? code_follow(c, prev, host) : NULL;
     if (unlikely(!b || (c->mode != MODE_64 && c->rip + b->bytes - 1 > c->seg[CS].limit))) {
         *o = step_one(c);
         return NULL;
@@ -134,16 +139,20 @@ static const struct block *block_here(struct cpu *c, enum outcome *o)
     return b;
 }
 
-static enum outcome run_some(struct cpu *c)
+/* last: the block run before, or NULL; only a guess at what follows. */
+static enum outcome run_some(struct cpu *c, struct block **last)
 {
     enum outcome o = DONE;
+    struct block *prev = *last;
+    *last = NULL;
     if (unlikely(one_by_one(c)))
         return step_one(c);
-    const struct block *b = block_here(c, &o);
+    struct block *b = block_here(c, prev, &o);
     if (!b)
         return o;
     if (unlikely(c->retired + b->count > c->budget_end))
         return c->retired >= c->budget_end ? LEAVE : step_one(c);
+    *last = b;
     if (c->jit && c->jit->run(c, b, &o))
         return o;
     return run_block(c, b);
@@ -177,13 +186,13 @@ static enum outcome attend(struct cpu *c)
 
 static enum outcome loop(struct cpu *c)
 {
-    for (;;) {
+    for (struct block *last = NULL;;) {
         if (unlikely(attention(c))) {
             enum outcome o = attend(c);
             if (o != DONE)
                 return o;
         }
-        enum outcome o = run_some(c);
+        enum outcome o = run_some(c, &last);
         if (unlikely(o != DONE)) {
             o = next(c, o);
             if (o != DONE)
