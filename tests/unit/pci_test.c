@@ -175,6 +175,28 @@ static void bar_over_ram_is_not_decoded(void **state)
     assert_int_equal(rig_in(r->env.memory, 0xd0000000, 4), 0x5555);
 }
 
+static void bar_waits_for_its_address(void **state)
+{
+    struct rig *r = *state;
+    struct dev *other = pci_testdev_new(&r->env, r->bus, 6, &r->err);
+    rig_config_write(r, 6 << 3, PCI_BASE_ADDRESS_0, 4, 0xd0000000);
+    rig_config_write(r, 6 << 3, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+    rig_config_write(r, DEVFN, PCI_BASE_ADDRESS_3, 4, 0xd0000000);
+    rig_config_write(r, DEVFN, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+    toy(r)->mem = 0x4321;
+    rig_out(r->env.memory, 0xd0000000, 1, 0);
+    assert_int_equal(rig_in(r->env.memory, 0xd0000008, 4), 0xfa); /* the testdev's */
+    rig_config_write(r, 6 << 3, PCI_BASE_ADDRESS_0, 4, 0xd0001000);
+    assert_int_equal(rig_in(r->env.memory, 0xd0000008, 4), 0x4321 + 8);
+    assert_int_equal(rig_in(r->env.memory, 0xd0001008, 4), 0xfa);
+    /* Behind ECAM, which then goes away. */
+    rig_config_write(r, DEVFN, PCI_BASE_ADDRESS_3, 4, (u32)PCI_ECAM_BASE);
+    assert_int_equal(rig_in(r->env.memory, PCI_ECAM_BASE, 4), 0x29c08086);
+    rig_config_write(r, 0, 0x60, 4, 0xe0000001);
+    assert_int_equal(rig_in(r->env.memory, PCI_ECAM_BASE, 4), 0x4321);
+    other->class->destroy(other);
+}
+
 static void assignment_gives_disjoint_addresses(void **state)
 {
     struct rig *r = *state;
@@ -363,6 +385,7 @@ int main(void)
         CASE(bars_are_decoded_and_move),
         CASE(io_bar_works),
         CASE(bar_over_ram_is_not_decoded),
+        CASE(bar_waits_for_its_address),
         CASE(assignment_gives_disjoint_addresses),
         CASE(ecam_moves),
         CASE(msix_masks_and_pends),

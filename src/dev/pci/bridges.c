@@ -18,29 +18,34 @@
 /* --- host bridge --- */
 
 /* Length field 0, 256 MiB, is the only one offered: the register keeps it so. */
-static void place_ecam(struct pci_function *f) {
+static void place_ecam(struct pci_function *f)
+{
     u64 reg = load_le(f->config + PCIEXBAR, 8);
     pci_bus_move_ecam(f->bus, reg & 1 ? reg & ~(PCI_ECAM_SIZE - 1) : 0);
 }
 
-static void host_written(struct pci_function *f, unsigned off, unsigned size) {
+static void host_written(struct pci_function *f, unsigned off, unsigned size)
+{
     if (off < PCIEXBAR + 8 && PCIEXBAR < off + size)
         place_ecam(f);
 }
 
-static void host_reset(struct dev *d) {
+static void host_reset(struct dev *d)
+{
     struct pci_function *f = (struct pci_function *)d;
     pci_function_reset(f);
     place_ecam(f);
 }
 
-static void function_destroy(struct dev *d) {
+static void function_destroy(struct dev *d)
+{
     struct pci_function *f = (struct pci_function *)d;
     pci_function_fini(f);
     free(f);
 }
 
-static int host_loaded(void *obj) {
+static int host_loaded(void *obj)
+{
     struct pci_function *f = obj;
     pci_function_loaded(f);
     place_ecam(f);
@@ -66,7 +71,8 @@ static const struct pci_function_ops host_ops = {.config_written = host_written}
 
 static struct pci_function *function_new(const struct dev_class *class, const struct dev_env *env,
                                          struct pci_bus *bus, u8 devfn, const struct pci_ident *id,
-                                         const struct pci_function_ops *ops, struct err *err) {
+                                         const struct pci_function_ops *ops, struct err *err)
+{
     struct pci_function *f = calloc(1, sizeof(*f));
     if (!f) {
         err_set(err, EXIT_STATUS_HOST, "out of memory for a PCI device");
@@ -79,7 +85,8 @@ static struct pci_function *function_new(const struct dev_class *class, const st
     return f;
 }
 
-struct dev *pci_host_bridge_new(const struct dev_env *env, struct pci_bus *bus, struct err *err) {
+struct dev *pci_host_bridge_new(const struct dev_env *env, struct pci_bus *bus, struct err *err)
+{
     static const struct pci_ident id = {.vendor = 0x8086, .device = 0x29c0, .class_code = 0x060000};
     struct pci_function *f = function_new(&host_class, env, bus, 0, &id, &host_ops, err);
     if (!f)
@@ -97,11 +104,13 @@ struct dev *pci_host_bridge_new(const struct dev_env *env, struct pci_bus *bus, 
 
 /* --- LPC bridge --- */
 
-static void lpc_reset(struct dev *d) {
+static void lpc_reset(struct dev *d)
+{
     pci_function_reset((struct pci_function *)d);
 }
 
-static int lpc_loaded(void *obj) {
+static int lpc_loaded(void *obj)
+{
     pci_function_loaded(obj);
     return 0;
 }
@@ -116,7 +125,8 @@ static const struct dev_class lpc_class = {
     .state = &lpc_state,
 };
 
-struct dev *pci_lpc_new(const struct dev_env *env, struct pci_bus *bus, u16 pm_base, struct err *err) {
+struct dev *pci_lpc_new(const struct dev_env *env, struct pci_bus *bus, u16 pm_base, struct err *err)
+{
     static const struct pci_ident id = {
         .vendor = 0x8086, .device = 0x2918, .class_code = 0x060100, .revision = 2};
     struct pci_function *f = function_new(&lpc_class, env, bus, 0x1f << 3, &id, NULL, err);

@@ -15,7 +15,8 @@
 #define PORT_DATA    0xcfc
 #define ADDRESS_ON   BIT(31)
 
-static u32 config_read(struct pci_bus *bus, unsigned bus_no, unsigned devfn, unsigned off, unsigned size) {
+static u32 config_read(struct pci_bus *bus, unsigned bus_no, unsigned devfn, unsigned off, unsigned size)
+{
     struct pci_function *f = bus_no == 0 ? bus->function[devfn] : NULL;
     if (!f)
         return (u32)size_mask(size);
@@ -26,7 +27,8 @@ static u32 config_read(struct pci_bus *bus, unsigned bus_no, unsigned devfn, uns
 }
 
 static void config_write(struct pci_bus *bus, unsigned bus_no, unsigned devfn, unsigned off, unsigned size,
-                         u32 value) {
+                         u32 value)
+{
     struct pci_function *f = bus_no == 0 ? bus->function[devfn] : NULL;
     if (!f)
         return;
@@ -38,7 +40,8 @@ static void config_write(struct pci_bus *bus, unsigned bus_no, unsigned devfn, u
 /* --- ports --- */
 
 /* Only whole dwords reach CONFIG_ADDRESS; byte 1 alone is the reset control register (ICH9 13.7.5). */
-static u64 address_read(void *dev, u64 off, unsigned size) {
+static u64 address_read(void *dev, u64 off, unsigned size)
+{
     struct pci_bus *bus = dev;
     if (size == 4 && off == 0)
         return bus->address;
@@ -47,7 +50,8 @@ static u64 address_read(void *dev, u64 off, unsigned size) {
     return size_mask(size);
 }
 
-static void address_write(void *dev, u64 off, unsigned size, u64 value) {
+static void address_write(void *dev, u64 off, unsigned size, u64 value)
+{
     struct pci_bus *bus = dev;
     if (size == 4 && off == 0)
         bus->address = (u32)value & 0x80fffffc;
@@ -59,7 +63,8 @@ static void address_write(void *dev, u64 off, unsigned size, u64 value) {
         bus->dev.env->power.request(bus->dev.env->power.opaque, POWER_RESET, 0);
 }
 
-static u64 data_read(void *dev, u64 off, unsigned size) {
+static u64 data_read(void *dev, u64 off, unsigned size)
+{
     struct pci_bus *bus = dev;
     u32 a = bus->address;
     if (!(a & ADDRESS_ON) || (off & 3) + size > 4)
@@ -67,7 +72,8 @@ static u64 data_read(void *dev, u64 off, unsigned size) {
     return config_read(bus, bits(a, 23, 16), bits(a, 15, 8), (a & 0xfc) + (off & 3), size);
 }
 
-static void data_write(void *dev, u64 off, unsigned size, u64 value) {
+static void data_write(void *dev, u64 off, unsigned size, u64 value)
+{
     struct pci_bus *bus = dev;
     u32 a = bus->address;
     if ((a & ADDRESS_ON) && (off & 3) + size <= 4)
@@ -80,7 +86,8 @@ static const struct region_ops data_ops = {.read = data_read, .write = data_writ
 /* --- ECAM --- */
 
 /* Bytes 256..4095 of a function: extended capabilities, of which there are none; the header reads as zero. */
-static u64 ecam_read(void *dev, u64 off, unsigned size) {
+static u64 ecam_read(void *dev, u64 off, unsigned size)
+{
     unsigned reg = off & 0xfff;
     if ((off & 3) + size > 4)
         return size_mask(size);
@@ -91,7 +98,8 @@ static u64 ecam_read(void *dev, u64 off, unsigned size) {
     return config_read(dev, bits(off, 27, 20), bits(off, 19, 12), reg, size);
 }
 
-static void ecam_write(void *dev, u64 off, unsigned size, u64 value) {
+static void ecam_write(void *dev, u64 off, unsigned size, u64 value)
+{
     unsigned reg = off & 0xfff;
     if ((off & 3) + size <= 4 && reg < 256)
         config_write(dev, bits(off, 27, 20), bits(off, 19, 12), reg, size, (u32)value);
@@ -99,36 +107,54 @@ static void ecam_write(void *dev, u64 off, unsigned size, u64 value) {
 
 static const struct region_ops ecam_ops = {.read = ecam_read, .write = ecam_write, .max_size = 4};
 
-void pci_bus_move_ecam(struct pci_bus *bus, u64 base) {
+void pci_bus_move_ecam(struct pci_bus *bus, u64 base)
+{
     struct space *memory = bus->dev.env->memory;
     if (base == bus->ecam)
         return;
     if (bus->ecam)
         space_remove_region(memory, bus->ecam, bus);
     bus->ecam = base && dev_map(&bus->dev, memory, base, PCI_ECAM_SIZE, &ecam_ops) == 0 ? base : 0;
+    pci_bus_addresses_freed(bus, NULL);
 }
 
 /* --- functions and wires --- */
 
-int pci_bus_attach(struct pci_bus *bus, struct pci_function *f) {
+int pci_bus_attach(struct pci_bus *bus, struct pci_function *f)
+{
     if (bus->function[f->devfn])
         return -1;
     bus->function[f->devfn] = f;
     return 0;
 }
 
-void pci_bus_detach(struct pci_bus *bus, struct pci_function *f) {
+void pci_bus_detach(struct pci_bus *bus, struct pci_function *f)
+{
     if (bus->function[f->devfn] == f)
         bus->function[f->devfn] = NULL;
 }
 
-unsigned pci_wire_of(const struct pci_function *f) {
+void pci_bus_addresses_freed(struct pci_bus *bus, const struct pci_function *by)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(bus->function); i++) {
+        struct pci_function *f = bus->function[i];
+        if (!f || f == by || !pci_function_waits(f))
+            continue;
+        dev_lock(&f->dev);
+        pci_function_map(f);
+        dev_unlock(&f->dev);
+    }
+}
+
+unsigned pci_wire_of(const struct pci_function *f)
+{
     unsigned pin = f->initial[PCI_INTERRUPT_PIN];
     return ((f->devfn >> 3) + pin - 1) & 3;
 }
 
 /* The wire is open drain: it is asserted while anybody asserts it. */
-void pci_wire_drive(struct pci_function *f, int level) {
+void pci_wire_drive(struct pci_function *f, int level)
+{
     struct pci_bus *bus = f->bus;
     unsigned wire = pci_wire_of(f);
     pthread_mutex_lock(&bus->wire_lock);
@@ -141,13 +167,15 @@ void pci_wire_drive(struct pci_function *f, int level) {
 
 /* --- the device --- */
 
-static void bus_reset(struct dev *d) {
+static void bus_reset(struct dev *d)
+{
     struct pci_bus *bus = (struct pci_bus *)d;
     bus->address = 0;
     bus->reset_control = 0;
 }
 
-static void bus_destroy(struct dev *d) {
+static void bus_destroy(struct dev *d)
+{
     struct pci_bus *bus = (struct pci_bus *)d;
     pci_bus_move_ecam(bus, 0);
     space_remove_region(d->env->ports, PORT_ADDRESS, bus);
@@ -172,7 +200,8 @@ static const struct dev_class bus_class = {
     .state = &bus_state,
 };
 
-struct pci_bus *pci_bus_new(const struct dev_env *env, const struct pci_host_config *cfg, struct err *err) {
+struct pci_bus *pci_bus_new(const struct dev_env *env, const struct pci_host_config *cfg, struct err *err)
+{
     struct pci_bus *bus = calloc(1, sizeof(*bus));
     if (!bus) {
         err_set(err, EXIT_STATUS_HOST, "out of memory for the PCI bus");
@@ -190,13 +219,15 @@ struct pci_bus *pci_bus_new(const struct dev_env *env, const struct pci_host_con
     return bus;
 }
 
-struct dev *pci_bus_dev(struct pci_bus *bus) {
+struct dev *pci_bus_dev(struct pci_bus *bus)
+{
     return &bus->dev;
 }
 
 /* --- what firmware does --- */
 
-static u64 place(struct pci_window *w, u64 size) {
+static u64 place(struct pci_window *w, u64 size)
+{
     u64 at = ALIGN_UP(w->base, size);
     if (at < w->base || at >= w->end || size > w->end - at)
         return 0;
@@ -204,7 +235,8 @@ static u64 place(struct pci_window *w, u64 size) {
     return at;
 }
 
-static int assign_function(struct pci_function *f, struct pci_windows *w) {
+static int assign_function(struct pci_function *f, struct pci_windows *w)
+{
     u32 command = pci_function_config_read(f, PCI_COMMAND, 2);
     for (unsigned n = 0; n < 6; n++) {
         const struct pci_bar *bar = &f->bars[n];
@@ -223,7 +255,8 @@ static int assign_function(struct pci_function *f, struct pci_windows *w) {
     return 0;
 }
 
-int pci_bus_assign(struct pci_bus *bus, const struct pci_windows *windows, struct err *err) {
+int pci_bus_assign(struct pci_bus *bus, const struct pci_windows *windows, struct err *err)
+{
     struct pci_windows w = *windows;
     int ret = 0;
     dev_lock(&bus->dev);

@@ -11,18 +11,21 @@
 
 #include <linux/pci_regs.h>
 
-static u16 command(const struct pci_function *f) {
+static u16 command(const struct pci_function *f)
+{
     return (u16)load_le(f->config + PCI_COMMAND, 2);
 }
 
-bool pci_bus_master(const struct pci_function *f) {
+bool pci_bus_master(const struct pci_function *f)
+{
     return command(f) & PCI_COMMAND_MASTER;
 }
 
 /* --- BARs --- */
 
 /* Where the guest wants BAR n, or 0: nowhere now. */
-static u64 bar_wanted(const struct pci_function *f, unsigned n) {
+static u64 bar_wanted(const struct pci_function *f, unsigned n)
+{
     const struct pci_bar *bar = &f->bars[n];
     const u8 *reg = f->config + PCI_BASE_ADDRESS_0 + 4 * n;
     if (!(command(f) & (bar->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)))
@@ -33,17 +36,20 @@ static u64 bar_wanted(const struct pci_function *f, unsigned n) {
     return at;
 }
 
-static struct space *bar_space(const struct pci_function *f, const struct pci_bar *bar) {
+static struct space *bar_space(const struct pci_function *f, const struct pci_bar *bar)
+{
     return bar->io ? f->dev.env->ports : f->dev.env->memory;
 }
 
-static void bar_unmap(struct pci_function *f, struct pci_bar *bar) {
+static void bar_unmap(struct pci_function *f, struct pci_bar *bar)
+{
     if (bar->mapped)
         space_remove_region(bar_space(f, bar), bar->mapped, bar->opaque);
     bar->mapped = 0;
 }
 
-static void bar_map(struct pci_function *f, struct pci_bar *bar, u64 at) {
+static void bar_map(struct pci_function *f, struct pci_bar *bar, u64 at)
+{
     struct region r = {
         .base = at,
         .size = bar->size,
@@ -56,18 +62,38 @@ static void bar_map(struct pci_function *f, struct pci_bar *bar, u64 at) {
         bar->mapped = at;
 }
 
-/* First all that go, then all that come: two BARs may change places. */
-static void update_bars(struct pci_function *f) {
-    for (unsigned n = 0; n < 6; n++)
-        if (f->bars[n].size && f->bars[n].mapped != bar_wanted(f, n))
-            bar_unmap(f, &f->bars[n]);
+/* First all that go, then all that come: two BARs may change places. True: some address became free. */
+static bool update_bars(struct pci_function *f)
+{
+    bool freed = false;
+    for (unsigned n = 0; n < 6; n++) {
+        if (!f->bars[n].mapped || f->bars[n].mapped == bar_wanted(f, n))
+            continue;
+        bar_unmap(f, &f->bars[n]);
+        freed = true;
+    }
     for (unsigned n = 0; n < 6; n++)
         if (f->bars[n].size && !f->bars[n].mapped)
             bar_map(f, &f->bars[n], bar_wanted(f, n));
+    return freed;
+}
+
+bool pci_function_waits(const struct pci_function *f)
+{
+    for (unsigned n = 0; n < 6; n++)
+        if (f->bars[n].size && !f->bars[n].mapped && bar_wanted(f, n))
+            return true;
+    return false;
+}
+
+void pci_function_map(struct pci_function *f)
+{
+    update_bars(f);
 }
 
 void pci_add_bar(struct pci_function *f, unsigned n, u64 size, bool io, bool is64,
-                 const struct region_ops *ops, void *opaque) {
+                 const struct region_ops *ops, void *opaque)
+{
     bug_on(n + is64 > 5 || f->bars[n].size || size & (size - 1) || size < (io ? 4 : 16), "BAR %u", n);
     f->bars[n] = (struct pci_bar){.size = size, .ops = ops, .opaque = opaque, .io = io, .is64 = is64};
     unsigned reg = PCI_BASE_ADDRESS_0 + 4 * n;
@@ -79,12 +105,14 @@ void pci_add_bar(struct pci_function *f, unsigned n, u64 size, bool io, bool is6
 
 /* --- configuration accesses --- */
 
-static bool touches(unsigned off, unsigned size, unsigned reg, unsigned len) {
+static bool touches(unsigned off, unsigned size, unsigned reg, unsigned len)
+{
     return off < reg + len && reg < off + size;
 }
 
 /* The wire follows INTx Disable, and is quiet while MSI-X is on (PCI 3.0 6.8.3.3). */
-static void update_wire(struct pci_function *f, int level) {
+static void update_wire(struct pci_function *f, int level)
+{
     level = level && !(command(f) & PCI_COMMAND_INTX_DISABLE) && !pci_msix_enabled(f);
     if (level != (f->intx_level >> 1 & 1)) {
         f->intx_level ^= 2;
@@ -92,7 +120,8 @@ static void update_wire(struct pci_function *f, int level) {
     }
 }
 
-void pci_intx_set(struct pci_function *f, int level) {
+void pci_intx_set(struct pci_function *f, int level)
+{
     if (!f->initial[PCI_INTERRUPT_PIN])
         return;
     f->intx_level = (u8)((f->intx_level & ~1) | !!level);
@@ -101,19 +130,21 @@ void pci_intx_set(struct pci_function *f, int level) {
     update_wire(f, !!level);
 }
 
-u32 pci_function_config_read(struct pci_function *f, unsigned off, unsigned size) {
+u32 pci_function_config_read(struct pci_function *f, unsigned off, unsigned size)
+{
     if (f->ops && f->ops->config_read)
         f->ops->config_read(f, off, size);
     return (u32)load_le(f->config + off, size);
 }
 
-void pci_function_config_write(struct pci_function *f, unsigned off, unsigned size, u32 value) {
+void pci_function_config_write(struct pci_function *f, unsigned off, unsigned size, u32 value)
+{
     for (unsigned i = 0; i < size; i++) {
         u8 w = f->writable[off + i];
         f->config[off + i] = (u8)((f->config[off + i] & ~w) | (value >> (8 * i) & w));
     }
-    if (touches(off, size, PCI_COMMAND, 2) || touches(off, size, PCI_BASE_ADDRESS_0, 24))
-        update_bars(f);
+    if ((touches(off, size, PCI_COMMAND, 2) || touches(off, size, PCI_BASE_ADDRESS_0, 24)) && update_bars(f))
+        pci_bus_addresses_freed(f->bus, f);
     if (f->msix_cap && touches(off, size, f->msix_cap + PCI_MSIX_FLAGS, 2))
         pci_msix_control_written(f);
     update_wire(f, f->intx_level & 1);
@@ -123,7 +154,8 @@ void pci_function_config_write(struct pci_function *f, unsigned off, unsigned si
 
 /* --- construction and life --- */
 
-u8 pci_add_cap(struct pci_function *f, u8 id, const void *body, unsigned len) {
+u8 pci_add_cap(struct pci_function *f, u8 id, const void *body, unsigned len)
+{
     unsigned at = f->cap_end, end = (unsigned)ALIGN_UP(at + 2 + len, 4);
     bug_on(end > 256, "capability %u of %s does not fit", id, f->dev.class->name);
     f->initial[at + PCI_CAP_LIST_ID] = id;
@@ -136,7 +168,8 @@ u8 pci_add_cap(struct pci_function *f, u8 id, const void *body, unsigned len) {
     return (u8)at;
 }
 
-static void describe(struct pci_function *f, const struct pci_ident *id) {
+static void describe(struct pci_function *f, const struct pci_ident *id)
+{
     u8 *c = f->initial;
     store_le(c + PCI_VENDOR_ID, 2, id->vendor);
     store_le(c + PCI_DEVICE_ID, 2, id->device);
@@ -157,7 +190,8 @@ static void describe(struct pci_function *f, const struct pci_ident *id) {
 
 int pci_function_init(struct pci_function *f, const struct dev_class *class, const struct dev_env *env,
                       struct pci_bus *bus, u8 devfn, const struct pci_ident *id,
-                      const struct pci_function_ops *ops, struct err *err) {
+                      const struct pci_function_ops *ops, struct err *err)
+{
     dev_init(&f->dev, class, env, devfn);
     f->bus = bus;
     f->devfn = devfn;
@@ -171,14 +205,16 @@ int pci_function_init(struct pci_function *f, const struct dev_class *class, con
     return 0;
 }
 
-void pci_function_fini(struct pci_function *f) {
+void pci_function_fini(struct pci_function *f)
+{
     for (unsigned n = 0; n < 6; n++)
         bar_unmap(f, &f->bars[n]);
     pci_bus_detach(f->bus, f);
     dev_fini(&f->dev);
 }
 
-void pci_function_reset(struct pci_function *f) {
+void pci_function_reset(struct pci_function *f)
+{
     pci_intx_set(f, 0);
     memcpy(f->config, f->initial, sizeof(f->config));
     for (unsigned i = 0; i < PCI_MSIX_MAX; i++) {
@@ -189,10 +225,12 @@ void pci_function_reset(struct pci_function *f) {
     update_bars(f);
 }
 
-void pci_function_loaded(struct pci_function *f) {
+void pci_function_loaded(struct pci_function *f)
+{
     for (unsigned i = 0; i < sizeof(f->config); i++)
         f->config[i] = (u8)((f->config[i] & f->writable[i]) | (f->initial[i] & ~f->writable[i]));
     f->msix_pending &= f->msix_count ? ~0ull >> (64 - f->msix_count) : 0;
-    update_bars(f);
+    if (update_bars(f))
+        pci_bus_addresses_freed(f->bus, f);
     update_wire(f, f->intx_level & 1);
 }

@@ -16,20 +16,24 @@
 _Static_assert(16 * PCI_MSIX_MAX <= PBA, "the table overlaps the PBA");
 _Static_assert(PCI_MSIX_MAX <= 64, "one u64 of pending bits");
 
-static u16 control(const struct pci_function *f) {
+static u16 control(const struct pci_function *f)
+{
     return (u16)load_le(f->config + f->msix_cap + PCI_MSIX_FLAGS, 2);
 }
 
-bool pci_msix_enabled(const struct pci_function *f) {
+bool pci_msix_enabled(const struct pci_function *f)
+{
     return f->msix_cap && (control(f) & PCI_MSIX_FLAGS_ENABLE);
 }
 
-static bool masked(const struct pci_function *f, unsigned vector) {
+static bool masked(const struct pci_function *f, unsigned vector)
+{
     return (control(f) & PCI_MSIX_FLAGS_MASKALL) ||
            (f->msix_table[4 * vector + 3] & PCI_MSIX_ENTRY_CTRL_MASKBIT);
 }
 
-void pci_msix_raise(struct pci_function *f, unsigned vector) {
+void pci_msix_raise(struct pci_function *f, unsigned vector)
+{
     if (!pci_msix_enabled(f) || vector >= f->msix_count)
         return;
     if (masked(f, vector)) {
@@ -43,19 +47,22 @@ void pci_msix_raise(struct pci_function *f, unsigned vector) {
         msi->send(msi->opaque, (u64)e[1] << 32 | (e[0] & ~3u), e[2]);
 }
 
-static void send_pending(struct pci_function *f) {
+static void send_pending(struct pci_function *f)
+{
     for (unsigned v = 0; v < f->msix_count; v++)
         if ((f->msix_pending & BIT(v)) && !masked(f, v))
             pci_msix_raise(f, v);
 }
 
-void pci_msix_control_written(struct pci_function *f) {
+void pci_msix_control_written(struct pci_function *f)
+{
     if (pci_msix_enabled(f))
         send_pending(f);
 }
 
 /* The BAR takes dwords and quadwords; anything narrower is undefined by the standard and reads zero here. */
-static u64 bar_read(void *dev, u64 off, unsigned size) {
+static u64 bar_read(void *dev, u64 off, unsigned size)
+{
     struct pci_function *f = dev;
     if (size < 4 || off % 4)
         return 0;
@@ -66,7 +73,8 @@ static u64 bar_read(void *dev, u64 off, unsigned size) {
     return 0;
 }
 
-static void bar_write(void *dev, u64 off, unsigned size, u64 value) {
+static void bar_write(void *dev, u64 off, unsigned size, u64 value)
+{
     struct pci_function *f = dev;
     if (size < 4 || off % 4 || off >= TABLE_END(f))
         return;
@@ -78,7 +86,8 @@ static void bar_write(void *dev, u64 off, unsigned size, u64 value) {
 
 static const struct region_ops bar_ops = {.read = bar_read, .write = bar_write, .max_size = 4};
 
-void pci_add_msix(struct pci_function *f, unsigned bar, unsigned count) {
+void pci_add_msix(struct pci_function *f, unsigned bar, unsigned count)
+{
     bug_on(count < 1 || count > PCI_MSIX_MAX, "%u vectors", count);
     u8 body[10];
     store_le(body, 2, count - 1);
