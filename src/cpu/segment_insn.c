@@ -197,7 +197,7 @@ static enum outcome arpl(struct cpu *c, const struct insn *in)
     u16 v = raise ? (u16)((dest & ~3) | rpl) : dest;
     if (!(in->flags & INSN_MEM))
         reg_set(c, in->rm * 8, 2, v);
-    else if (operand_store(c, in, 2, v) != DONE)
+    else if (raise && operand_store(c, in, 2, v) != DONE)
         return FAULT;
     set_zf(c, raise);
     return DONE;

@@ -60,7 +60,7 @@ static void put(struct writer *w, unsigned byte)
     *w->p++ = (u8)byte;
 }
 
-static void put_legacy(struct rng *r, const struct insn_info *info, struct writer *w)
+static void put_legacy(struct rng *r, const struct insn_info *info, enum decode_mode mode, struct writer *w)
 {
     static const u8 segments[] = {0x26, 0x2e, 0x36, 0x3e, 0x65, 0x65};
     if (one_in(r, 5))
@@ -75,7 +75,7 @@ static void put_legacy(struct rng *r, const struct insn_info *info, struct write
         put(w, info->prefix);
     else if (one_in(r, info->attr & ATTR_STRING ? 2 : 12))
         put(w, 0xf2 + rng_below(r, 2));
-    if (one_in(r, 2))
+    if (mode == MODE_64 && one_in(r, 2))
         put(w, 0x40 + rng_below(r, 16));
     if (info->map)
         put(w, 0x0f);
@@ -111,14 +111,15 @@ static bool encode(struct rng *r, unsigned id, struct insn_case *t)
 {
     const struct insn_info *info = &insn_infos[id];
     struct writer w = {t->bytes};
+    t->mode = one_in(r, 4) ? MODE_32 : MODE_64;
     if (info->map >= 4)
         put_vex(r, info, &w);
     else
-        put_legacy(r, info, &w);
+        put_legacy(r, info, t->mode, &w);
     put(&w, info->opcode + (one_in(r, 2) ? rng_below(r, 16) : 0));
     while (w.p < t->bytes + 15)
         put(&w, rng_next(r));
-    return insn_decode(MODE_64, t->bytes, 15, &t->in) == DECODE_OK && t->in.id == id && !excluded_insn(t);
+    return insn_decode(t->mode, t->bytes, 15, &t->in) == DECODE_OK && t->in.id == id && !excluded_insn(t);
 }
 
 /* State */
@@ -188,7 +189,7 @@ static bool patch_disp(struct insn_case *t, i32 disp)
         if ((i32)load_le(t->bytes + i, 4) == t->in.disp) {
             store_le(t->bytes + i, 4, (u32)disp);
             unsigned id = t->in.id;
-            return insn_decode(MODE_64, t->bytes, 15, &t->in) == DECODE_OK && t->in.id == id;
+            return insn_decode(t->mode, t->bytes, 15, &t->in) == DECODE_OK && t->in.id == id;
         }
     }
     return false;
@@ -330,16 +331,27 @@ static bool prepare(struct rng *r, struct insn_case *t)
     if (info->op[0].kind == OP_O || info->op[1].kind == OP_O) {
         u64 old = t->in.imm, to = pick_target(r, t->in.size) - (t->in.seg == GS ? GS_BASE : 0);
         store_le(t->bytes + t->in.len - t->in.adsize, t->in.adsize, to);
-        return insn_decode(MODE_64, t->bytes, 15, &t->in) == DECODE_OK && t->in.imm != old;
+        return insn_decode(t->mode, t->bytes, 15, &t->in) == DECODE_OK && t->in.imm != old;
     }
     return t->in.flags & INSN_MEM && !(info->attr & ATTR_STRING) ? memory_operand(r, t) : true;
+}
+
+/* Outside 64-bit mode nothing can have put anything above. */
+static void narrow(struct insn_case *t)
+{
+    for (unsigned i = 0; t->mode == MODE_32 && i < 16; i++)
+        t->start.gpr[i] = (u32)t->start.gpr[i];
 }
 
 bool case_make(struct rng *r, unsigned id, struct insn_case *t)
 {
     for (unsigned tries = 0; tries < 2000; tries++) {
-        if (encode(r, id, t) && !branches_into_itself(t))
-            return prepare(r, t);
+        if (!encode(r, id, t) || branches_into_itself(t))
+            continue;
+        if (!prepare(r, t))
+            return false;
+        narrow(t);
+        return true;
     }
     return false;
 }

@@ -26,6 +26,8 @@
 
 enum { FRAME_MXCSR = 24, FRAME_XMM = 160, FRAME_XSTATE_BV = 512, FRAME_YMM_HIGH = 576, FRAME_HEADER = 64 };
 enum { FX_BYTES = 160 };
+/* Linux's user selectors. DS and ES are null in a 64-bit process; 32-bit code needs them. */
+enum { CS_32 = 0x23, DATA_SELECTOR = 0x2b };
 
 static volatile enum { IDLE, STARTING, RUNNING } phase;
 static const struct insn_case *current;
@@ -80,6 +82,8 @@ static void begin(ucontext_t *uc)
         g[greg_of[i]] = (greg_t)current->start.gpr[i];
     g[REG_RIP] = (greg_t)current->start.rip;
     g[REG_EFL] = (greg_t)current->start.rflags;
+    if (current->mode == MODE_32)
+        g[REG_CSGSFS] = (g[REG_CSGSFS] & ~0xffffll) | CS_32;
     load_vectors(&current->start, fp);
     phase = RUNNING;
 }
@@ -151,6 +155,7 @@ static int host_open(void)
     sigaltstack(&ss, NULL);
     for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
         sigaction(signals[i], &sa, NULL);
+    asm volatile("mov %0, %%ds\n\tmov %0, %%es" ::"r"(DATA_SELECTOR));
     syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE);
     if (map_at(DATA_BASE, AREA_BYTES, PROT_READ | PROT_WRITE) == MAP_FAILED ||
         map_at(CODE_BASE, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC) == MAP_FAILED) {

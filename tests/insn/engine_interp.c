@@ -83,13 +83,23 @@ static void enter_user_mode(struct cpu *c)
     c->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE | CR4_UMIP;
     c->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
     c->xcr0 = 7;
-    c->seg[CS] = user_segment(0x33, 0xb | SEG_S | SEG_DPL | SEG_P | SEG_L | SEG_G);
-    c->seg[SS] = user_segment(0x2b, 3 | SEG_S | SEG_DPL | SEG_P | SEG_DB | SEG_G);
-    c->seg[DS] = c->seg[ES] = c->seg[FS] = c->seg[GS] = null;
+    c->seg[SS] = c->seg[DS] = c->seg[ES] = user_segment(0x2b, 3 | SEG_S | SEG_DPL | SEG_P | SEG_DB | SEG_G);
+    c->seg[FS] = c->seg[GS] = null;
     c->seg[GS].base = GS_BASE;
     c->seg[SEG_TR] = (struct segment){.limit = 0x60, .attr = 0xb | SEG_P};
     c->cpl = 3;
+}
+
+static void set_mode(struct cpu *c, enum decode_mode mode)
+{
+    static int current = -1;
+    if (current == (int)mode)
+        return;
+    bool wide = mode == MODE_64;
+    c->seg[CS] =
+        user_segment(wide ? 0x33 : 0x23, 0xb | SEG_S | SEG_DPL | SEG_P | SEG_G | (wide ? SEG_L : SEG_DB));
     cpu_mode_changed(c);
+    current = (int)mode;
 }
 
 static int interp_open(void)
@@ -149,6 +159,7 @@ static void interp_run(const struct insn_case *t, struct case_result *r)
     u8 *area = space_ram(memory, DATA_BASE, NULL);
     enum outcome o;
     memcpy(area, t->data, AREA_BYTES);
+    set_mode(c, t->mode);
     load(c, &t->start);
     world_enter(c);
     do {

@@ -42,6 +42,7 @@ struct machine_state {
 struct insn_case {
     u8 bytes[16];
     struct insn in;
+    enum decode_mode mode;      /* MODE_64, or MODE_32: flat 32-bit code in compatibility mode */
     struct machine_state start; /* start.rip: where the bytes lie */
     u8 data[AREA_BYTES];
 };
