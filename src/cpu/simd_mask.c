@@ -57,13 +57,23 @@ static enum outcome store_selected(struct cpu *c, const struct insn *in, const u
     return DONE;
 }
 
-/* MASKMOVDQU, MASKMOVQ: bytes at DS:rDI. */
+/* MASKMOVDQU, MASKMOVQ: bytes at DS:rDI. The whole operand must be writable, whatever the mask: the SDM
+ * leaves that to the implementation, and AMD's processors do so. */
+
+static enum outcome store_bytes(struct cpu *c, const struct insn *in, const u8 *from, const u8 *mask,
+                                unsigned total)
+{
+    u64 lin;
+    if (insn_linear(c, in, total, true, &lin) != DONE || mmu_probe_write(c, lin, total, AS_CURRENT) != DONE)
+        return FAULT;
+    return store_selected(c, in, from, mask, total, 1);
+}
 
 static enum outcome maskmovdqu(struct cpu *c, const struct insn *in)
 {
     if (simd_check(c, in, insn_infos[in->id].attr) != DONE)
         return FAULT;
-    return store_selected(c, in, simd_reg(c, in->reg), simd_reg(c, in->rm), 16, 1);
+    return store_bytes(c, in, simd_reg(c, in->reg), simd_reg(c, in->rm), 16);
 }
 DEFINE_MEANING_ONE(maskmovdqu, maskmovdqu);
 
@@ -72,7 +82,7 @@ static enum outcome maskmovq(struct cpu *c, const struct insn *in)
     if (fpu_check_mmx(c) != DONE)
         return FAULT;
     unsigned top = fpu_top(c); /* MMn is physical register n; the image is relative to TOP */
-    if (store_selected(c, in, fpu_st(c, in->reg - top), fpu_st(c, in->rm - top), 8, 1) != DONE)
+    if (store_bytes(c, in, fpu_st(c, in->reg - top), fpu_st(c, in->rm - top), 8) != DONE)
         return FAULT;
     fpu_mmx_enter(c);
     return DONE;
@@ -135,28 +145,19 @@ static u64 gather_address(struct cpu *c, const struct insn *in, const struct gat
     return c->regs[in->base] + ((u64)sign_extend(index, g->index) << in->scale) + (u64)(i64)in->disp;
 }
 
-/* Mask elements become all ones or all zeros before the first access. */
-static void gather_mask(u8 *mask, const struct gather *g)
-{
-    for (unsigned i = 0; i < g->count; i++)
-        memset(mask + i * g->data, selected(mask, i * g->data, g->data) ? 0xff : 0, g->data);
-}
-
 static enum outcome gather(struct cpu *c, const struct insn *in)
 {
     if (fpu_check_avx(c) != DONE)
         return FAULT;
     struct gather g = gather_shape(in);
     u8 *to = simd_reg(c, in->reg), *mask = simd_reg(c, in->vreg);
-    gather_mask(mask, &g);
     for (unsigned i = 0; i < g.count; i++) {
         u64 lin;
-        if (selected(mask, i * g.data, g.data)) {
-            if (element_linear(c, in, gather_address(c, in, &g, i), g.data, false, &lin) != DONE ||
-                mmu_read(c, lin, to + i * g.data, g.data) != DONE)
-                return FAULT;
-            memset(mask + i * g.data, 0, g.data); /* done: not again if a later element faults */
-        }
+        if (selected(mask, i * g.data, g.data) &&
+            (element_linear(c, in, gather_address(c, in, &g, i), g.data, false, &lin) != DONE ||
+             mmu_read(c, lin, to + i * g.data, g.data) != DONE))
+            return FAULT;
+        memset(mask + i * g.data, 0, g.data); /* done: not again if a later element faults */
     }
     memset(to + g.count * g.data, 0, 32 - g.count * g.data);
     memset(mask, 0, 32);

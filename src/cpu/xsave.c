@@ -29,12 +29,20 @@ struct area {
     u8 b[XS_END];
 };
 
+/* #GP(0); unlike vector instructions these look for a non-canonical address, #SS(0) through SS, first. */
+static enum outcome fault_misaligned(struct cpu *c, u64 lin)
+{
+    fault_gp0(c);
+    c->fault.noncanonical = c->mode == MODE_64 && (u64)((i64)(lin << 16) >> 16) != lin;
+    return FAULT;
+}
+
 static enum outcome area_linear(struct cpu *c, const struct insn *in, unsigned size, unsigned align,
                                 bool write, struct area *a)
 {
     if (insn_linear(c, in, size, write, &a->lin) != DONE)
         return FAULT;
-    return a->lin & (align - 1) ? fault_gp0(c) : DONE;
+    return a->lin & (align - 1) ? fault_misaligned(c, a->lin) : DONE;
 }
 
 static unsigned xmm_count(const struct cpu *c)

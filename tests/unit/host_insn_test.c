@@ -667,7 +667,7 @@ static void test_gather_partial(void **state)
     assert_int_equal(load_le(c->vec[1] + 4, 4), 0xaaaaaaaa);
     assert_int_equal(load_le(c->vec[1] + 8, 4), 0x102);
     assert_int_equal(load_le(c->vec[2], 4), 0);
-    assert_int_equal(load_le(c->vec[2] + 12, 4), 0xffffffff);
+    assert_int_equal(load_le(c->vec[2] + 12, 4), 0xffffffff); /* still to do */
     store_le(c->vec[3] + 12, 4, 3);
     EXPECT_DONE(0xc4, 0xe2, 0x6d, 0x90, 0x0c, 0x9f);
     assert_int_equal(load_le(c->vec[1] + 28, 4), 0x107);
