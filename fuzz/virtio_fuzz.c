@@ -150,6 +150,47 @@ static void come_in(struct rig *r, struct ends *e, unsigned kind, struct input *
         virtio_console_receive(r->dev, zeroes, len);
 }
 
+static u64 offered(struct rig *r)
+{
+    u64 f = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        rig_reg_write(r, VIRTIO_PCI_COMMON_DFSELECT, 4, i);
+        f |= rig_reg(r, VIRTIO_PCI_COMMON_DF, 4) << (32 * i);
+    }
+    return f;
+}
+
+/* A driver that takes all or some of what is offered; now and then what is not. */
+static void start(struct rig *r, unsigned kind, unsigned op, struct input *in)
+{
+    u64 features = offered(r);
+    if (op & 32)
+        features &= take(in, 8);
+    if (op & 64)
+        features ^= BIT(take(in, 1) & 63);
+    rig_start(r, features, (kind & 3) == 1 || (kind & 3) == 2 ? 2 : 1, op & 16);
+}
+
+/* A request as a driver makes it: header, data, status; only its contents are wild. */
+static void request(struct rig *r, unsigned q, struct input *in)
+{
+    u8 how = (u8)take(in, 1);
+    u16 at = take(in, 1) % (RIG_QSIZE - 2);
+    u32 len = how & 8 ? (u32)take(in, 2) : (how & 7) * 512;
+    struct {
+        u32 type, reserved;
+        u64 sector;
+    } h = {(u32)take(in, 1), 0, how & 16 ? take(in, 8) : take(in, 1)};
+    space_write(r->env.memory, RIG_DATA, &h, sizeof(h));
+    rig_put_desc(r, q, at, RIG_DATA, how & 32 ? (u32)take(in, 1) : 16, VRING_DESC_F_NEXT, at + 1);
+    rig_put_desc(r, q, at + 1, RIG_DATA + 0x1000, len, how & 64 ? VRING_DESC_F_NEXT : VRING_DESC_F_NEXT | 2,
+                 at + 2);
+    rig_put_desc(r, q, at + 2, RIG_DATA + 0x800, 1, VRING_DESC_F_WRITE, 0);
+    rig_offer(r, q, at);
+    if (how & 128)
+        rig_kick(r, q);
+}
+
 static void save_and_load(struct rig *r, struct input *in)
 {
     struct state_image img = {0};
@@ -171,7 +212,7 @@ static void step(struct rig *r, struct ends *e, unsigned kind, struct input *in)
     u64 off;
     switch (op & 15) {
     case 0:
-        rig_start(r, take(in, 8), (kind & 3) == 1 || (kind & 3) == 2 ? 2 : 1, op & 16);
+        start(r, kind, op, in);
         break;
     case 1:
         put_desc(r, in);
@@ -216,6 +257,9 @@ static void step(struct rig *r, struct ends *e, unsigned kind, struct input *in)
         off = take(in, 1) & 0x3f; /* common configuration */
         rig_reg_write(r, off, n, take(in, n));
         break;
+    case 14:
+        request(r, op >> 4 & 1, in);
+        break;
     default:
         break;
     }
@@ -232,6 +276,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     if (!r.dev)
         abort();
     rig_assign(&r);
+    if (kind & 8)
+        start(&r, kind, 16, &in);
     for (unsigned steps = 0; in.at < in.end && steps < 500; steps++)
         step(&r, e, kind, &in);
     rig_loop(&r);
