@@ -12,7 +12,8 @@ static const struct state_field fields[] = {STATE_FIELD(struct chip, a), STATE_A
 static const struct state_desc desc = {"k", fields, NULL, NULL};
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t len);
-int LLVMFuzzerTestOneInput(const u8 *data, size_t len) {
+int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
+{
     struct chip k = {0};
     struct state_image img = {(u8 *)data, len, len, false};
     if (state_load(&img, &desc, 0, &k, NULL) < 0)

@@ -34,13 +34,15 @@ struct clock {
 /* A callback that arms itself in the past must not keep the loop from its other work. */
 #define FIRES_PER_CALL 256
 
-static u64 host_now(void) {
+static u64 host_now(void)
+{
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
 }
 
-struct clock *clock_new(enum clock_mode mode, u64 wall_ns) {
+struct clock *clock_new(enum clock_mode mode, u64 wall_ns)
+{
     struct clock *c = calloc(1, sizeof(*c));
     if (!c)
         return NULL;
@@ -53,7 +55,8 @@ struct clock *clock_new(enum clock_mode mode, u64 wall_ns) {
     return c;
 }
 
-void clock_free(struct clock *c) {
+void clock_free(struct clock *c)
+{
     if (!c)
         return;
     pthread_mutex_destroy(&c->lock);
@@ -61,11 +64,13 @@ void clock_free(struct clock *c) {
     free(c);
 }
 
-enum clock_mode clock_mode(const struct clock *c) {
+enum clock_mode clock_mode(const struct clock *c)
+{
     return c->mode;
 }
 
-u64 clock_now(const struct clock *c) {
+u64 clock_now(const struct clock *c)
+{
     for (;;) {
         unsigned s = atomic_load_explicit(&c->sequence, memory_order_acquire);
         u64 now = atomic_load_explicit(&c->frozen, memory_order_acquire);
@@ -77,13 +82,15 @@ u64 clock_now(const struct clock *c) {
     }
 }
 
-u64 clock_wall(const struct clock *c) {
+u64 clock_wall(const struct clock *c)
+{
     return c->wall_ns + clock_now(c);
 }
 
 /* The only place that changes what clock_now() reads; lock held. follow: from `now` on time follows the host.
  */
-static void set_time(struct clock *c, bool follow, bool keep, u64 now) {
+static void set_time(struct clock *c, bool follow, bool keep, u64 now)
+{
     atomic_fetch_add(&c->sequence, 1);
     u64 host = host_now();
     if (keep)
@@ -93,7 +100,8 @@ static void set_time(struct clock *c, bool follow, bool keep, u64 now) {
     atomic_fetch_add(&c->sequence, 1);
 }
 
-void clock_pause(struct clock *c) {
+void clock_pause(struct clock *c)
+{
     pthread_mutex_lock(&c->lock);
     if (c->paused++ == 0)
         set_time(c, false, true, 0);
@@ -101,7 +109,8 @@ void clock_pause(struct clock *c) {
 }
 
 /* Ends a locked section in which deadlines may have come nearer. */
-static void unlock_and_wake(struct clock *c, bool earlier) {
+static void unlock_and_wake(struct clock *c, bool earlier)
+{
     void (*wake)(void *) = earlier ? c->wake : NULL;
     void *opaque = c->wake_opaque;
     pthread_mutex_unlock(&c->lock);
@@ -109,7 +118,8 @@ static void unlock_and_wake(struct clock *c, bool earlier) {
         wake(opaque);
 }
 
-void clock_resume(struct clock *c) {
+void clock_resume(struct clock *c)
+{
     pthread_mutex_lock(&c->lock);
     bug_on(c->paused == 0, "clock resumed more often than paused");
     bool runs = --c->paused == 0;
@@ -118,7 +128,8 @@ void clock_resume(struct clock *c) {
     unlock_and_wake(c, runs);
 }
 
-void clock_advance(struct clock *c, u64 ns) {
+void clock_advance(struct clock *c, u64 ns)
+{
     bug_on(c->mode != CLOCK_MODE_ICOUNT, "only a counted clock is advanced by hand");
     pthread_mutex_lock(&c->lock);
     if (!c->paused)
@@ -126,7 +137,8 @@ void clock_advance(struct clock *c, u64 ns) {
     pthread_mutex_unlock(&c->lock);
 }
 
-void clock_set(struct clock *c, u64 ns) {
+void clock_set(struct clock *c, u64 ns)
+{
     pthread_mutex_lock(&c->lock);
     bug_on(c->mode == CLOCK_MODE_REAL && !c->paused, "a running clock cannot be set");
     set_time(c, false, false, ns);
@@ -135,27 +147,35 @@ void clock_set(struct clock *c, u64 ns) {
 
 /* ---- the heap; lock held ---- */
 
-static void put(struct clock *c, unsigned slot, struct timer *t) {
+static bool later(const struct timer *a, const struct timer *b)
+{
+    return a->deadline > b->deadline || (a->deadline == b->deadline && a->order > b->order);
+}
+
+static void put(struct clock *c, unsigned slot, struct timer *t)
+{
     c->heap[slot] = t;
     t->slot = slot;
 }
 
-static void sift_up(struct clock *c, unsigned slot, struct timer *t) {
-    while (slot > 0 && c->heap[(slot - 1) / 2]->deadline > t->deadline) {
+static void sift_up(struct clock *c, unsigned slot, struct timer *t)
+{
+    while (slot > 0 && later(c->heap[(slot - 1) / 2], t)) {
         put(c, slot, c->heap[(slot - 1) / 2]);
         slot = (slot - 1) / 2;
     }
     put(c, slot, t);
 }
 
-static void sift_down(struct clock *c, unsigned slot, struct timer *t) {
+static void sift_down(struct clock *c, unsigned slot, struct timer *t)
+{
     for (;;) {
         unsigned child = 2 * slot + 1;
         if (child >= c->count)
             break;
-        if (child + 1 < c->count && c->heap[child + 1]->deadline < c->heap[child]->deadline)
+        if (child + 1 < c->count && later(c->heap[child], c->heap[child + 1]))
             child++;
-        if (c->heap[child]->deadline >= t->deadline)
+        if (!later(t, c->heap[child]))
             break;
         put(c, slot, c->heap[child]);
         slot = child;
@@ -163,15 +183,18 @@ static void sift_down(struct clock *c, unsigned slot, struct timer *t) {
     put(c, slot, t);
 }
 
-static void remember_next(struct clock *c) {
+static void remember_next(struct clock *c)
+{
     atomic_store(&c->next, c->count ? c->heap[0]->deadline : CLOCK_NEVER);
 }
 
-static void set_deadline(struct timer *t, u64 deadline) {
+static void set_deadline(struct timer *t, u64 deadline)
+{
     __atomic_store_n(&t->deadline, deadline, __ATOMIC_RELAXED); /* timer_deadline() reads without the lock */
 }
 
-static void take_out(struct clock *c, struct timer *t) {
+static void take_out(struct clock *c, struct timer *t)
+{
     if (t->deadline == CLOCK_NEVER)
         return;
     unsigned slot = t->slot;
@@ -179,7 +202,7 @@ static void take_out(struct clock *c, struct timer *t) {
     struct timer *last = c->heap[--c->count];
     if (last == t)
         return;
-    if (slot > 0 && c->heap[(slot - 1) / 2]->deadline > last->deadline)
+    if (slot > 0 && later(c->heap[(slot - 1) / 2], last))
         sift_up(c, slot, last);
     else
         sift_down(c, slot, last);
@@ -187,9 +210,11 @@ static void take_out(struct clock *c, struct timer *t) {
 
 /* ---- timers ---- */
 
-void timer_init(struct timer *t, struct clock *c, void (*fire)(void *), void *opaque) {
+void timer_init(struct timer *t, struct clock *c, void (*fire)(void *), void *opaque)
+{
     *t = (struct timer){.clock = c, .fire = fire, .opaque = opaque, .deadline = CLOCK_NEVER};
     pthread_mutex_lock(&c->lock);
+    t->order = c->timers;
     if (++c->timers > c->capacity) {
         c->capacity = c->capacity ? 2 * c->capacity : 16;
         c->heap = realloc(c->heap, c->capacity * sizeof(*c->heap));
@@ -198,7 +223,8 @@ void timer_init(struct timer *t, struct clock *c, void (*fire)(void *), void *op
     pthread_mutex_unlock(&c->lock);
 }
 
-void timer_arm(struct timer *t, u64 deadline) {
+void timer_arm(struct timer *t, u64 deadline)
+{
     struct clock *c = t->clock;
     pthread_mutex_lock(&c->lock);
     u64 before = c->next;
@@ -210,26 +236,31 @@ void timer_arm(struct timer *t, u64 deadline) {
     unlock_and_wake(c, c->next < before);
 }
 
-void timer_cancel(struct timer *t) {
+void timer_cancel(struct timer *t)
+{
     timer_arm(t, CLOCK_NEVER);
 }
 
-u64 timer_deadline(const struct timer *t) {
+u64 timer_deadline(const struct timer *t)
+{
     return __atomic_load_n(&t->deadline, __ATOMIC_RELAXED);
 }
 
-u64 clock_next(const struct clock *c) {
+u64 clock_next(const struct clock *c)
+{
     return atomic_load(&c->next);
 }
 
-u64 clock_next_host(const struct clock *c) {
+u64 clock_next_host(const struct clock *c)
+{
     u64 next = clock_next(c), host;
     if (next == CLOCK_NEVER || c->frozen != CLOCK_NEVER)
         return CLOCK_NEVER;
     return __builtin_add_overflow(next, c->offset, &host) ? CLOCK_NEVER : host;
 }
 
-static struct timer *take_due(struct clock *c, u64 now) {
+static struct timer *take_due(struct clock *c, u64 now)
+{
     pthread_mutex_lock(&c->lock);
     struct timer *t = c->count && !c->paused && c->heap[0]->deadline <= now ? c->heap[0] : NULL;
     if (t) {
@@ -240,7 +271,8 @@ static struct timer *take_due(struct clock *c, u64 now) {
     return t;
 }
 
-void clock_run_due(struct clock *c) {
+void clock_run_due(struct clock *c)
+{
     u64 now = clock_now(c);
     for (unsigned i = 0; i < FIRES_PER_CALL && clock_next(c) <= now; i++) {
         struct timer *t = take_due(c, now);
@@ -250,7 +282,8 @@ void clock_run_due(struct clock *c) {
     }
 }
 
-void clock_on_earlier(struct clock *c, void (*wake)(void *opaque), void *opaque) {
+void clock_on_earlier(struct clock *c, void (*wake)(void *opaque), void *opaque)
+{
     pthread_mutex_lock(&c->lock);
     c->wake = wake;
     c->wake_opaque = opaque;

@@ -48,7 +48,8 @@ struct event_loop {
 
 enum { BATCH = 64 };
 
-static void wake(void *opaque) {
+static void wake(void *opaque)
+{
     struct event_loop *l = opaque;
     u64 one = 1;
     ssize_t n = write(l->wake, &one, sizeof(one));
@@ -57,18 +58,21 @@ static void wake(void *opaque) {
 
 /* An armed timer needs no wake when the loop's own thread armed it: the loop looks at the clock before it
  * sleeps. */
-static void wake_for_timer(void *opaque) {
+static void wake_for_timer(void *opaque)
+{
     struct event_loop *l = opaque;
     if (l->runner != (u64)pthread_self())
         wake(l);
 }
 
-static int watch_fd(struct event_loop *l, int fd, void *tag) {
+static int watch_fd(struct event_loop *l, int fd, void *tag)
+{
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = tag};
     return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e);
 }
 
-struct event_loop *event_loop_new(struct clock *clock, struct err *err) {
+struct event_loop *event_loop_new(struct clock *clock, struct err *err)
+{
     struct event_loop *l = calloc(1, sizeof(*l));
     if (!l) {
         err_set(err, EXIT_STATUS_HOST, "no memory for an event loop");
@@ -93,7 +97,8 @@ struct event_loop *event_loop_new(struct clock *clock, struct err *err) {
 }
 
 /* Frees watches that are dead, or all. Only between two batches. */
-static void bury(struct event_loop *l, bool all) {
+static void bury(struct event_loop *l, bool all)
+{
     struct event_watch **link = &l->watches, *w;
     while ((w = *link)) {
         if (!all && !w->dead) {
@@ -109,7 +114,8 @@ static void bury(struct event_loop *l, bool all) {
     }
 }
 
-void event_loop_free(struct event_loop *l) {
+void event_loop_free(struct event_loop *l)
+{
     if (!l)
         return;
     if (l->clock)
@@ -127,17 +133,20 @@ void event_loop_free(struct event_loop *l) {
     free(l);
 }
 
-static u32 to_epoll(int events) {
+static u32 to_epoll(int events)
+{
     return (events & EVENT_READ ? EPOLLIN : 0) | (events & EVENT_WRITE ? EPOLLOUT : 0);
 }
 
-static int from_epoll(u32 events) {
+static int from_epoll(u32 events)
+{
     return (events & EPOLLIN ? EVENT_READ : 0) | (events & EPOLLOUT ? EVENT_WRITE : 0) |
            (events & (EPOLLHUP | EPOLLERR) ? EVENT_HANGUP : 0);
 }
 
 struct event_watch *event_loop_add(struct event_loop *l, int fd, int events,
-                                   void (*cb)(void *opaque, int events), void *opaque) {
+                                   void (*cb)(void *opaque, int events), void *opaque)
+{
     struct event_watch *w = calloc(1, sizeof(*w));
     if (!w)
         return NULL;
@@ -165,7 +174,8 @@ struct event_watch *event_loop_add(struct event_loop *l, int fd, int events,
     return w;
 }
 
-void event_loop_change(struct event_loop *l, struct event_watch *w, int events) {
+void event_loop_change(struct event_loop *l, struct event_watch *w, int events)
+{
     w->events = events;
     struct epoll_event e = {.events = to_epoll(events), .data.ptr = w};
     if (w->always_ready)
@@ -174,7 +184,8 @@ void event_loop_change(struct event_loop *l, struct event_watch *w, int events) 
         epoll_ctl(l->epoll, EPOLL_CTL_MOD, w->fd, &e);
 }
 
-void event_loop_remove(struct event_loop *l, struct event_watch *w) {
+void event_loop_remove(struct event_loop *l, struct event_watch *w)
+{
     if (!w)
         return;
     if (!w->always_ready)
@@ -185,7 +196,8 @@ void event_loop_remove(struct event_loop *l, struct event_watch *w) {
     pthread_mutex_unlock(&l->lock);
 }
 
-void event_loop_post(struct event_loop *l, void (*fn)(void *opaque), void *opaque) {
+void event_loop_post(struct event_loop *l, void (*fn)(void *opaque), void *opaque)
+{
     struct posted *p = malloc(sizeof(*p));
     bug_on(!p, "no memory to post a call");
     *p = (struct posted){.fn = fn, .opaque = opaque};
@@ -198,7 +210,8 @@ void event_loop_post(struct event_loop *l, void (*fn)(void *opaque), void *opaqu
         wake(l);
 }
 
-static void run_posted(struct event_loop *l) {
+static void run_posted(struct event_loop *l)
+{
     pthread_mutex_lock(&l->lock);
     struct posted *p = l->posted;
     l->posted = NULL;
@@ -212,7 +225,8 @@ static void run_posted(struct event_loop *l) {
     }
 }
 
-static void set_timer(struct event_loop *l) {
+static void set_timer(struct event_loop *l)
+{
     u64 at = clock_next_host(l->clock);
     if (at == l->timer_set)
         return;
@@ -225,7 +239,8 @@ static void set_timer(struct event_loop *l) {
     timerfd_settime(l->timer, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
-static void drain(struct event_loop *l, int *fd) {
+static void drain(struct event_loop *l, int *fd)
+{
     u64 count;
     ssize_t n = read(*fd, &count, sizeof(count));
     (void)n;
@@ -234,7 +249,8 @@ static void drain(struct event_loop *l, int *fd) {
 }
 
 /* The watch after w in the list that epoll does not serve; a dead one stays linked, so walking is safe. */
-static struct event_watch *next_always_ready(struct event_loop *l, struct event_watch *w) {
+static struct event_watch *next_always_ready(struct event_loop *l, struct event_watch *w)
+{
     pthread_mutex_lock(&l->lock);
     w = w ? w->next : l->watches;
     while (w && !(w->always_ready && !w->dead && w->events))
@@ -243,7 +259,8 @@ static struct event_watch *next_always_ready(struct event_loop *l, struct event_
     return w;
 }
 
-static void handle(struct event_loop *l, struct epoll_event *e) {
+static void handle(struct event_loop *l, struct epoll_event *e)
+{
     if (e->data.ptr == &l->wake || e->data.ptr == &l->timer) {
         drain(l, e->data.ptr);
         return;
@@ -254,7 +271,8 @@ static void handle(struct event_loop *l, struct epoll_event *e) {
         w->cb(w->opaque, events);
 }
 
-static void turn(struct event_loop *l) {
+static void turn(struct event_loop *l)
+{
     struct epoll_event batch[BATCH];
     if (l->clock) {
         clock_run_due(l->clock);
@@ -275,14 +293,16 @@ static void turn(struct event_loop *l) {
     run_posted(l);
 }
 
-void event_loop_run(struct event_loop *l) {
+void event_loop_run(struct event_loop *l)
+{
     l->runner = (u64)pthread_self();
     while (!atomic_exchange(&l->stop, false))
         turn(l);
     l->runner = 0;
 }
 
-void event_loop_stop(struct event_loop *l) {
+void event_loop_stop(struct event_loop *l)
+{
     l->stop = true;
     wake(l);
 }

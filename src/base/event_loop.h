@@ -21,9 +21,10 @@ struct event_watch; /* opaque; owned by the loop */
 struct event_loop *event_loop_new(struct clock *clock, struct err *err);
 void event_loop_free(struct event_loop *l);
 
-/* events: EVENT_* to wait for (HANGUP is always reported). fd stays the caller's. NULL only when resources are gone. */
-struct event_watch *event_loop_add(struct event_loop *l, int fd, int events, void (*cb)(void *opaque, int events),
-                                   void *opaque);
+/* events: EVENT_* to wait for (HANGUP is always reported). fd stays the caller's. NULL only when resources
+ * are gone. */
+struct event_watch *event_loop_add(struct event_loop *l, int fd, int events,
+                                   void (*cb)(void *opaque, int events), void *opaque);
 void event_loop_change(struct event_loop *l, struct event_watch *w, int events);
 void event_loop_remove(struct event_loop *l, struct event_watch *w);
 

@@ -15,7 +15,8 @@
 
 /* ---- writing ---- */
 
-static void append(struct state_image *img, const void *p, size_t len) {
+static void append(struct state_image *img, const void *p, size_t len)
+{
     if (img->failed)
         return;
     if (len > img->cap - img->len) {
@@ -35,16 +36,19 @@ static void append(struct state_image *img, const void *p, size_t len) {
     img->len += len;
 }
 
-static void append_int(struct state_image *img, unsigned size, u64 v) {
+static void append_int(struct state_image *img, unsigned size, u64 v)
+{
     append(img, &v, size);
 }
 
-static void append_name(struct state_image *img, const char *name) {
+static void append_name(struct state_image *img, const char *name)
+{
     append_int(img, 2, strlen(name));
     append(img, name, strlen(name));
 }
 
-void state_save(struct state_image *img, const struct state_desc *d, unsigned instance, void *obj) {
+void state_save(struct state_image *img, const struct state_desc *d, unsigned instance, void *obj)
+{
     if (d->saving)
         d->saving(obj);
     size_t start = img->len;
@@ -61,9 +65,22 @@ void state_save(struct state_image *img, const struct state_desc *d, unsigned in
         store_le(img->data + start, 4, img->len - start - 4);
 }
 
-void state_free(struct state_image *img) {
+void state_free(struct state_image *img)
+{
     free(img->data);
     *img = (struct state_image){0};
+}
+
+u64 state_hash(u64 h, const void *bytes, size_t len)
+{
+    for (const u8 *p = bytes; len;) {
+        unsigned n = len < 8 ? (unsigned)len : 8;
+        h = (h ^ load_le(p, n)) * 0x100000001b3ull;
+        h ^= h >> 29; /* what a word's high bits say must reach the low ones */
+        p += n;
+        len -= n;
+    }
+    return h;
 }
 
 /* ---- reading ---- */
@@ -74,7 +91,8 @@ struct reader {
     bool bad; /* something reached past the end; everything read since is zero */
 };
 
-static const u8 *take(struct reader *r, size_t len) {
+static const u8 *take(struct reader *r, size_t len)
+{
     if (r->bad || len > r->left) {
         r->bad = true;
         return NULL;
@@ -85,7 +103,8 @@ static const u8 *take(struct reader *r, size_t len) {
     return p;
 }
 
-static u64 take_int(struct reader *r, unsigned size) {
+static u64 take_int(struct reader *r, unsigned size)
+{
     const u8 *p = take(r, size);
     return p ? load_le(p, size) : 0;
 }
@@ -95,13 +114,15 @@ struct text {
     size_t len;
 };
 
-static struct text take_name(struct reader *r) {
+static struct text take_name(struct reader *r)
+{
     size_t len = take_int(r, 2);
     const u8 *p = take(r, len);
     return (struct text){p, p ? len : 0};
 }
 
-static bool is(struct text t, const char *name) {
+static bool is(struct text t, const char *name)
+{
     return t.p && t.len == strlen(name) && memcmp(t.p, name, t.len) == 0;
 }
 
@@ -111,7 +132,8 @@ struct saved_field {
     const u8 *bytes;
 };
 
-static bool take_field(struct reader *r, struct saved_field *s) {
+static bool take_field(struct reader *r, struct saved_field *s)
+{
     s->name = take_name(r);
     s->size = (u32)take_int(r, 4);
     s->count = (u32)take_int(r, 4);
@@ -119,14 +141,16 @@ static bool take_field(struct reader *r, struct saved_field *s) {
     return !r->bad;
 }
 
-static const struct state_field *find_field(const struct state_desc *d, struct text name) {
+static const struct state_field *find_field(const struct state_desc *d, struct text name)
+{
     for (const struct state_field *f = d->fields; f->name; f++)
         if (is(name, f->name))
             return f;
     return NULL;
 }
 
-static int check_fields(struct reader r, const struct state_desc *d, struct err *err) {
+static int check_fields(struct reader r, const struct state_desc *d, struct err *err)
+{
     while (r.left) {
         struct saved_field s;
         if (!take_field(&r, &s))
@@ -141,7 +165,8 @@ static int check_fields(struct reader r, const struct state_desc *d, struct err 
     return 0;
 }
 
-static void fill_fields(struct reader r, const struct state_desc *d, u8 *obj) {
+static void fill_fields(struct reader r, const struct state_desc *d, u8 *obj)
+{
     struct saved_field s;
     while (r.left && take_field(&r, &s)) {
         const struct state_field *f = find_field(d, s.name);
@@ -152,7 +177,8 @@ static void fill_fields(struct reader r, const struct state_desc *d, u8 *obj) {
 
 /* The fields of the record asked for: 1 found, 0 absent, -1 damaged. */
 static int find_record(const struct state_image *img, const struct state_desc *d, unsigned instance,
-                       struct reader *out) {
+                       struct reader *out)
+{
     struct reader all = {img->data, img->len, false};
     while (all.left) {
         size_t len = take_int(&all, 4);
@@ -170,7 +196,8 @@ static int find_record(const struct state_image *img, const struct state_desc *d
 }
 
 int state_load(const struct state_image *img, const struct state_desc *d, unsigned instance, void *obj,
-               struct err *err) {
+               struct err *err)
+{
     struct reader fields = {0};
     int found = find_record(img, d, instance, &fields);
     if (found < 0)

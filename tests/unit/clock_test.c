@@ -18,12 +18,14 @@ struct tick {
     int id;
 };
 
-static void record(void *opaque) {
+static void record(void *opaque)
+{
     struct tick *t = opaque;
     t->log->ids[t->log->n++ % 1000] = t->id;
 }
 
-static void timers_fire_in_order_of_their_deadlines(void **state) {
+static void timers_fire_in_order_of_their_deadlines(void **state)
+{
     struct clock *c = clock_new(CLOCK_MODE_ICOUNT, 0);
     struct log log = {.n = 0};
     struct tick t[200];
@@ -47,7 +49,8 @@ static void timers_fire_in_order_of_their_deadlines(void **state) {
     clock_free(c);
 }
 
-static void a_counted_clock_moves_only_by_hand(void **state) {
+static void a_counted_clock_moves_only_by_hand(void **state)
+{
     struct clock *c = clock_new(CLOCK_MODE_ICOUNT, 1000);
     assert_int_equal(clock_now(c), 0);
     clock_advance(c, 41);
@@ -62,12 +65,14 @@ static void a_counted_clock_moves_only_by_hand(void **state) {
     clock_free(c);
 }
 
-static void sleep_ms(int ms) {
+static void sleep_ms(int ms)
+{
     struct timespec t = {0, ms * 1000000l};
     nanosleep(&t, NULL);
 }
 
-static void real_time_stands_still_while_paused(void **state) {
+static void real_time_stands_still_while_paused(void **state)
+{
     struct clock *c = clock_new(CLOCK_MODE_REAL, 0);
     u64 start = clock_now(c);
     sleep_ms(3);
@@ -85,7 +90,8 @@ static void real_time_stands_still_while_paused(void **state) {
     clock_free(c);
 }
 
-static void nothing_fires_while_paused(void **state) {
+static void nothing_fires_while_paused(void **state)
+{
     struct clock *c = clock_new(CLOCK_MODE_REAL, 0);
     struct log log = {.n = 0};
     struct tick t = {.log = &log};
@@ -103,11 +109,13 @@ static void nothing_fires_while_paused(void **state) {
     clock_free(c);
 }
 
-static void count_wake(void *opaque) {
+static void count_wake(void *opaque)
+{
     ++*(int *)opaque;
 }
 
-static void only_an_earlier_deadline_wakes(void **state) {
+static void only_an_earlier_deadline_wakes(void **state)
+{
     struct clock *c = clock_new(CLOCK_MODE_ICOUNT, 0);
     struct log log = {.n = 0};
     struct tick a = {.log = &log}, b = {.log = &log};
@@ -128,13 +136,15 @@ static void only_an_earlier_deadline_wakes(void **state) {
     clock_free(c);
 }
 
-static void arm_in_the_past(void *opaque) {
+static void arm_in_the_past(void *opaque)
+{
     struct tick *t = opaque;
     t->log->n++;
     timer_arm(&t->timer, 0);
 }
 
-static void a_timer_always_due_does_not_hold_the_caller(void **state) {
+static void a_timer_always_due_does_not_hold_the_caller(void **state)
+{
     struct clock *c = clock_new(CLOCK_MODE_ICOUNT, 0);
     struct log log = {.n = 0};
     struct tick t = {.log = &log};
@@ -145,7 +155,8 @@ static void a_timer_always_due_does_not_hold_the_caller(void **state) {
     clock_free(c);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timers_fire_in_order_of_their_deadlines),
         cmocka_unit_test(a_counted_clock_moves_only_by_hand),

@@ -21,7 +21,8 @@ struct fixture {
     struct timer timer;
 };
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     struct fixture *f = calloc(1, sizeof(*f));
     f->clock = clock_new(CLOCK_MODE_REAL, 0);
     f->loop = event_loop_new(f->clock, NULL);
@@ -32,7 +33,8 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     struct fixture *f = *state;
     event_loop_free(f->loop);
     clock_free(f->clock);
@@ -44,7 +46,8 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void read_and_stop(void *opaque, int events) {
+static void read_and_stop(void *opaque, int events)
+{
     struct fixture *f = opaque;
     char c;
     assert_int_equal(events, EVENT_READ);
@@ -53,7 +56,8 @@ static void read_and_stop(void *opaque, int events) {
     event_loop_stop(f->loop);
 }
 
-static void a_readable_descriptor_is_reported(void **state) {
+static void a_readable_descriptor_is_reported(void **state)
+{
     struct fixture *f = *state;
     assert_non_null(event_loop_add(f->loop, f->pair[0], EVENT_READ, read_and_stop, f));
     assert_int_equal(write(f->pair[1], "x", 1), 1);
@@ -61,13 +65,15 @@ static void a_readable_descriptor_is_reported(void **state) {
     assert_int_equal(f->calls, 1);
 }
 
-static void hangup_and_stop(void *opaque, int events) {
+static void hangup_and_stop(void *opaque, int events)
+{
     struct fixture *f = opaque;
     f->calls = events;
     event_loop_stop(f->loop);
 }
 
-static void a_hangup_is_reported_unasked(void **state) {
+static void a_hangup_is_reported_unasked(void **state)
+{
     struct fixture *f = *state;
     event_loop_add(f->loop, f->pair[0], 0, hangup_and_stop, f);
     shutdown(f->pair[1], SHUT_RDWR);
@@ -76,7 +82,8 @@ static void a_hangup_is_reported_unasked(void **state) {
 }
 
 /* Both descriptors are ready in one batch; whichever is called first removes the other. */
-static void remove_both(void *opaque, int events) {
+static void remove_both(void *opaque, int events)
+{
     struct fixture *f = opaque;
     f->calls++;
     event_loop_remove(f->loop, f->watch[0]);
@@ -84,7 +91,8 @@ static void remove_both(void *opaque, int events) {
     event_loop_stop(f->loop);
 }
 
-static void a_removed_watch_is_not_called_again(void **state) {
+static void a_removed_watch_is_not_called_again(void **state)
+{
     struct fixture *f = *state;
     f->watch[0] = event_loop_add(f->loop, f->pair[0], EVENT_READ, remove_both, f);
     f->watch[1] = event_loop_add(f->loop, f->other[0], EVENT_READ, remove_both, f);
@@ -101,21 +109,24 @@ struct post {
     int id;
 };
 
-static void record(void *opaque) {
+static void record(void *opaque)
+{
     struct post *p = opaque;
     p->f->order[p->f->n++] = p->id;
     if (p->id == 99)
         event_loop_stop(p->f->loop);
 }
 
-static void *post_hundred(void *opaque) {
+static void *post_hundred(void *opaque)
+{
     struct post *posts = opaque;
     for (int i = 0; i < 100; i++)
         event_loop_post(posts[i].f->loop, record, &posts[i]);
     return NULL;
 }
 
-static void posts_of_another_thread_run_in_order(void **state) {
+static void posts_of_another_thread_run_in_order(void **state)
+{
     struct fixture *f = *state;
     struct post posts[100];
     for (int i = 0; i < 100; i++)
@@ -129,13 +140,15 @@ static void posts_of_another_thread_run_in_order(void **state) {
         assert_int_equal(f->order[i], i);
 }
 
-static void fire_and_stop(void *opaque) {
+static void fire_and_stop(void *opaque)
+{
     struct fixture *f = opaque;
     f->calls++;
     event_loop_stop(f->loop);
 }
 
-static void a_timer_fires_on_time(void **state) {
+static void a_timer_fires_on_time(void **state)
+{
     struct fixture *f = *state;
     timer_init(&f->timer, f->clock, fire_and_stop, f);
     u64 deadline = clock_now(f->clock) + 5000000;
@@ -145,14 +158,16 @@ static void a_timer_fires_on_time(void **state) {
     assert_true(clock_now(f->clock) >= deadline);
 }
 
-static void *arm_later(void *opaque) {
+static void *arm_later(void *opaque)
+{
     struct fixture *f = opaque;
     usleep(10000);
     timer_arm(&f->timer, clock_now(f->clock) + 1000000);
     return NULL;
 }
 
-static void a_timer_armed_elsewhere_wakes_a_sleeping_loop(void **state) {
+static void a_timer_armed_elsewhere_wakes_a_sleeping_loop(void **state)
+{
     struct fixture *f = *state;
     pthread_t t;
     timer_init(&f->timer, f->clock, fire_and_stop, f);
@@ -164,7 +179,8 @@ static void a_timer_armed_elsewhere_wakes_a_sleeping_loop(void **state) {
     assert_true(clock_now(f->clock) < 1000000000ull);
 }
 
-static void at_end(void *opaque, int events) {
+static void at_end(void *opaque, int events)
+{
     struct fixture *f = opaque;
     char buf[8];
     f->calls++;
@@ -174,7 +190,8 @@ static void at_end(void *opaque, int events) {
     }
 }
 
-static void a_plain_file_is_always_ready(void **state) {
+static void a_plain_file_is_always_ready(void **state)
+{
     struct fixture *f = *state;
     int fd = fileno(tmpfile());
     assert_int_equal(pwrite(fd, "0123456789abcdef", 16, 0), 16);
@@ -185,7 +202,8 @@ static void a_plain_file_is_always_ready(void **state) {
     assert_int_equal(f->calls, 3);
 }
 
-int main(void) {
+int main(void)
+{
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_readable_descriptor_is_reported),

@@ -177,7 +177,7 @@ static const struct {
     {{"--nested", "perhaps"}, 2, "on|off"},
     {{"--gdb", "1234"}, 2, "not built"},
     {{"--net", "switch=lab"}, 2, "not built"},
-    {{"--trace", "exits"}, 2, "no kind of trace"},
+    {{"--trace", "exits"}, 2, "--trace"},
     {{"--net", "bridge"}, 2, "none|user"},
     {{"--net", "user,forward=22"}, 2, "forward=2222:22"},
     {{"--net", "user,forward=0:22"}, 2, "HOSTPORT:GUESTPORT"},

@@ -13,12 +13,14 @@ struct chip {
     u64 cache, c;
 };
 
-static void saving(void *obj) {
+static void saving(void *obj)
+{
     struct chip *k = obj;
     k->c = k->cache;
 }
 
-static int loaded(void *obj) {
+static int loaded(void *obj)
+{
     struct chip *k = obj;
     k->cache = k->c;
     return k->a == 0xff ? -1 : 0;
@@ -34,7 +36,8 @@ static const struct state_field old_fields[] = {STATE_FIELD(struct chip, a), STA
 static const struct state_desc desc = {"chip", fields, saving, loaded};
 static const struct state_desc old_desc = {"chip", old_fields, NULL, NULL};
 
-static struct state_image two_chips(void) {
+static struct state_image two_chips(void)
+{
     struct state_image img = {0};
     struct chip k0 = {1, {10, 11, 12}, 77, 0}, k1 = {2, {20, 21, 22}, 88, 0};
     state_save(&img, &desc, 0, &k0);
@@ -43,7 +46,8 @@ static struct state_image two_chips(void) {
     return img;
 }
 
-static void what_was_saved_is_loaded(void **state) {
+static void what_was_saved_is_loaded(void **state)
+{
     struct state_image img = two_chips();
     struct chip k = {0};
     assert_int_equal(state_load(&img, &desc, 1, &k, NULL), 0);
@@ -54,7 +58,8 @@ static void what_was_saved_is_loaded(void **state) {
     state_free(&img);
 }
 
-static void an_absent_record_is_an_error(void **state) {
+static void an_absent_record_is_an_error(void **state)
+{
     struct state_image img = two_chips();
     struct chip k = {0};
     struct err err = {0};
@@ -63,7 +68,8 @@ static void an_absent_record_is_an_error(void **state) {
     state_free(&img);
 }
 
-static void fields_missing_keep_their_reset_value(void **state) {
+static void fields_missing_keep_their_reset_value(void **state)
+{
     struct state_image img = {0};
     struct chip k = {.a = 5}, reset = {.a = 9, .c = 42};
     state_save(&img, &old_desc, 0, &k);
@@ -73,7 +79,8 @@ static void fields_missing_keep_their_reset_value(void **state) {
     state_free(&img);
 }
 
-static void fields_unknown_are_skipped(void **state) {
+static void fields_unknown_are_skipped(void **state)
+{
     struct state_image img = two_chips();
     struct chip k = {0};
     assert_int_equal(state_load(&img, &old_desc, 0, &k, NULL), 0);
@@ -82,7 +89,8 @@ static void fields_unknown_are_skipped(void **state) {
     state_free(&img);
 }
 
-static void the_object_may_refuse(void **state) {
+static void the_object_may_refuse(void **state)
+{
     struct state_image img = {0};
     struct chip k = {.a = 0xff};
     struct err err = {0};
@@ -92,7 +100,8 @@ static void the_object_may_refuse(void **state) {
     state_free(&img);
 }
 
-static void a_cut_image_changes_nothing(void **state) {
+static void a_cut_image_changes_nothing(void **state)
+{
     struct state_image img = two_chips();
     size_t whole = img.len;
     for (size_t len = 0; len < whole; len++) {
@@ -107,7 +116,8 @@ static void a_cut_image_changes_nothing(void **state) {
     state_free(&img);
 }
 
-static void damaged_bytes_never_reach_past_the_object(void **state) {
+static void damaged_bytes_never_reach_past_the_object(void **state)
+{
     struct state_image img = two_chips();
     srand(3);
     for (int round = 0; round < 20000; round++) {
@@ -126,7 +136,8 @@ static void damaged_bytes_never_reach_past_the_object(void **state) {
     state_free(&img);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_saved_is_loaded),
         cmocka_unit_test(an_absent_record_is_an_error),
