@@ -97,6 +97,7 @@ static const struct {
     {"FXSAVE64", "writes the last x87 instruction's address, which differs"},
     {"FNSTENV", "writes the last x87 instruction's address, which differs"},
     {"FNSAVE", "writes the last x87 instruction's address, which differs"},
+    {"VLDMXCSR", "AMD's MXCSR has a bit 17 that our models do not offer"},
     {"LDMXCSR", "AMD's MXCSR has a bit 17 that our models do not offer"},
     {"MASKMOVQ", "AMD enters MMX state even when the store faults"},
 };
