@@ -60,11 +60,11 @@ enum outcome debug_before(struct cpu *c)
     return FAULT;
 }
 
-void debug_after(struct cpu *c)
+void debug_after(struct cpu *c, bool again)
 {
     if (c->rf_kept)
         c->rf_kept = false;
-    else
+    else if (!again)
         c->rflags &= ~(u64)FLAG_RF;
     if (c->step_armed)
         c->pending_dr6 |= DR6_BS;

@@ -24,8 +24,8 @@ static inline bool debug_active(const struct cpu *c)
 
 /* FAULT: #DB in c->fault, and the instruction at c->rip must not run. */
 enum outcome debug_before(struct cpu *c);
-/* The instruction completed: any outcome but FAULT and AGAIN. */
-void debug_after(struct cpu *c);
+/* The instruction completed (any outcome but FAULT), or one iteration of a repeated one did (AGAIN). */
+void debug_after(struct cpu *c, bool again);
 
 bool debug_data_armed(const struct cpu *c);
 /* IN, OUT, INS, OUTS done, with CR4.DE: I/O breakpoints. */

@@ -98,8 +98,8 @@ static enum outcome step_one(struct cpu *c)
     if (o == FAULT)
         return o;
     c->retired += o != AGAIN;
-    if (debug && o != AGAIN)
-        debug_after(c);
+    if (debug)
+        debug_after(c, o == AGAIN);
     return o;
 }
 

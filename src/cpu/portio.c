@@ -5,6 +5,7 @@
  * A device may block or take locks, so the vCPU is outside the world while it is called. A finished access
  * ends the block: the device may have raised an interrupt, reset the machine or moved memory.
  */
+#include "cpu/debug.h"
 #include "cpu/string.h"
 #include "cpu/world.h"
 
@@ -42,6 +43,7 @@ static u64 port_read(struct cpu *c, u16 port, unsigned size)
     if (!space_io_read(c->ports, port, size, &v))
         v = ~0ull;
     world_enter(c);
+    debug_io(c, port, size);
     return v;
 }
 
@@ -50,6 +52,7 @@ static void port_write(struct cpu *c, u16 port, unsigned size, u64 value)
     world_leave(c);
     space_io_write(c->ports, port, size, value & size_mask(size));
     world_enter(c);
+    debug_io(c, port, size);
 }
 
 static inline enum outcome in_port(struct cpu *c, unsigned size, u16 port)

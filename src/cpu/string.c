@@ -95,7 +95,7 @@ static inline enum outcome repeat(struct cpu *c, const struct insn *in, unsigned
         struct chunk k;
         if (count == 0)
             return DONE;
-        if (op->many && chunk_find(c, in, n, op->sides, count, &k)) {
+        if (op->many && !c->step_armed && chunk_find(c, in, n, op->sides, count, &k)) {
             chunk_done(c, in, n, op->sides, op->many(c, in, &k));
             chunks++;
         } else {
@@ -106,6 +106,8 @@ static inline enum outcome repeat(struct cpu *c, const struct insn *in, unsigned
         }
         if (op->compares && condition_fails(c, in))
             return DONE;
+        if (unlikely(c->step_armed || c->pending_dr6)) /* traps come after each iteration */
+            break;
     }
     return string_index(c, in, RCX) ? AGAIN : DONE;
 }

@@ -142,6 +142,36 @@ main64:
     mov %dr6, %rax
     test $0xe00f, %eax
     CHECK(25, jz)
+
+    /* I/O breakpoint, with CR4.DE. */
+    mov $0x10, %eax
+    mov %rax, %dr2
+    SET_DR7(0x2000420) /* G2, I/O, 1 byte */
+    movq $0, exc_count
+    in $0x11, %al
+    cmpq $0, exc_count
+    CHECK(26, je)
+    in $0x10, %al
+1:  cmpq $1, exc_count
+    CHECK(27, je)
+    mov $1b, %rax
+    cmp %rax, exc_rip
+    CHECK(28, je)
+    SET_DR7(0x400)
+    /* A repeated instruction is stepped by its iterations. */
+    mov $3, %ecx
+    mov $data, %edi
+    movq $0, exc_count
+    pushfq
+    pushfq
+    orl $0x100, (%rsp)
+    popfq
+    rep stosb
+    popfq
+    cmpq $4, exc_count /* three iterations, POPF */
+    CHECK(29, je)
+    cmp $data + 3, %edi
+    CHECK(30, je)
     PASS
 
     .balign 8

@@ -82,6 +82,13 @@ main64:
     cmp $0x78000 - 32, %rax
     CHECK(31, je)
 
+    /* Alignment checks in user mode: CR0.AM and AC. */
+    mov %cr0, %rax
+    bts $18, %rax
+    mov %rax, %cr0
+    USER_EXPECT(34, 6, NO_ERROR, user_misaligned)
+    EXPECT(35, 17, 0, mov $user_misaligned + USER, %ecx; mov $0x40002, %r11d; sysretq)
+
     /* SCE off. */
     mov $0xc0000080, %ecx
     rdmsr
@@ -165,6 +172,10 @@ user_sgdt_ok: sgdt TEST_PAGES + 0x100
 user_smsw: smsw %eax
 user_sldt: sldt %eax
 user_rdtsc: rdtsc
+user_misaligned:
+    mov TEST_PAGES + 4, %eax
+    mov TEST_PAGES + 5, %eax
+    ud2
 user_int3: int3
 user_sysenter:
     mov %rsp, %r13
