@@ -30,7 +30,19 @@ enum accel_exit {
 struct accel_options {
     bool jit;
     bool icount;
-    bool stats;
+    /* With icount: called on the vCPU's thread about every ACCEL_HASH_STEP instructions, at the same ones in every
+     * run, with a hash of the vCPU's whole architectural state and the clock. */
+    void (*hash)(void *opaque, unsigned vcpu, u64 retired, u64 hash);
+    void *hash_opaque;
+};
+
+#define ACCEL_HASH_STEP 1000000
+
+/* What became of a vCPU's instructions, since its creation. Zeroes for what an engine does not know. */
+struct accel_stats {
+    u64 retired;
+    u64 decoded, blocks, resets, stale;          /* decoded instructions and blocks; cache emptied; blocks overwritten */
+    u64 translated, native, called, jit_resets;  /* blocks; instructions translated, as host code and as calls */
 };
 
 struct accel_vm_init {
@@ -70,7 +82,7 @@ struct accel_ops {
     void (*set_regs)(struct accel_vcpu *v, const struct accel_regs *r);
     void (*save)(struct accel_vcpu *v, struct state_image *img);
     int (*load)(struct accel_vcpu *v, const struct state_image *img, struct err *err);
-    u64 (*retired)(struct accel_vcpu *v);              /* guest instructions, 0 when unknown */
+    void (*stats)(struct accel_vcpu *v, struct accel_stats *out); /* own thread, or while it does not run */
     void (*describe)(struct accel_vcpu *v, char *buf, size_t len); /* one line: RIP and the vector chain */
     bool (*nested_active)(struct accel_vcpu *v);
 };

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Engine `soft`: the software processor behind the engine interface. A VM is a world of vCPUs; a vCPU is a
- * struct cpu. With icount, run() executes slices and advances the clock by what they retired, one nanosecond
- * an instruction, so that time is a function of the instruction stream.
+ * struct cpu.
+ *
+ * With icount, run() executes slices; at a slice's end the clock advances by what it retired, one nanosecond
+ * an instruction, and due timers fire. So time is a function of the instruction stream: run() may be left in
+ * the middle of a slice, at the whim of other threads, but never ends one there.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "accel/accel.h"
+#include "cpu/code.h"
 #include "cpu/cpu.h"
 #include "cpu/event.h"
 #include "cpu/tlb.h"
@@ -25,6 +29,11 @@ struct accel_vcpu {
     struct accel_vm *vm;
     struct cpu *cpu;
     atomic_bool kicked; /* a counted run was asked to return: its slices end by LEAVE as well */
+    /* Retired instructions at the counted slice's start, where time stands, and at its end; equal: none is
+     * begun. */
+    u64 slice_start, slice_end;
+    u64 next_hash;             /* retired instructions from which on the next one is due */
+    struct state_image hashed; /* scratch */
 };
 
 static int soft_probe(const struct cpu_model *model, struct err *err)
@@ -67,6 +76,7 @@ static void soft_vcpu_free(struct accel_vcpu *v)
         world_remove(v->vm->world, v->cpu);
         cpu_free(v->cpu);
     }
+    state_free(&v->hashed);
     free(v);
 }
 
@@ -80,7 +90,8 @@ static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, unsigned index, con
                           .clock = vm->init.clock,
                           .apic = *apic,
                           .world = vm->world,
-                          .model = vm->init.model};
+                          .model = vm->init.model,
+                          .random_seed = vm->init.options.icount ? 1 + index : 0};
     if (!v) {
         err_set(err, EXIT_STATUS_HOST, "no memory for vCPU %u", index);
         return NULL;
@@ -100,6 +111,7 @@ static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, unsigned index, con
 static void soft_vcpu_reset(struct accel_vcpu *v, bool bsp)
 {
     cpu_reset(v->cpu, false);
+    v->slice_start = v->slice_end = v->cpu->retired;
     v->cpu->activity = bsp ? CPU_ACTIVE : CPU_WAIT_SIPI;
 }
 
@@ -115,18 +127,51 @@ static enum accel_exit exit_of(enum outcome o)
     }
 }
 
-/* Slices up to the next deadline; LEAVE with budget left means somebody asked. */
+static void begin_slice(struct accel_vcpu *v)
+{
+    struct cpu *c = v->cpu;
+    u64 now = clock_now(c->clock), next = clock_next(c->clock);
+    v->slice_start = c->retired;
+    v->slice_end = c->retired + (next <= now ? 1 : next - now < ICOUNT_SLICE ? next - now : ICOUNT_SLICE);
+}
+
+static void trace_hash(struct accel_vcpu *v)
+{
+    struct cpu *c = v->cpu;
+    const struct accel_options *o = &v->vm->init.options;
+    u64 now = clock_now(c->clock);
+    v->next_hash = (c->retired / ACCEL_HASH_STEP + 1) * ACCEL_HASH_STEP;
+    v->hashed.len = 0;
+    state_save(&v->hashed, &cpu_state_desc, c->index, c);
+    if (!v->hashed.failed)
+        o->hash(o->hash_opaque, c->index, c->retired,
+                state_hash(state_hash(STATE_HASH_BEGIN, v->hashed.data, v->hashed.len), &now, 8));
+}
+
+static void end_slice(struct accel_vcpu *v)
+{
+    struct cpu *c = v->cpu;
+    clock_advance(c->clock, c->retired - v->slice_start);
+    v->slice_start = v->slice_end = c->retired;
+    clock_run_due(c->clock);
+    if (v->vm->init.options.hash && c->retired >= v->next_hash)
+        trace_hash(v);
+}
+
+/* A slice ends when its instructions are done or the processor stops by itself; any other LEAVE was asked
+ * for. */
 static enum accel_exit run_icount(struct accel_vcpu *v)
 {
     struct cpu *c = v->cpu;
     for (;;) {
-        u64 now = clock_now(c->clock), next = clock_next(c->clock), start = c->retired;
-        u64 slice = next <= now ? 1 : next - now < ICOUNT_SLICE ? next - now : ICOUNT_SLICE;
-        c->budget_end = start + slice;
+        if (v->slice_end == v->slice_start)
+            begin_slice(v);
+        c->budget_end = v->slice_end;
         enum outcome o = cpu_run(c);
-        clock_advance(c->clock, c->retired - start);
-        clock_run_due(c->clock);
-        if (atomic_exchange(&v->kicked, false) || o != LEAVE || c->retired < c->budget_end)
+        bool asked = atomic_exchange(&v->kicked, false), over = o != LEAVE || c->retired >= v->slice_end;
+        if (over)
+            end_slice(v);
+        if (o != LEAVE || asked || !over)
             return exit_of(o);
     }
 }
@@ -202,19 +247,53 @@ static void soft_set_regs(struct accel_vcpu *v, const struct accel_regs *r)
     cpu_mode_changed(c);
 }
 
+static int slice_loaded(void *obj)
+{
+    struct accel_vcpu *v = obj;
+    u64 at = v->cpu->retired;
+    bool begun = v->slice_start != v->slice_end;
+    return begun && (v->slice_start > at || v->slice_end < at || v->slice_end - v->slice_start > ICOUNT_SLICE)
+               ? -1
+               : 0;
+}
+
+static const struct state_field slice_fields[] = {
+    STATE_FIELD(struct accel_vcpu, slice_start),
+    STATE_FIELD(struct accel_vcpu, slice_end),
+    STATE_END,
+};
+static const struct state_desc slice_desc = {
+    .name = "icount", .fields = slice_fields, .loaded = slice_loaded};
+
 static void soft_save(struct accel_vcpu *v, struct state_image *img)
 {
     state_save(img, &cpu_state_desc, v->cpu->index, v->cpu);
+    if (v->vm->init.options.icount)
+        state_save(img, &slice_desc, v->cpu->index, v);
 }
 
 static int soft_load(struct accel_vcpu *v, const struct state_image *img, struct err *err)
 {
-    return state_load(img, &cpu_state_desc, v->cpu->index, v->cpu, err);
+    if (state_load(img, &cpu_state_desc, v->cpu->index, v->cpu, err))
+        return -1;
+    v->next_hash = (v->cpu->retired / ACCEL_HASH_STEP + 1) * ACCEL_HASH_STEP;
+    return v->vm->init.options.icount ? state_load(img, &slice_desc, v->cpu->index, v, err) : 0;
 }
 
-static u64 soft_retired(struct accel_vcpu *v)
+static void soft_stats(struct accel_vcpu *v, struct accel_stats *out)
 {
-    return v->cpu->retired;
+    const struct code_stats *k = code_stats(v->cpu->code);
+    struct jit_stats j;
+    jit_stats(v->cpu, &j);
+    *out = (struct accel_stats){.retired = v->cpu->retired,
+                                .decoded = k->decoded,
+                                .blocks = k->blocks,
+                                .resets = k->resets,
+                                .stale = k->stale,
+                                .translated = j.blocks,
+                                .native = j.native,
+                                .called = j.called,
+                                .jit_resets = j.resets};
 }
 
 static void soft_describe(struct accel_vcpu *v, char *buf, size_t len)
@@ -249,7 +328,7 @@ const struct accel_ops accel_soft = {
     .set_regs = soft_set_regs,
     .save = soft_save,
     .load = soft_load,
-    .retired = soft_retired,
+    .stats = soft_stats,
     .describe = soft_describe,
     .nested_active = soft_nested_active,
 };

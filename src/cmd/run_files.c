@@ -50,10 +50,10 @@ static int open_disk(const struct run_disk *d, struct err *err)
 }
 
 /* Made anew, but not before everything else was found good. */
-static int open_serial(const char *path, struct err *err)
+static int open_output(const char *what, const char *path, struct err *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
-    return fd >= 0 ? fd : refuse("serial file", path, strerror(errno), err);
+    return fd >= 0 ? fd : refuse(what, path, strerror(errno), err);
 }
 
 static void close_all(struct run_files *f, const struct run_config *c)
@@ -79,7 +79,11 @@ static int open_all(struct run_files *f, const struct run_config *c, struct err 
     for (unsigned i = 0; i < c->disk_count; i++)
         if ((f->disks[i] = open_disk(&c->disks[i], err)) < 0)
             return -1;
-    if (c->serial == RUN_SERIAL_FILE && (f->serial = open_serial(c->serial_path, err)) < 0)
+    if (c->serial == RUN_SERIAL_FILE && (f->serial = open_output("serial file", c->serial_path, err)) < 0)
+        return -1;
+    if (c->stats_path && (f->stats = open_output("trace file", c->stats_path, err)) < 0)
+        return -1;
+    if (c->hash_path && (f->hash = open_output("trace file", c->hash_path, err)) < 0)
         return -1;
     return 0;
 }

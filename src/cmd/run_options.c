@@ -177,6 +177,9 @@ static int check_whole(struct run_config *c, const struct scan *s, struct err *e
         return err_set(err, EXIT_STATUS_USAGE, "--expect reads the console: leave --serial none away");
     if (c->icount && c->cpus > 1)
         return err_set(err, EXIT_STATUS_USAGE, "--icount needs one processor: use --cpus 1");
+    if (c->hash_path && !c->icount)
+        return err_set(err, EXIT_STATUS_USAGE,
+                       "--trace hash= needs a run that can be repeated: add --icount");
     const char *net = s->given[OPT_net];
     if (c->net_count && net && strcmp(net, "none") == 0)
         return err_set(err, EXIT_STATUS_USAGE,

@@ -58,6 +58,8 @@ struct run_config {
     enum run_serial serial;
     const char *serial_path;
     bool no_reboot, test_devices, icount;
+    bool trace_stats;
+    const char *stats_path, *hash_path; /* stats_path NULL: to stderr */
     const char *expect;
     u64 timeout_ms;   /* 0: none */
     char *store[512]; /* strings this config owns */

@@ -383,12 +383,23 @@ int run_parse_icount(struct run_value *v, struct err *err)
     return 0;
 }
 
-/* Every value of these two stands in config/not_built.def. */
 int run_parse_trace(struct run_value *v, struct err *err)
 {
-    return bad_form(v, err);
+    struct run_config *c = v->config;
+    const char *stats = after(v->text, "stats"), *hash = after(v->text, "hash=");
+    if (hash && *hash && !c->hash_path)
+        c->hash_path = hash;
+    else if (stats && !c->trace_stats && (!*stats || (stats[0] == '=' && stats[1]))) {
+        c->trace_stats = true;
+        c->stats_path = *stats ? stats + 1 : NULL;
+    } else if (strcmp(v->text, "stats") == 0 || (hash && *hash))
+        return bad(v, err, "is given twice: give it once");
+    else
+        return bad_form(v, err);
+    return 0;
 }
 
+/* Every value of this one stands in config/not_built.def. */
 int run_parse_gdb(struct run_value *v, struct err *err)
 {
     return bad_form(v, err);

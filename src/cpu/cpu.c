@@ -45,6 +45,7 @@ struct cpu *cpu_new(const struct cpu_init *init, struct err *err)
     c->model = init->model;
     c->msr_store = b->msr;
     c->budget_end = ~0ull;
+    c->random = init->random_seed;
     c->tlb = tlb_new();
     c->code = code_new();
     c->host = host_insns_new(err);
@@ -130,6 +131,7 @@ void cpu_reset(struct cpu *c, bool init_only)
 static void cpu_saving(void *obj)
 {
     struct cpu *c = obj;
+    c->fl &= FL_OF | FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF; /* hosts set bits beside them */
     c->saved_requests = atomic_load(&c->requests) & (REQ_INTR | REQ_NMI | REQ_INIT | REQ_SIPI);
 }
 
@@ -227,6 +229,7 @@ static const struct state_field cpu_fields[] = {
     PLAIN(pending_dr6),
     PLAIN(nmi_blocked),
     PLAIN(sipi_vector),
+    PLAIN(random),
     STATE_END,
 };
 

@@ -98,12 +98,12 @@ struct cpu {
     u8 mode;              /* enum decode_mode, of CS, EFER and CR0 */
     u8 user_index;        /* which TLB access class data accesses use now: enum tlb_class */
     u8 shadow;            /* SHADOW_* */
-    u8 code_dirty;        /* set when this vCPU wrote a page holding decoded code: leave the block */
+    u8 code_dirty;        /* this vCPU wrote decoded code or reached a device: leave the block */
     u8 activity;          /* enum cpu_activity */
     atomic_uint requests; /* REQ_* */
     u64 rflags;           /* all but the arithmetic flags, which read as 0 here; bit 1 set */
     struct tlb *tlb;
-    u64 retired;          /* instructions since creation */
+    u64 retired;          /* instructions completed since creation; one with REP counts once */
     u64 budget_end;       /* retired value at which a block must not start: icount deadlines */
 
     /* Segments, tables, control. */
@@ -148,6 +148,7 @@ struct cpu {
     const struct jit_port *jit;     /* NULL: interpret only */
     void *jit_state;
     struct nested_state *nested;    /* NULL: extensions hidden */
+    u64 random;                     /* state of the generator behind RDRAND and RDSEED; 0: the host's */
 };
 
 typedef enum outcome (*meaning_fn)(struct cpu *c, const struct insn *in);
@@ -166,6 +167,7 @@ struct cpu_init {
     struct apic_port apic;
     struct world *world;
     const struct cpu_model *model;
+    u64 random_seed; /* RDRAND and RDSEED repeat from here; 0: they are the host's */
 };
 struct cpu *cpu_new(const struct cpu_init *init, struct err *err);
 void cpu_free(struct cpu *c);

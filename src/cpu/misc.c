@@ -54,13 +54,28 @@ DEFINE_MEANING_ONE(sfence, fence);
 DEFINE_MEANING_ONE(clflush, clflush);
 DEFINE_MEANING_ONE(clzero, clzero);
 
+/* A repeatable machine's numbers, splitmix64: never for secrets that matter outside the guest. */
+static u64 repeatable_random(struct cpu *c)
+{
+    u64 z = c->random += 0x9e3779b97f4a7c15ull;
+    c->random |= !c->random; /* 0 means the host's */
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+}
+
 /* CF tells success; all other arithmetic flags are 0. */
 #define RANDOM(n, T, x, op)                                                                                  \
     static enum outcome op##n(struct cpu *c, const struct insn *in)                                          \
     {                                                                                                        \
         T v;                                                                                                 \
         u16 fl;                                                                                              \
-        asm volatile(#op " %[v]" FL_SAVE : [v] "=&r"(v), "=&a"(fl)::"cc");                                   \
+        if (c->random) {                                                                                     \
+            v = (T)repeatable_random(c);                                                                     \
+            fl = FL_CF;                                                                                      \
+        } else {                                                                                             \
+            asm volatile(#op " %[v]" FL_SAVE : [v] "=&r"(v), "=&a"(fl)::"cc");                               \
+        }                                                                                                    \
         c->fl = fl;                                                                                          \
         put##n(c, (u8)(in->rm * 8), v);                                                                      \
         return DONE;                                                                                         \

@@ -80,7 +80,7 @@ static enum outcome account(struct cpu *c, const struct place *p, struct jit_end
         c->retired += count;
         return DONE;
     }
-    c->retired += end.index + (o != FAULT);
+    c->retired += end.index + (o != FAULT && o != AGAIN);
     if (o == DONE) {
         bug_on(!dirty, "translated code left at %llu of %u for no reason", (unsigned long long)end.index,
                count);

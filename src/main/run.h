@@ -13,6 +13,8 @@ struct run_job {
     struct run_config config;
     struct run_files files;
     int net_worker[RUN_NETS_MAX], net_switch[RUN_NETS_MAX]; /* the two ends of each adapter's cable */
+    int smaps;                                              /* of the worker, for --trace stats */
+    u64 start_ns;                                           /* of the program, CLOCK_MONOTONIC */
     bool terminal;                                          /* stdin is a terminal that is ours to use */
 };
 

@@ -10,6 +10,7 @@
 #include "cmd/run_console.h"
 #include "main/run.h"
 #include "main/worker_parts.h"
+#include "main/worker_trace.h"
 #include "vm/machine.h"
 
 struct worker {
@@ -21,7 +22,7 @@ struct worker {
 
 static int keep_descriptors(const struct run_job *job, int control, struct err *err)
 {
-    int keep[8 + RUN_MODULES_MAX + RUN_DISKS_MAX + RUN_NETS_MAX];
+    int keep[16 + RUN_MODULES_MAX + RUN_DISKS_MAX + RUN_NETS_MAX];
     unsigned n = 0;
     bool stdio = job->config.serial == RUN_SERIAL_STDIO;
     keep[n++] = STDERR_FILENO;
@@ -30,6 +31,8 @@ static int keep_descriptors(const struct run_job *job, int control, struct err *
     keep[n++] = control;
     keep[n++] = job->files.kernel;
     keep[n++] = job->files.serial;
+    keep[n++] = job->files.stats;
+    keep[n++] = job->files.hash;
     for (unsigned i = 0; i < job->config.module_count; i++)
         keep[n++] = job->files.modules[i];
     for (unsigned i = 0; i < job->config.disk_count; i++)
@@ -93,13 +96,14 @@ int run_worker(void *job, int control)
 {
     struct worker w = {.job = job};
     struct err err = {0};
-    if (keep_descriptors(job, control, &err) < 0 || sandbox_files(NULL, false, &err) < 0 ||
-        build(&w, control, &err) < 0 || close_sandbox(&err) < 0) {
+    if (keep_descriptors(job, control, &err) < 0 || worker_trace_begin(job, &err) < 0 ||
+        sandbox_files(NULL, false, &err) < 0 || build(&w, control, &err) < 0 || close_sandbox(&err) < 0) {
         log_line("%s", err.text);
         return err.status;
     }
     struct machine_result r = machine_run(w.machine);
     bool seen = console_finish(w.console);
+    worker_trace_end(job, w.machine);
     if (w.quit)
         return 128 + 2; /* as SIGINT */
     int status = worker_exit_status(&r);

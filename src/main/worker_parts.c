@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "main/worker_trace.h"
 #include "vm/cpu_model.h"
 
 #define ICOUNT_EPOCH_NS 1735689600000000000ull /* 2025-01-01: a repeatable run starts at the same time */
@@ -77,7 +78,10 @@ struct machine *worker_machine(struct run_job *job, struct serial_sink serial, s
         .cpu_features = c->cpu_features,
         .wall_ns = wall_clock(c->icount),
         .engine = &accel_soft,
-        .options = {.jit = c->jit != RUN_JIT_OFF, .icount = c->icount},
+        .options = {.jit = c->jit != RUN_JIT_OFF,
+                    .icount = c->icount,
+                    .hash = c->hash_path ? worker_trace_hash : NULL,
+                    .hash_opaque = job},
         .serial = serial,
         .test_devices = c->test_devices,
         .no_reboot = c->no_reboot,

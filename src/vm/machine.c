@@ -354,9 +354,15 @@ void machine_nmi(struct machine *m)
         lapic_nmi(m->board.lapic[i]);
 }
 
-void machine_stats(struct machine *m, struct machine_stats *out)
+void machine_stats(struct machine *m, unsigned cpu, struct accel_stats *out)
 {
-    *out = (struct machine_stats){0};
-    for (unsigned i = 0; i < m->config.cpus; i++)
-        out->retired += m->config.engine->retired(m->vcpus[i].accel);
+    bug_on(cpu >= m->config.cpus, "no vCPU %u", cpu);
+    *out = (struct accel_stats){0};
+    m->config.engine->stats(m->vcpus[cpu].accel, out);
+}
+
+void machine_times(struct machine *m, unsigned cpu, struct machine_times *out)
+{
+    bug_on(cpu >= m->config.cpus, "no vCPU %u", cpu);
+    *out = m->vcpus[cpu].times;
 }

@@ -98,9 +98,16 @@ void machine_resume(struct machine *m);
 int must_check machine_save(struct machine *m, struct state_image *img, struct err *err);
 int must_check machine_restore(struct machine *m, const struct state_image *img, struct err *err);
 
-struct machine_stats {
-    u64 retired; /* guest instructions of all CPUs, 0 when the engine does not know. While no vCPU runs */
+/* What became of one vCPU's instructions. While it does not run. */
+void machine_stats(struct machine *m, unsigned cpu, struct accel_stats *out);
+
+/* What one vCPU's thread cost the host in machine_run(), after it; started and ended are of CLOCK_MONOTONIC. */
+struct machine_times {
+    u64 started_ns, ended_ns, cpu_ns;
 };
-void machine_stats(struct machine *m, struct machine_stats *out);
+void machine_times(struct machine *m, unsigned cpu, struct machine_times *out);
+
+/* Equal for machines in equal states: processors, devices, the clock, RAM. While no vCPU runs. */
+int must_check machine_hash(struct machine *m, u64 *hash, struct err *err);
 
 #endif

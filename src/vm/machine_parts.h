@@ -19,6 +19,7 @@ struct vcpu {
     bool at_rest;      /* under machine.lock: not in run(), and will not enter it while paused */
     atomic_uint wakes; /* a futex: changes whenever there may be a reason to wake */
     atomic_bool asleep;
+    struct machine_times times; /* whole once the thread has ended */
 };
 
 struct machine {

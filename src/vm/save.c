@@ -17,16 +17,14 @@
 struct head {
     u64 memory, now;
     u32 cpus, vendor, devices, icount;
+    u64 random; /* virtio-rng's, of a repeatable run */
 };
 
 static const struct state_field head_fields[] = {
-    STATE_FIELD(struct head, memory),
-    STATE_FIELD(struct head, now),
-    STATE_FIELD(struct head, cpus),
-    STATE_FIELD(struct head, vendor),
-    STATE_FIELD(struct head, devices),
-    STATE_FIELD(struct head, icount),
-    STATE_END,
+    STATE_FIELD(struct head, memory),  STATE_FIELD(struct head, now),
+    STATE_FIELD(struct head, cpus),    STATE_FIELD(struct head, vendor),
+    STATE_FIELD(struct head, devices), STATE_FIELD(struct head, icount),
+    STATE_FIELD(struct head, random),  STATE_END,
 };
 static const struct state_desc head_desc = {.name = "machine", .fields = head_fields};
 
@@ -35,8 +33,9 @@ static const struct state_desc chunk_desc = {.name = "ram", .fields = chunk_fiel
 
 static struct head head_of(const struct machine *m)
 {
-    return (struct head){m->config.memory, clock_now(m->clock),   m->config.cpus,
-                         m->config.vendor, m->board.device_count, m->config.options.icount};
+    return (struct head){m->config.memory,     clock_now(m->clock),   m->config.cpus,
+                         m->config.vendor,     m->board.device_count, m->config.options.icount,
+                         m->board.random_state};
 }
 
 /* ---- RAM ---- */
@@ -182,7 +181,7 @@ static void load_device(struct dev *d, void *arg)
 
 /* ---- the whole ---- */
 
-static int save_all(struct machine *m, struct state_image *img, struct err *err)
+static void save_but_ram(struct machine *m, struct state_image *img)
 {
     struct walk w = {.out = img};
     struct head h = head_of(m);
@@ -192,7 +191,36 @@ static int save_all(struct machine *m, struct state_image *img, struct err *err)
     board_each(&m->board, save_device, &w);
     for (unsigned i = 0; i < m->config.cpus; i++)
         m->config.engine->save(m->vcpus[i].accel, img);
+}
+
+static int save_all(struct machine *m, struct state_image *img, struct err *err)
+{
+    save_but_ram(m, img);
     return save_ram(m, img, err);
+}
+
+/* Chunks of zeroes do not count: whether the host gave them memory is nobody's business. */
+static u64 hash_ram(struct machine *m, u64 h, u8 *buf)
+{
+    for (u64 i = 0; i < chunk_count(m); i++) {
+        read_chunk(m, i, buf);
+        if (!is_zero(buf, CHUNK))
+            h = state_hash(state_hash(h, &i, sizeof(i)), buf, CHUNK);
+    }
+    return h;
+}
+
+int machine_hash(struct machine *m, u64 *hash, struct err *err)
+{
+    struct state_image img = {0};
+    u8 *buf = malloc(CHUNK);
+    save_but_ram(m, &img);
+    bool ok = buf && !img.failed;
+    if (ok)
+        *hash = hash_ram(m, state_hash(STATE_HASH_BEGIN, img.data, img.len), buf);
+    free(buf);
+    state_free(&img);
+    return ok ? 0 : err_set(err, EXIT_STATUS_HOST, "out of memory for the machine's state");
 }
 
 int machine_save(struct machine *m, struct state_image *img, struct err *err)
@@ -229,6 +257,7 @@ static int load_all(struct machine *m, const struct state_image *img, struct err
         return err_set(err, EXIT_STATUS_USAGE,
                        "the saved machine's clock is impossible: the file is damaged");
     clock_set(m->clock, h.now);
+    m->board.random_state = h.random;
     if (load_ram(m, img, err))
         return -1;
     for (unsigned i = 0; i < m->config.cpus; i++)

@@ -11,6 +11,7 @@
 #include <linux/futex.h>
 #include <stdio.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vm/machine_parts.h"
@@ -116,6 +117,13 @@ static void run_once(struct vcpu *v)
     }
 }
 
+static u64 time_of(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
+}
+
 static void *thread_main(void *opaque)
 {
     struct vcpu *v = opaque;
@@ -123,8 +131,11 @@ static void *thread_main(void *opaque)
     snprintf(name, sizeof(name), "vcpu%u", (unsigned)(v - v->machine->vcpus));
     pthread_setname_np(pthread_self(), name); /* by the thread itself: another's name is a file in /proc */
     pthread_setspecific(v->machine->self, v);
+    v->times.started_ns = time_of(CLOCK_MONOTONIC);
     while (!must_rest(v->machine) || rest(v))
         run_once(v);
+    v->times.cpu_ns = time_of(CLOCK_THREAD_CPUTIME_ID);
+    v->times.ended_ns = time_of(CLOCK_MONOTONIC);
     return NULL;
 }
 

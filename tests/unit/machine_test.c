@@ -265,10 +265,10 @@ static void pause_and_stop(void *opaque)
     for (unsigned i = 0; i < 100; i++) {
         machine_pause(m);
         u64 then = clock_now(machine_clock(m));
-        struct machine_stats a, b;
-        machine_stats(m, &a);
+        struct accel_stats a, b;
+        machine_stats(m, 1, &a);
         usleep(100);
-        machine_stats(m, &b);
+        machine_stats(m, 1, &b);
         assert_int_equal(a.retired, b.retired);
         assert_int_equal(clock_now(machine_clock(m)), then);
         machine_resume(m);

@@ -85,8 +85,18 @@ static void run_deferred(void *opaque)
     dev_unlock(&v->pci.dev);
 }
 
+static bool counted(const struct virtio *v)
+{
+    return clock_mode(v->pci.dev.env->clock) == CLOCK_MODE_ICOUNT;
+}
+
 void virtio_defer(struct virtio *v, unsigned q)
 {
+    if (counted(v)) { /* another thread would be done at another instruction each time */
+        while (v->ops->run(v, q))
+            ;
+        return;
+    }
     bool first = !v->deferred;
     v->deferred |= (u8)BIT(q);
     if (first)
@@ -239,6 +249,7 @@ int virtio_loaded(void *obj)
     }
     v->isr &= ISR_QUEUE | ISR_CONFIG;
     pci_intx_set(&v->pci, v->isr != 0);
-    event_loop_post(v->pci.dev.env->loop, kick_after_load, v);
+    if (!counted(v)) /* else nothing was under way */
+        event_loop_post(v->pci.dev.env->loop, kick_after_load, v);
     return 0;
 }
