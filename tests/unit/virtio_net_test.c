@@ -52,21 +52,31 @@ static void port_close(struct net_port *p)
 
 static const struct net_port_ops port_ops = {port_send, port_close};
 
-static struct bed *bed_new(void)
+static struct bed *bed_new(enum clock_mode mode)
 {
     struct bed *b = calloc(1, sizeof(*b));
-    rig_open(&b->rig, CLOCK_MODE_ICOUNT);
+    rig_open(&b->rig, mode);
     b->port.ops = &port_ops;
     return b;
 }
 
-static int set_up(void **state)
+static int set_up_net(void **state, enum clock_mode mode)
 {
-    struct bed *b = bed_new();
+    struct bed *b = bed_new(mode);
     b->rig.dev = virtio_net_new(&b->rig.env, b->rig.bus, RIG_SLOT, &b->port, mac, &b->rig.err);
     rig_assign(&b->rig);
     *state = b;
     return b->rig.dev ? 0 : -1;
+}
+
+static int set_up(void **state)
+{
+    return set_up_net(state, CLOCK_MODE_REAL);
+}
+
+static int set_up_counted(void **state)
+{
+    return set_up_net(state, CLOCK_MODE_ICOUNT);
 }
 
 static void print(void *opaque, const u8 *data, size_t len)
@@ -80,7 +90,7 @@ static void print(void *opaque, const u8 *data, size_t len)
 
 static int set_up_console(void **state)
 {
-    struct bed *b = bed_new();
+    struct bed *b = bed_new(CLOCK_MODE_REAL);
     struct console_out out = {print, b};
     b->rig.dev = virtio_console_new(&b->rig.env, b->rig.bus, RIG_SLOT, &out, &b->rig.err);
     rig_assign(&b->rig);
@@ -96,7 +106,7 @@ static void count_up(void *opaque, void *buf, size_t len)
 
 static int set_up_rng(void **state)
 {
-    struct bed *b = bed_new();
+    struct bed *b = bed_new(CLOCK_MODE_REAL);
     struct random_source src = {count_up, NULL};
     b->rig.dev = virtio_rng_new(&b->rig.env, b->rig.bus, RIG_SLOT, &src, &b->rig.err);
     rig_assign(&b->rig);
@@ -159,6 +169,19 @@ static void sends_frames(void **state)
     assert_int_equal(id, 2);
     assert_int_equal(r->msi_last, 2);
     counters(b, 2, 0, 0, 0);
+}
+
+static void counted_clock_sends_at_once(void **state)
+{
+    struct bed *b = *state;
+    struct rig *r = &b->rig;
+    u32 id, len;
+    start(b, 0);
+    rig_put_desc(r, TX, 0, BUFFER, HEADER + 60, 0, 0);
+    rig_offer(r, TX, 0);
+    rig_kick(r, TX);
+    assert_int_equal(b->sends, 1);
+    assert_true(rig_take(r, TX, &id, &len));
 }
 
 static void odd_frames_are_dropped(void **state)
@@ -401,7 +424,7 @@ static void rng_fills(void **state)
 static void a_host_rng_differs(void **state)
 {
     struct rig r;
-    rig_open(&r, CLOCK_MODE_ICOUNT);
+    rig_open(&r, CLOCK_MODE_REAL);
     r.dev = virtio_rng_new(&r.env, r.bus, RIG_SLOT, NULL, &r.err);
     rig_assign(&r);
     rig_start(&r, 0, 1, true);
@@ -422,6 +445,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(shows_its_address),
         CASE(sends_frames),
+        cmocka_unit_test_setup_teardown(counted_clock_sends_at_once, set_up_counted, tear_down),
         CASE(odd_frames_are_dropped),
         CASE(full_ring_of_requests_is_sent),
         CASE(receives_into_one_buffer),

@@ -5,8 +5,8 @@
 
 #include "dev/pci/pci.h"
 
-/* Takes what the guest prints; called on the event loop's thread with the device's lock held; must not block.
- */
+/* Takes what the guest prints; called with the device's lock held, on the event loop's thread (on the vCPU's
+ * when the clock counts instructions); must not block. */
 struct console_out {
     void (*write)(void *opaque, const u8 *data, size_t len);
     void *opaque;
