@@ -21,6 +21,7 @@
 #include "dev/chip/mc146818.h"
 #include "dev/chip/pvpanic.h"
 #include "dev/chip/testdev.h"
+#include "dev/pci/pci_testdev.h"
 #include "dev/virtio/virtio_blk.h"
 #include "dev/virtio/virtio_net.h"
 #include "dev/virtio/virtio_rng.h"
@@ -97,7 +98,8 @@ static int build_test_devices(struct board *b, const struct board_config *cfg, s
     if (!cfg->test_devices)
         return 0;
     return own(b, debug_exit_new(b->env, err)) && own(b, testdev_new(b->env, &b->isa, err)) &&
-                   own(b, fw_cfg_new(b->env, &v, err))
+                   own(b, fw_cfg_new(b->env, &v, err)) &&
+                   own(b, pci_testdev_new(b->env, b->pci, b->next_slot++, err))
                ? 0
                : -1;
 }
