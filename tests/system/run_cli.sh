@@ -5,7 +5,7 @@
 set -uo pipefail
 droste=$1 guest=$2
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap '[ $BASHPID = $$ ] && rm -rf "$work"' EXIT
 cd "$work" || exit 1
 failed=0
 
@@ -24,6 +24,16 @@ check() {
 }
 quick=(run --engine soft --kernel "$guest" --memory 16M)
 run=("${quick[@]}" --timeout 20)
+
+# start ARGUMENTS...: runs droste in the background, its id in $pid, until the guest has said hello
+start() {
+    : >out # the last one's hello must not count
+    "$droste" "$@" >out 2>err </dev/null &
+    pid=$!
+    for _ in $(seq 200); do grep -q hello out && return; sleep 0.05; done
+    echo "FAIL: no hello from: $*"
+    failed=1
+}
 
 # Ends
 check "power off is 0" 0 '^hello' '^$' "${run[@]}" --append do=o
@@ -68,9 +78,7 @@ timeout 30 "$droste" "${quick[@]}" --append do=n --timeout 5 2>err | head -c 100
 
 # Signals
 for sig in INT TERM HUP; do
-    "$droste" "${run[@]}" --append do=l >out 2>err </dev/null &
-    pid=$!
-    for _ in $(seq 100); do grep -q hello out && break; sleep 0.05; done
+    start "${run[@]}" --append do=l
     kill -$sig $pid
     status=0
     wait $pid || status=$?
@@ -80,18 +88,14 @@ for sig in INT TERM HUP; do
     sleep 0.2
     pgrep -P $pid >/dev/null && { echo "FAIL: SIG$sig left a process"; failed=1; }
 done
-"$droste" "${run[@]}" --append do=l >out 2>err </dev/null &
-pid=$!
-for _ in $(seq 100); do grep -q hello out && break; sleep 0.05; done
+start "${run[@]}" --append do=l
 worker=$(pgrep -P $pid droste-vm)
 kill -SEGV "$worker"
 status=0
 wait $pid || status=$?
 [ $status = 10 ] && grep -q 'worker died of signal 11' err && echo "ok: a dead worker is 10" ||
     { echo "FAIL: dead worker: status $status"; cat err; failed=1; }
-"$droste" "${run[@]}" --append do=l >out 2>err </dev/null &
-pid=$!
-for _ in $(seq 100); do grep -q hello out && break; sleep 0.05; done
+start "${run[@]}" --append do=l
 worker=$(pgrep -P $pid droste-vm)
 grep -q '^Seccomp:	2' "/proc/$worker/status" && grep -q '^NoNewPrivs:	1' "/proc/$worker/status" && echo "ok: the worker is in its sandbox" ||
     { echo "FAIL: the worker has no sandbox"; failed=1; }
@@ -129,10 +133,7 @@ echo m1 >'a,b'
 echo m2 >m2
 check "modules" 0 'a,b one, two' '^$' "${run[@]}" --append do=s --initrd 'a,,b one,, two,m2'
 grep -q m2 out || { echo "FAIL: no second module"; failed=1; }
-"$droste" "${run[@]}" --append do=l --disk disk >out 2>err </dev/null &
-pid=$!
-for _ in $(seq 100); do grep -q hello out && break; sleep 0.05; done
-cp out first
+start "${run[@]}" --append do=l --disk disk
 check "an image in use" 2 '^$' 'in use by another machine' "${run[@]}" --append do=o --disk disk
 kill -TERM $pid
 wait $pid
@@ -140,9 +141,7 @@ wait $pid
 # Network
 port=$((20000 + RANDOM % 20000))
 check "net user" 0 hello '^$' "${run[@]}" --append do=o --net user,forward=$port:22 --net user
-"$droste" "${run[@]}" --append do=l --net user,forward=$port:22 >out2 2>err2 </dev/null &
-pid=$!
-for _ in $(seq 100); do grep -q hello out2 && break; sleep 0.05; done
+start "${run[@]}" --append do=l --net user,forward=$port:22
 check "a port in use" 2 '^$' "forward=$port:80: cannot listen" "${run[@]}" --append do=o --net user,forward=$port:80
 kill -TERM $pid
 wait $pid
