@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A board with every chip on it, two processors that are only local APICs, and a clock moved by hand. For the chips'
- * tests and their fuzzer. `current` is the processor whose accesses follow.
+ * A board with every chip on it, two processors that are only local APICs, and a clock moved by hand. For the
+ * chips' tests and their fuzzer. `current` is the processor whose accesses follow.
  */
 #ifndef TESTS_UNIT_CHIP_RIG_H
 #define TESTS_UNIT_CHIP_RIG_H
@@ -93,11 +93,16 @@ static inline struct dev *rig_keep(struct rig *r, struct dev *d)
 static inline void rig_add_cpus(struct rig *r)
 {
     for (unsigned n = 0; n < RIG_CPUS; n++) {
-        struct lapic_config c = {
-            .id = n, .bootstrap = n == 0, .x2apic = true, .tsc_deadline = true, .phys_bits = 40, .tsc_hz = RIG_TSC_HZ};
+        struct lapic_config c = {.id = n,
+                                 .bootstrap = n == 0,
+                                 .x2apic = true,
+                                 .tsc_deadline = true,
+                                 .phys_bits = 40,
+                                 .tsc_hz = RIG_TSC_HZ};
         r->cpu[n].rig = r;
-        r->cpu[n].lapic = rig_keep(
-            r, lapic_new(&r->env, r->bus, &c, (struct lapic_cpu){.signal = rig_signal, .opaque = &r->cpu[n]}, NULL));
+        r->cpu[n].lapic =
+            rig_keep(r, lapic_new(&r->env, r->bus, &c,
+                                  (struct lapic_cpu){.signal = rig_signal, .opaque = &r->cpu[n]}, NULL));
     }
 }
 

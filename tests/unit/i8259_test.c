@@ -132,9 +132,12 @@ static void test_poll_and_reads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_priority),     cmocka_unit_test(test_cascade),
-        cmocka_unit_test(test_edge_and_level), cmocka_unit_test(test_mask),
-        cmocka_unit_test(test_rotation_and_auto_eoi), cmocka_unit_test(test_special_mask),
+        cmocka_unit_test(test_priority),
+        cmocka_unit_test(test_cascade),
+        cmocka_unit_test(test_edge_and_level),
+        cmocka_unit_test(test_mask),
+        cmocka_unit_test(test_rotation_and_auto_eoi),
+        cmocka_unit_test(test_special_mask),
         cmocka_unit_test(test_poll_and_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,8 +151,9 @@ static void test_isa_override(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_registers),  cmocka_unit_test(test_edge),         cmocka_unit_test(test_level),
-        cmocka_unit_test(test_level_mask), cmocka_unit_test(test_directed_eoi), cmocka_unit_test(test_isa_override),
+        cmocka_unit_test(test_registers),    cmocka_unit_test(test_edge),
+        cmocka_unit_test(test_level),        cmocka_unit_test(test_level_mask),
+        cmocka_unit_test(test_directed_eoi), cmocka_unit_test(test_isa_override),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,7 @@ enum { T_WRITABLE = T_LEVEL | T_ENABLE | T_PERIODIC | T_SET | T_32 | T_ROUTE };
 /* I/O APIC inputs a timer may drive: 2 is IRQ 0's, 13 to 15 are free on this board. */
 #define ROUTES       0xe004ull
 #define T_CAPABILITY (ROUTES << 32 | BIT(4) | BIT(5)) /* periodic, 64 bits */
-#define CAPABILITY   ((u64)HPET_PERIOD_FS << 32 | 0x8086 << 16 | BIT(15) | BIT(13) | (TIMERS - 1) << 8 | 1)
+#define CAPABILITY   ((u64)HPET_PERIOD_FS << 32 | 0x8086ull << 16 | BIT(15) | BIT(13) | (TIMERS - 1) << 8 | 1)
 
 /* A guest's comparator wakes the machine no oftener than this. */
 #define SHORTEST_PERIOD_NS 20000

@@ -2,9 +2,9 @@
 /*
  * I/O APIC (Intel 290566, with the EOI register of ICH9 13.5.7).
  *
- * An edge pin latches its request in irr until it is sent; a level pin's request is its line. A level request
- * that was accepted sets Remote IRR and is not repeated until the EOI clears it. Interrupts are composed as
- * MSIs, so one path (dev_env.msi) carries both to the local APICs, whoever makes those.
+ * An edge is sent at once or, while its pin is masked, lost; a level pin's request is its line. A level
+ * request that was accepted sets Remote IRR and is not repeated until the EOI clears it. Interrupts are
+ * composed as MSIs, so one path (dev_env.msi) carries both to the local APICs, whoever makes those.
  *
  * Never: hold a local APIC's lock on the way in. Sending happens under this chip's lock (order: ioapic,
  * lapic).
@@ -30,7 +30,6 @@ struct ioapic {
     u8 initial_id;
     u32 id, select;
     u32 lines; /* levels of the pins */
-    u32 irr;   /* edges not yet sent */
     u64 entry[IOAPIC_PINS];
 };
 
@@ -46,25 +45,21 @@ static u32 msi_data(u64 e)
     return bits(e, 7, 0) | bits(e, 10, 8) << 8 | level;
 }
 
-/* Sends pin's request if it has one and may. */
-static void service(struct ioapic *c, unsigned pin)
+static void send(struct ioapic *c, u64 e)
+{
+    if (bits(e, 10, 8) != MODE_EXTINT && c->dev.env->msi.send)
+        c->dev.env->msi.send(c->dev.env->msi.opaque, msi_address(e), msi_data(e));
+}
+
+/* Sends what a level pin asks for, unless that has been done already. */
+static void service_level(struct ioapic *c, unsigned pin)
 {
     u64 *e = &c->entry[pin];
-    u32 bit = 1u << pin;
-    if (*e & ENTRY_MASKED)
+    if ((*e & (ENTRY_MASKED | ENTRY_REMOTE_IRR)) || !(*e & ENTRY_LEVEL) || !(c->lines >> pin & 1))
         return;
-    if (*e & ENTRY_LEVEL) {
-        if (!(c->lines & bit) || (*e & ENTRY_REMOTE_IRR))
-            return;
-        if (bits(*e, 10, 8) <= 1)
-            *e |= ENTRY_REMOTE_IRR; /* fixed and lowest priority only: nobody ends an NMI */
-    } else {
-        if (!(c->irr & bit))
-            return;
-        c->irr &= ~bit;
-    }
-    if (bits(*e, 10, 8) != MODE_EXTINT && c->dev.env->msi.send)
-        c->dev.env->msi.send(c->dev.env->msi.opaque, msi_address(*e), msi_data(*e));
+    if (bits(*e, 10, 8) <= 1)
+        *e |= ENTRY_REMOTE_IRR; /* fixed and lowest priority only: nobody ends an NMI */
+    send(c, *e);
 }
 
 static void line_set(void *opaque, int pin, int level)
@@ -74,11 +69,11 @@ static void line_set(void *opaque, int pin, int level)
         return;
     u32 bit = 1u << pin;
     dev_lock(&c->dev);
-    if (level && !(c->lines & bit) && !(c->entry[pin] & (ENTRY_LEVEL | ENTRY_MASKED)))
-        c->irr |= bit; /* a masked edge is lost (290566 3.2.4) */
+    bool rose = level && !(c->lines & bit);
     c->lines = level ? c->lines | bit : c->lines & ~bit;
-    if (level)
-        service(c, pin);
+    if (rose && !(c->entry[pin] & (ENTRY_LEVEL | ENTRY_MASKED)))
+        send(c, c->entry[pin]);
+    service_level(c, pin);
     dev_unlock(&c->dev);
 }
 
@@ -95,7 +90,7 @@ void ioapic_eoi(void *d, u8 vector)
         if ((u8)c->entry[pin] != vector || !(c->entry[pin] & ENTRY_REMOTE_IRR))
             continue;
         c->entry[pin] &= ~(u64)ENTRY_REMOTE_IRR;
-        service(c, pin);
+        service_level(c, pin);
     }
     dev_unlock(&c->dev);
 }
@@ -108,9 +103,7 @@ static void write_entry(struct ioapic *c, unsigned pin, unsigned high, u32 v)
     *e = (written & (ENTRY_WRITABLE | ENTRY_EXT_DEST)) | kept;
     if (!(*e & ENTRY_LEVEL))
         *e &= ~(u64)ENTRY_REMOTE_IRR; /* guests reset a stuck pin by making it an edge for a moment */
-    else
-        c->irr &= ~(1u << pin);
-    service(c, pin);
+    service_level(c, pin);
 }
 
 static u32 register_read(struct ioapic *c)
@@ -162,7 +155,7 @@ static void ioapic_reset(struct dev *d)
 {
     struct ioapic *c = (struct ioapic *)d;
     c->id = c->initial_id;
-    c->select = c->irr = 0;
+    c->select = 0;
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
         c->entry[pin] = ENTRY_MASKED;
 }
@@ -173,15 +166,17 @@ static int ioapic_loaded(void *obj)
     c->select &= 0xff;
     c->id &= 0xf;
     c->lines &= BIT(IOAPIC_PINS) - 1;
-    c->irr &= BIT(IOAPIC_PINS) - 1;
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
         c->entry[pin] &= ENTRY_WRITABLE | ENTRY_EXT_DEST | ENTRY_REMOTE_IRR;
     return 0;
 }
 
 static const struct state_field fields[] = {
-    STATE_FIELD(struct ioapic, id),  STATE_FIELD(struct ioapic, select), STATE_FIELD(struct ioapic, lines),
-    STATE_FIELD(struct ioapic, irr), STATE_ARRAY(struct ioapic, entry),  STATE_END,
+    STATE_FIELD(struct ioapic, id),
+    STATE_FIELD(struct ioapic, select),
+    STATE_FIELD(struct ioapic, lines),
+    STATE_ARRAY(struct ioapic, entry),
+    STATE_END,
 };
 
 static const struct state_desc state = {.name = "ioapic", .fields = fields, .loaded = ioapic_loaded};
