@@ -71,8 +71,8 @@ bool virtio_has(const struct virtio *v, unsigned feature_bit);
 bool virtio_running(const struct virtio *v);
 /* As vq_pop(), but 0 while not running, and a broken queue is made known to the driver. */
 int virtio_pop(struct virtio *v, unsigned q, struct vq_chain *c);
-/* Calls ops->run for queue q soon, on the event loop's thread; at once when the clock counts instructions. Fits
- * virtio_ops.kick. */
+/* Calls ops->run for queue q soon, on the event loop's thread; at once when the clock counts instructions.
+ * Fits virtio_ops.kick. */
 void virtio_defer(struct virtio *v, unsigned q);
 /* Serves requests of queue q until there are none, but a bounded number of them; serve() returns how many
  * bytes it wrote into the chain. Interrupts at the end. True: some are left. */
