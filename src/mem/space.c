@@ -356,15 +356,18 @@ void space_listen(struct space *s, const struct space_listener *l)
     watch_listen(&s->watches, l);
 }
 
+/* By banks, not by pages: every listener may stop the world and look through all it keeps. */
 void space_discard(struct space *s, u64 gpa, u64 size)
 {
-    for (u64 at = gpa; at < gpa + size; at += PAGE_SIZE) {
-        u8 *p = space_ram(s, at, NULL);
+    for (u64 room; size; gpa += room, size -= room) {
+        u8 *p = space_ram(s, gpa, &room);
+        if (!p || room > size)
+            room = p ? size : PAGE_SIZE;
         if (!p)
             continue;
-        watch_drop_all(&s->watches, at, PAGE_SIZE);
-        madvise(p, PAGE_SIZE, MADV_DONTNEED);
-        space_written(s, at, PAGE_SIZE);
+        watch_drop_all(&s->watches, gpa, room);
+        madvise(p, room, MADV_DONTNEED);
+        space_written(s, gpa, room);
     }
 }
 
