@@ -9,7 +9,7 @@
 
 static enum outcome mov_ES(struct cpu *c, const struct insn *in)
 {
-    unsigned seg = in->reg;
+    unsigned seg = in->reg & 7; /* REX.R has no say */
     if (seg > GS)
         return fault_ud(c);
     if (in->flags & INSN_MEM)
@@ -42,7 +42,7 @@ static enum outcome loaded(struct cpu *c, unsigned seg)
 
 static enum outcome mov_SE(struct cpu *c, const struct insn *in)
 {
-    unsigned seg = in->reg;
+    unsigned seg = in->reg & 7; /* REX.R has no say */
     u16 sel;
     if (seg > GS || seg == CS)
         return fault_ud(c);

@@ -100,6 +100,10 @@ main64:
     CHECK(50, jnz)
     verr %cx
     CHECK(51, jz)
+    /* Segment registers 6 and 7 do not exist, CS cannot be loaded by MOV. */
+    EXPECT(53, 6, NO_ERROR, .byte 0x8e, 0xf0)
+    EXPECT(54, 6, NO_ERROR, .byte 0x8c, 0xf8)
+    EXPECT(55, 6, NO_ERROR, .byte 0x8e, 0xc8)
     PASS
 
     .balign 8
