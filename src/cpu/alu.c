@@ -40,10 +40,11 @@
                      : "cc", "memory");                                                                      \
         return fl;                                                                                           \
     }                                                                                                        \
-    static cold_path enum outcome op##_slow##n(struct cpu *c, u64 lin, T s)                                  \
+    static cold_path enum outcome op##_any##n(struct cpu *c, const struct insn *in, T s)                     \
     {                                                                                                        \
+        u64 lin;                                                                                             \
         struct rmw r;                                                                                        \
-        if (mmu_rmw_begin(c, &r, lin, n) != DONE)                                                            \
+        if (insn_linear(c, in, n, true, &lin) != DONE || mmu_rmw_begin(c, &r, lin, n) != DONE)               \
             return FAULT;                                                                                    \
         u16 fl = op##_lock##n(c, r.ptr, s);                                                                  \
         if (mmu_rmw_end(c, &r) != DONE)                                                                      \
@@ -53,12 +54,9 @@
     }                                                                                                        \
     static inline enum outcome op##_to_mem##n(struct cpu *c, const struct insn *in, T s)                     \
     {                                                                                                        \
-        u64 lin;                                                                                             \
-        void *p;                                                                                             \
-        if (unlikely(operand_rmw(c, in, n, &lin, &p) != DONE))                                               \
-            return FAULT;                                                                                    \
+        void *p = operand_hit(c, in, c->tlb->w, n);                                                          \
         if (unlikely(!p))                                                                                    \
-            return op##_slow##n(c, lin, s);                                                                  \
+            return op##_any##n(c, in, s);                                                                    \
         c->fl = unlikely(in->flags & INSN_LOCK) ? op##_lock##n(c, p, s) : op##_mem##n(c, p, s);              \
         return DONE;                                                                                         \
     }                                                                                                        \
@@ -76,12 +74,20 @@
         put##n(c, in->reg_off, op##_reg##n(c, GET(T, in->reg_off), GET(T, in->rm_off)));                     \
         return DONE;                                                                                         \
     }                                                                                                        \
-    static enum outcome op##_GE_m##n(struct cpu *c, const struct insn *in)                                   \
+    static cold_path enum outcome op##_GE_any##n(struct cpu *c, const struct insn *in)                       \
     {                                                                                                        \
         u64 s;                                                                                               \
-        if (unlikely(operand_load(c, in, n, &s) != DONE))                                                    \
+        if (operand_load(c, in, n, &s) != DONE)                                                              \
             return FAULT;                                                                                    \
         put##n(c, in->reg_off, op##_reg##n(c, GET(T, in->reg_off), (T)s));                                   \
+        return DONE;                                                                                         \
+    }                                                                                                        \
+    static enum outcome op##_GE_m##n(struct cpu *c, const struct insn *in)                                   \
+    {                                                                                                        \
+        const void *p = operand_hit(c, in, c->tlb->r, n);                                                    \
+        if (unlikely(!p))                                                                                    \
+            return op##_GE_any##n(c, in);                                                                    \
+        put##n(c, in->reg_off, op##_reg##n(c, GET(T, in->reg_off), (T)load_le(p, n)));                       \
         return DONE;                                                                                         \
     }                                                                                                        \
     static enum outcome op##_EI_r##n(struct cpu *c, const struct insn *in)                                   \
@@ -127,12 +133,20 @@ BINARY_ROWS(xor)
         op##_reg##n(c, GET(T, in->rm_off), GET(T, in->reg_off));                                             \
         return DONE;                                                                                         \
     }                                                                                                        \
-    static enum outcome op##_EG_m##n(struct cpu *c, const struct insn *in)                                   \
+    static cold_path enum outcome op##_EG_any##n(struct cpu *c, const struct insn *in)                       \
     {                                                                                                        \
         u64 d;                                                                                               \
-        if (unlikely(operand_load(c, in, n, &d) != DONE))                                                    \
+        if (operand_load(c, in, n, &d) != DONE)                                                              \
             return FAULT;                                                                                    \
         op##_reg##n(c, (T)d, GET(T, in->reg_off));                                                           \
+        return DONE;                                                                                         \
+    }                                                                                                        \
+    static enum outcome op##_EG_m##n(struct cpu *c, const struct insn *in)                                   \
+    {                                                                                                        \
+        const void *p = operand_hit(c, in, c->tlb->r, n);                                                    \
+        if (unlikely(!p))                                                                                    \
+            return op##_EG_any##n(c, in);                                                                    \
+        op##_reg##n(c, (T)load_le(p, n), GET(T, in->reg_off));                                               \
         return DONE;                                                                                         \
     }                                                                                                        \
     static enum outcome op##_EI_r##n(struct cpu *c, const struct insn *in)                                   \
@@ -140,12 +154,20 @@ BINARY_ROWS(xor)
         op##_reg##n(c, GET(T, in->rm_off), (T)in->imm);                                                      \
         return DONE;                                                                                         \
     }                                                                                                        \
-    static enum outcome op##_EI_m##n(struct cpu *c, const struct insn *in)                                   \
+    static cold_path enum outcome op##_EI_any##n(struct cpu *c, const struct insn *in)                       \
     {                                                                                                        \
         u64 d;                                                                                               \
-        if (unlikely(operand_load(c, in, n, &d) != DONE))                                                    \
+        if (operand_load(c, in, n, &d) != DONE)                                                              \
             return FAULT;                                                                                    \
         op##_reg##n(c, (T)d, (T)in->imm);                                                                    \
+        return DONE;                                                                                         \
+    }                                                                                                        \
+    static enum outcome op##_EI_m##n(struct cpu *c, const struct insn *in)                                   \
+    {                                                                                                        \
+        const void *p = operand_hit(c, in, c->tlb->r, n);                                                    \
+        if (unlikely(!p))                                                                                    \
+            return op##_EI_any##n(c, in);                                                                    \
+        op##_reg##n(c, (T)load_le(p, n), (T)in->imm);                                                        \
         return DONE;                                                                                         \
     }
 
@@ -155,12 +177,20 @@ BINARY_ROWS(xor)
         cmp_reg##n(c, GET(T, in->reg_off), GET(T, in->rm_off));                                              \
         return DONE;                                                                                         \
     }                                                                                                        \
-    static enum outcome cmp_GE_m##n(struct cpu *c, const struct insn *in)                                    \
+    static cold_path enum outcome cmp_GE_any##n(struct cpu *c, const struct insn *in)                        \
     {                                                                                                        \
         u64 s;                                                                                               \
-        if (unlikely(operand_load(c, in, n, &s) != DONE))                                                    \
+        if (operand_load(c, in, n, &s) != DONE)                                                              \
             return FAULT;                                                                                    \
         cmp_reg##n(c, GET(T, in->reg_off), (T)s);                                                            \
+        return DONE;                                                                                         \
+    }                                                                                                        \
+    static enum outcome cmp_GE_m##n(struct cpu *c, const struct insn *in)                                    \
+    {                                                                                                        \
+        const void *p = operand_hit(c, in, c->tlb->r, n);                                                    \
+        if (unlikely(!p))                                                                                    \
+            return cmp_GE_any##n(c, in);                                                                     \
+        cmp_reg##n(c, GET(T, in->reg_off), (T)load_le(p, n));                                                \
         return DONE;                                                                                         \
     }
 
@@ -183,10 +213,11 @@ DEFINE_MEANING_SIZES(test_EI, test_EI);
         asm volatile(FL_LOAD "lock " #op x " %[d]" FL_SAVE : [d] "+m"(*d), "+&a"(fl)::"cc", "memory");       \
         return fl;                                                                                           \
     }                                                                                                        \
-    static cold_path enum outcome op##_slow##n(struct cpu *c, u64 lin)                                       \
+    static cold_path enum outcome op##_any##n(struct cpu *c, const struct insn *in)                          \
     {                                                                                                        \
+        u64 lin;                                                                                             \
         struct rmw r;                                                                                        \
-        if (mmu_rmw_begin(c, &r, lin, n) != DONE)                                                            \
+        if (insn_linear(c, in, n, true, &lin) != DONE || mmu_rmw_begin(c, &r, lin, n) != DONE)               \
             return FAULT;                                                                                    \
         u16 fl = op##_lock##n(c->fl, r.ptr);                                                                 \
         if (mmu_rmw_end(c, &r) != DONE)                                                                      \
@@ -205,12 +236,9 @@ DEFINE_MEANING_SIZES(test_EI, test_EI);
     }                                                                                                        \
     static enum outcome op##_E_m##n(struct cpu *c, const struct insn *in)                                    \
     {                                                                                                        \
-        u64 lin;                                                                                             \
-        void *p;                                                                                             \
-        if (unlikely(operand_rmw(c, in, n, &lin, &p) != DONE))                                               \
-            return FAULT;                                                                                    \
+        void *p = operand_hit(c, in, c->tlb->w, n);                                                          \
         if (unlikely(!p))                                                                                    \
-            return op##_slow##n(c, lin);                                                                     \
+            return op##_any##n(c, in);                                                                       \
         c->fl = unlikely(in->flags & INSN_LOCK) ? op##_lock##n(c->fl, p) : op##_mem##n(c->fl, p);            \
         return DONE;                                                                                         \
     }

@@ -71,6 +71,20 @@ static inline enum outcome offset_linear(struct cpu *c, unsigned seg, u64 off, u
     return mmu_linear_legacy(c, seg, off, size, write, lin);
 }
 
+/* Host pointer of the usual memory operand: 64-bit addressing (which exists in 64-bit mode only) that hits
+ * `table`; else NULL. No call and no address taken, so a meaning that hands everything else to a cold twin
+ * needs no stack frame. */
+static inline void *operand_hit(const struct cpu *c, const struct insn *in, const struct tlb_entry *table,
+                                unsigned size)
+{
+    if (unlikely(in->adsize != 8))
+        return NULL;
+    u64 lin = c->regs[in->base] + (c->regs[in->index] << in->scale) + (u64)(i64)in->disp;
+    if (unlikely(in->seg >= FS))
+        lin += c->seg[in->seg].base;
+    return tlb_hit(table, lin, size);
+}
+
 /* Host pointer of a memory operand that is read and written, when the soft TLB has one; else *p is NULL and
  * *lin is for mmu_rmw_begin(). */
 static inline enum outcome operand_rmw(struct cpu *c, const struct insn *in, unsigned size, u64 *lin,

@@ -14,21 +14,37 @@
         put##n(c, in->rm_off, GET(T, in->reg_off));                                                          \
         return DONE;                                                                                         \
     }                                                                                                        \
-    static enum outcome mov_EG_m##n(struct cpu *c, const struct insn *in)                                    \
+    static cold_path enum outcome mov_EG_any##n(struct cpu *c, const struct insn *in)                        \
     {                                                                                                        \
         return operand_store(c, in, n, GET(T, in->reg_off));                                                 \
+    }                                                                                                        \
+    static enum outcome mov_EG_m##n(struct cpu *c, const struct insn *in)                                    \
+    {                                                                                                        \
+        void *p = operand_hit(c, in, c->tlb->w, n);                                                          \
+        if (unlikely(!p))                                                                                    \
+            return mov_EG_any##n(c, in);                                                                     \
+        store_le(p, n, GET(T, in->reg_off));                                                                 \
+        return DONE;                                                                                         \
     }                                                                                                        \
     static enum outcome mov_GE_r##n(struct cpu *c, const struct insn *in)                                    \
     {                                                                                                        \
         put##n(c, in->reg_off, GET(T, in->rm_off));                                                          \
         return DONE;                                                                                         \
     }                                                                                                        \
-    static enum outcome mov_GE_m##n(struct cpu *c, const struct insn *in)                                    \
+    static cold_path enum outcome mov_GE_any##n(struct cpu *c, const struct insn *in)                        \
     {                                                                                                        \
         u64 v;                                                                                               \
-        if (unlikely(operand_load(c, in, n, &v) != DONE))                                                    \
+        if (operand_load(c, in, n, &v) != DONE)                                                              \
             return FAULT;                                                                                    \
         put##n(c, in->reg_off, (T)v);                                                                        \
+        return DONE;                                                                                         \
+    }                                                                                                        \
+    static enum outcome mov_GE_m##n(struct cpu *c, const struct insn *in)                                    \
+    {                                                                                                        \
+        const void *p = operand_hit(c, in, c->tlb->r, n);                                                    \
+        if (unlikely(!p))                                                                                    \
+            return mov_GE_any##n(c, in);                                                                     \
+        put##n(c, in->reg_off, (T)load_le(p, n));                                                            \
         return DONE;                                                                                         \
     }                                                                                                        \
     static enum outcome mov_EI_r##n(struct cpu *c, const struct insn *in)                                    \
@@ -36,9 +52,17 @@
         put##n(c, in->rm_off, (T)in->imm);                                                                   \
         return DONE;                                                                                         \
     }                                                                                                        \
-    static enum outcome mov_EI_m##n(struct cpu *c, const struct insn *in)                                    \
+    static cold_path enum outcome mov_EI_any##n(struct cpu *c, const struct insn *in)                        \
     {                                                                                                        \
         return operand_store(c, in, n, (T)in->imm);                                                          \
+    }                                                                                                        \
+    static enum outcome mov_EI_m##n(struct cpu *c, const struct insn *in)                                    \
+    {                                                                                                        \
+        void *p = operand_hit(c, in, c->tlb->w, n);                                                          \
+        if (unlikely(!p))                                                                                    \
+            return mov_EI_any##n(c, in);                                                                     \
+        store_le(p, n, (T)in->imm);                                                                          \
+        return DONE;                                                                                         \
     }                                                                                                        \
     static enum outcome mov_AO##n(struct cpu *c, const struct insn *in)                                      \
     {                                                                                                        \
@@ -71,12 +95,20 @@ DEFINE_MEANING_SIZES(movnti, mov_EG);
         put##n(c, in->reg_off, (D)GET(S, in->rm_off));                                                       \
         return DONE;                                                                                         \
     }                                                                                                        \
-    static enum outcome name##_m##n(struct cpu *c, const struct insn *in)                                    \
+    static cold_path enum outcome name##_any##n(struct cpu *c, const struct insn *in)                        \
     {                                                                                                        \
         u64 v;                                                                                               \
-        if (unlikely(operand_load(c, in, sizeof(S), &v) != DONE))                                            \
+        if (operand_load(c, in, sizeof(S), &v) != DONE)                                                      \
             return FAULT;                                                                                    \
         put##n(c, in->reg_off, (D)(S)v);                                                                     \
+        return DONE;                                                                                         \
+    }                                                                                                        \
+    static enum outcome name##_m##n(struct cpu *c, const struct insn *in)                                    \
+    {                                                                                                        \
+        const void *p = operand_hit(c, in, c->tlb->r, sizeof(S));                                            \
+        if (unlikely(!p))                                                                                    \
+            return name##_any##n(c, in);                                                                     \
+        put##n(c, in->reg_off, (D)(S)load_le(p, sizeof(S)));                                                 \
         return DONE;                                                                                         \
     }
 #define EXTEND_WIDE(name, U, S) EXTEND(2, U##16, name, S) EXTEND(4, U##32, name, S) EXTEND(8, U##64, name, S)
