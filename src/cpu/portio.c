@@ -136,12 +136,18 @@ static inline enum outcome repeat(struct cpu *c, const struct insn *in,
         return DONE;
     if (!rep)
         return one(c, in, port) == DONE ? END : FAULT;
-    for (unsigned i = 0; i < ACCESSES && string_index(c, in, RCX); i++) {
+    bool step = c->rflags & FLAG_TF; /* traps after every iteration */
+    for (unsigned i = 0; i < (step ? 1 : ACCESSES) && string_index(c, in, RCX); i++) {
         if (one(c, in, port) != DONE)
             return FAULT;
         string_advance(c, in, RCX, -1);
     }
-    return string_index(c, in, RCX) ? AGAIN : END;
+    if (string_index(c, in, RCX) == 0)
+        return END;
+    if (!step)
+        return AGAIN;
+    c->regs[REG_RIP] = c->rip;
+    return END;
 }
 
 static enum outcome ins(struct cpu *c, const struct insn *in)

@@ -87,9 +87,25 @@ static bool condition_fails(const struct cpu *c, const struct insn *in)
     return !(c->fl & FL_ZF) == !(in->flags & INSN_REPNE);
 }
 
+/* Single step traps after every iteration, with RIP on the instruction until the last. SDM 3B 17.3.1.4 */
+static cold_path enum outcome repeat_stepped(struct cpu *c, const struct insn *in, unsigned n,
+                                             const struct string_op *op)
+{
+    if (string_index(c, in, RCX) == 0)
+        return DONE;
+    if (op->one(c, in, n) != DONE)
+        return FAULT;
+    string_advance(c, in, RCX, -1);
+    if (string_index(c, in, RCX) && !(op->compares && condition_fails(c, in)))
+        c->regs[REG_RIP] = c->rip;
+    return DONE;
+}
+
 static inline enum outcome repeat(struct cpu *c, const struct insn *in, unsigned n,
                                   const struct string_op *op)
 {
+    if (unlikely(c->rflags & FLAG_TF))
+        return repeat_stepped(c, in, n, op);
     for (unsigned chunks = 0, singles = 0; chunks < CHUNKS && singles < SINGLES;) {
         u64 count = string_index(c, in, RCX);
         struct chunk k;

@@ -350,6 +350,25 @@ static void long_rep_is_done_in_parts(void **state)
     assert_int_equal(ram(0x2ffffd, 4), 0x11223344);
 }
 
+static void single_step_sees_every_iteration(void **state)
+{
+    protected_mode(0);
+    c->rflags |= FLAG_TF;
+    c->regs[RSI] = 0x30000;
+    c->regs[RDI] = 0x31000;
+    c->regs[RCX] = 2;
+    assert_int_equal(RUN("\xf3\xa4"), DONE);
+    assert_int_equal(c->regs[RCX], 1);
+    assert_int_equal(c->regs[REG_RIP], c->rip);
+    assert_int_equal(RUN("\xf3\xa4"), DONE);
+    assert_int_equal(c->regs[RCX], 0);
+    assert_int_equal(c->regs[REG_RIP], c->rip + 2);
+    c->regs[RCX] = 2;
+    assert_int_equal(RUN("\xf3\x6e"), END);
+    assert_int_equal(device.writes, 1);
+    assert_int_equal(c->regs[REG_RIP], c->rip);
+}
+
 static void overlapping_movs_repeats_its_pattern(void **state)
 {
     protected_mode(0);
@@ -437,6 +456,7 @@ int main(void)
         cmocka_unit_test(rep_outs_stops_where_its_source_does),
         cmocka_unit_test(ins_proves_its_target_first),
         cmocka_unit_test(long_rep_is_done_in_parts),
+        cmocka_unit_test(single_step_sees_every_iteration),
         cmocka_unit_test(overlapping_movs_repeats_its_pattern),
         cmocka_unit_test(index_registers_of_16_bits_wrap),
         cmocka_unit_test(locked_update_of_a_device_is_one_read_one_write),
