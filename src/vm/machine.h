@@ -101,7 +101,8 @@ int must_check machine_restore(struct machine *m, const struct state_image *img,
 /* What became of one vCPU's instructions. While it does not run. */
 void machine_stats(struct machine *m, unsigned cpu, struct accel_stats *out);
 
-/* What one vCPU's thread cost the host in machine_run(), after it; started and ended are of CLOCK_MONOTONIC. */
+/* What one vCPU's thread cost the host in machine_run(), after it; started and ended are of CLOCK_MONOTONIC.
+ */
 struct machine_times {
     u64 started_ns, ended_ns, cpu_ns;
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whole machines on engine soft, with guests of a few instructions: they print, power off, reset, fault, sleep, start
- * a second processor, and are saved and restored in the middle. A guest is 32-bit code behind a multiboot header,
- * loaded at 1 MiB and entered behind the header.
+ * Whole machines on engine soft, with guests of a few instructions: they print, power off, reset, fault,
+ * sleep, start a second processor, and are saved and restored in the middle. A guest is 32-bit code behind a
+ * multiboot header, loaded at 1 MiB and entered behind the header.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,9 +20,9 @@
 
 #include "vm/machine.h"
 
-#define GUEST(name, code)                                                                                      \
-    extern const u8 name[], name##_end[];                                                                      \
-    __asm__(".pushsection .rodata\n.code32\n.globl " #name ", " #name "_end\n" #name ":\n" code "\n" #name       \
+#define GUEST(name, code)                                                                                    \
+    extern const u8 name[], name##_end[];                                                                    \
+    __asm__(".pushsection .rodata\n.code32\n.globl " #name ", " #name "_end\n" #name ":\n" code "\n" #name   \
             "_end:\n.code64\n.popsection")
 
 #define PRINT(c)  "mov $0x3f8, %dx; mov $" c ", %al; out %al, %dx\n"
@@ -37,33 +37,37 @@ GUEST(guest_idle, "1: cli; hlt; jmp 1b");
 GUEST(guest_spin, "1: jmp 1b");
 
 /* The second processor starts at 0x8000 in real mode, prints and powers off: 16-bit code by hand. */
-GUEST(guest_smp, "mov $0x8000, %edi; mov $(2f - guest_smp + 0x100020), %esi; mov $20, %ecx; rep movsb\n"
-                 "movl $0xc4500, 0xfee00300\n"
-                 "movl $0xc4608, 0xfee00300\n"
-                 "1: hlt; jmp 1b\n"
-                 "2: .byte 0xba, 0xf8, 0x03, 0xb0, 'A', 0xee\n"             /* mov dx, 3f8; mov al, 'A'; out dx, al */
-                 ".byte 0xba, 0x04, 0x06, 0xb8, 0x00, 0x34, 0xef, 0xf4\n"   /* mov dx, 604; mov ax, 3400; out dx, ax; hlt */
-                 ".fill 8, 1, 0x90\n");
+GUEST(
+    guest_smp,
+    "mov $0x8000, %edi; mov $(2f - guest_smp + 0x100020), %esi; mov $20, %ecx; rep movsb\n"
+    "movl $0xc4500, 0xfee00300\n"
+    "movl $0xc4608, 0xfee00300\n"
+    "1: hlt; jmp 1b\n"
+    "2: .byte 0xba, 0xf8, 0x03, 0xb0, 'A', 0xee\n"           /* mov dx, 3f8; mov al, 'A'; out dx, al */
+    ".byte 0xba, 0x04, 0x06, 0xb8, 0x00, 0x34, 0xef, 0xf4\n" /* mov dx, 604; mov ax, 3400; out dx, ax; hlt */
+    ".fill 8, 1, 0x90\n");
 
 /* One-shot local APIC timer, interrupt at vector 0x40; sleeps until it came, then powers off. */
-GUEST(guest_timer, "mov $0x200000, %esp\n"
-                   "mov $(3f - guest_timer + 0x100020), %eax\n"
-                   "mov $0x1000, %edi; movw %ax, 0x200(%edi); movw %cs, 0x202(%edi); movw $0x8e00, 0x204(%edi)\n"
-                   "shr $16, %eax; movw %ax, 0x206(%edi)\n"
-                   "movw $0x7ff, 0x900; movl $0x1000, 0x902; lidt 0x900\n"
-                   "movl $0x0000ffff, 0xa10; movl $0x00cf9b00, 0xa14\n"
-                   "movl $0x0000ffff, 0xa18; movl $0x00cf9300, 0xa1c; movw $0x1f, 0x908; movl $0xa00, 0x90a; lgdt 0x908\n"
-                   "movl $0x1ff, 0xfee000f0; movl $0xb, 0xfee003e0; movl $0x40, 0xfee00320\n"
-                   "movl $20000000, 0xfee00380\n"
-                   "sti\n1: hlt; jmp 1b\n"
-                   "3: " PRINT("'T'") POWER_OFF);
+GUEST(guest_timer,
+      "mov $0x200000, %esp\n"
+      "mov $(3f - guest_timer + 0x100020), %eax\n"
+      "mov $0x1000, %edi; movw %ax, 0x200(%edi); movw %cs, 0x202(%edi); movw $0x8e00, 0x204(%edi)\n"
+      "shr $16, %eax; movw %ax, 0x206(%edi)\n"
+      "movw $0x7ff, 0x900; movl $0x1000, 0x902; lidt 0x900\n"
+      "movl $0x0000ffff, 0xa10; movl $0x00cf9b00, 0xa14\n"
+      "movl $0x0000ffff, 0xa18; movl $0x00cf9300, 0xa1c; movw $0x1f, 0x908; movl $0xa00, 0x90a; lgdt 0x908\n"
+      "movl $0x1ff, 0xfee000f0; movl $0xb, 0xfee003e0; movl $0x40, 0xfee00320\n"
+      "movl $20000000, 0xfee00380\n"
+      "sti\n1: hlt; jmp 1b\n"
+      "3: " PRINT("'T'") POWER_OFF);
 
 /* Prints a running sum's low letter often: what a save in the middle must not disturb. */
-GUEST(guest_sum, "xor %ebx, %ebx; mov $40, %ecx\n"
-                 "1: push $0; pop %esi; mov $3000, %esi\n"
-                 "2: lea (%ebx, %ebx, 4), %ebx; add %esi, %ebx; mov %ebx, 0x300000(, %esi, 4); dec %esi; jnz 2b\n"
-                 "mov %ebx, %eax; and $15, %al; add $'a', %al; mov $0x3f8, %dx; out %al, %dx\n"
-                 "loop 1b\n" POWER_OFF);
+GUEST(guest_sum,
+      "xor %ebx, %ebx; mov $40, %ecx\n"
+      "1: push $0; pop %esi; mov $3000, %esi\n"
+      "2: lea (%ebx, %ebx, 4), %ebx; add %esi, %ebx; mov %ebx, 0x300000(, %esi, 4); dec %esi; jnz 2b\n"
+      "mov %ebx, %eax; and $15, %al; add $'a', %al; mov $0x3f8, %dx; out %al, %dx\n"
+      "loop 1b\n" POWER_OFF);
 
 struct rig {
     struct machine *machine;
@@ -94,8 +98,8 @@ static int image_of(const u8 *code, size_t len)
     return fd;
 }
 
-#define RIG(r, guest, ...)                                                                                     \
-    struct rig r;                                                                                              \
+#define RIG(r, guest, ...)                                                                                   \
+    struct rig r;                                                                                            \
     rig_init(&r, guest, guest##_end, (struct machine_config){__VA_ARGS__})
 
 static void rig_make(struct rig *r)
