@@ -132,6 +132,7 @@ static void cpu_saving(void *obj)
 {
     struct cpu *c = obj;
     c->fl &= FL_OF | FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF; /* hosts set bits beside them */
+    store_le(c->x87 + X87_MXCSR + 4, 4, 0);
     c->saved_requests = atomic_load(&c->requests) & (REQ_INTR | REQ_NMI | REQ_INIT | REQ_SIPI);
 }
 

@@ -96,6 +96,7 @@ void fpu_normalise(struct cpu *c)
                  : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
                    "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "memory");
     memcpy(c->x87 + X87_FOP, keep, sizeof(keep));
+    store_le(c->x87 + X87_MXCSR + 4, 4, 0); /* MXCSR_MASK is the host's, no state of ours */
 }
 
 #define LOAD_X(n)  "movups " #n "*32+%c[vec](%%rdi), %%xmm" #n "\n\t"
