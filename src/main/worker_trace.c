@@ -51,18 +51,17 @@ void worker_trace_hash(void *opaque, unsigned vcpu, u64 retired, u64 hash)
     write_line(job->files.hash, line, (size_t)n);
 }
 
+/* Whether a mapping holds guest RAM: banks that lie side by side may have become one. */
 static bool is_guest(struct machine *m, u64 start, u64 end)
 {
-    struct space *s = machine_memory(m);
-    u64 gpa[2] = {0, 4 * GIB};
-    for (unsigned i = 0; i < ARRAY_SIZE(gpa); i++) {
-        u64 len, host = (u64)space_ram(s, gpa[i], &len);
-        /* The first MiB is a bank of its own; neighbours may have become one mapping. */
-        for (u64 at = gpa[i]; host; at += len, host = (u64)space_ram(s, at, &len))
+    static const u64 parts[] = {0, LEGACY_ROM_BASE, HIGH_RAM_BASE};
+    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+        u64 len, at = parts[i], host;
+        for (; (host = (u64)space_ram(machine_memory(m), at, &len)); at += len)
             if (host < end && start < host + len)
                 return true;
     }
-    return space_gpa_of_host(s, (void *)start) != ~0ull;
+    return false;
 }
 
 static void count_memory(struct machine *m, int fd, struct memory_use *u)

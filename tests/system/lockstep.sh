@@ -17,15 +17,17 @@ truncate -s 4M "$work/disk"
 
 # run NAME JIT: the console to $work/NAME, hashes to $work/NAME.hash
 run() {
-    ENGINE=soft,jit=$2 boot "$work/$1" --icount --trace "hash=$work/$1.hash" --memory 256M --initrd "$work/img" \
+    ENGINE=soft,jit=$2 boot "$work/$1" --icount --trace "hash=$work/$1.hash" --trace "stats=$work/$1.json" \
+        --memory 256M --initrd "$work/img" \
         --disk "$work/disk,snapshot=on" --append "console=ttyS0 quiet"
     expect_status 0 "$work/$1"
     expect_line "user space is up" "$work/$1"
 }
 same() {
     cmp "$work/$1.hash" "$work/$2.hash" >"$work/cmp" || {
-        diff "$work/$1.hash" "$work/$2.hash" | sed -n '/^[<>]/p' | head -2
-        fail "$1 and $2 differ from the instruction above on (vCPU, instructions retired, state)"
+        line=$(sed -n 's/.* line \([0-9]*\)$/\1/p' "$work/cmp")
+        sed -n "${line:-$}p" "$work/$1.hash" "$work/$2.hash"
+        fail "$1 and $2 differ; above, the first difference: vCPU, instructions retired, hash"
     }
     diff "$work/$1" "$work/$2" || fail "the consoles of $1 and $2 differ"
 }
@@ -36,5 +38,9 @@ wait $first || fail "the interpreted run failed"
 run again on
 same interpreted translated
 same translated again
+retired=$(sed -n 's/^end \([0-9]*\) .*/\1/p' "$work/again.hash")
+expect_line "\"retired\": $retired, \"cpu_ns\": [1-9]" "$work/again.json"
+expect_line '"translated": [1-9].*"native": [1-9]' "$work/again.json"
+expect_line '"translated": 0,' "$work/interpreted.json"
 [ "$(wc -l <"$work/again.hash")" -gt 100 ] || fail "the hashes are missing"
 echo "$(wc -l <"$work/again.hash") states are equal; $(tail -n 1 "$work/again.hash")"
