@@ -26,7 +26,7 @@ run() {
 same() {
     cmp "$work/$1.hash" "$work/$2.hash" >"$work/cmp" || {
         line=$(sed -n 's/.* line \([0-9]*\)$/\1/p' "$work/cmp")
-        sed -n "${line:-$}p" "$work/$1.hash" "$work/$2.hash"
+        sed -sn "${line:-$}p" "$work/$1.hash" "$work/$2.hash"
         fail "$1 and $2 differ; above, the first difference: vCPU, instructions retired, hash"
     }
     diff "$work/$1" "$work/$2" || fail "the consoles of $1 and $2 differ"
