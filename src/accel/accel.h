@@ -2,8 +2,8 @@
 /*
  * An engine: what executes a machine's instructions. One const struct each: accel_soft, accel_kvm.
  *
- * A vCPU is driven by one thread: run() until it returns; between runs the thread may read and write its state.
- * kick(), nmi(), interrupt() come from any thread and never block.
+ * A vCPU is driven by one thread: run() until it returns; between runs the thread may read and write its
+ * state. kick(), nmi(), interrupt() come from any thread and never block.
  */
 #ifndef ACCEL_ACCEL_H
 #define ACCEL_ACCEL_H
@@ -20,18 +20,18 @@ struct accel_vm;
 struct accel_vcpu;
 
 enum accel_exit {
-    ACCEL_EXIT_HALTED,  /* sleeps until kicked */
-    ACCEL_EXIT_KICKED,  /* somebody asked it to come back */
-    ACCEL_EXIT_SHUTDOWN,/* triple fault; describe() tells */
-    ACCEL_EXIT_ERROR,   /* the host failed; err is set */
+    ACCEL_EXIT_HALTED,   /* sleeps until kicked */
+    ACCEL_EXIT_KICKED,   /* somebody asked it to come back */
+    ACCEL_EXIT_SHUTDOWN, /* triple fault; describe() tells */
+    ACCEL_EXIT_ERROR,    /* the host failed; err is set */
 };
 
 /* Options of the soft engine; others ignore what does not concern them and refuse what they cannot do. */
 struct accel_options {
     bool jit;
     bool icount;
-    /* With icount: called on the vCPU's thread about every ACCEL_HASH_STEP instructions, at the same ones in every
-     * run, with a hash of the vCPU's whole architectural state and the clock. */
+    /* With icount: called on the vCPU's thread about every ACCEL_HASH_STEP instructions, at the same ones in
+     * every run, with a hash of the vCPU's whole architectural state and the clock. */
     void (*hash)(void *opaque, unsigned vcpu, u64 retired, u64 hash);
     void *hash_opaque;
 };
@@ -41,8 +41,10 @@ struct accel_options {
 /* What became of a vCPU's instructions, since its creation. Zeroes for what an engine does not know. */
 struct accel_stats {
     u64 retired;
-    u64 decoded, blocks, resets, stale;          /* decoded instructions and blocks; cache emptied; blocks overwritten */
-    u64 translated, native, called, jit_resets;  /* blocks; instructions translated, as host code and as calls */
+    u64 decoded, blocks, resets,
+        stale; /* decoded instructions and blocks; cache emptied; blocks overwritten */
+    u64 translated, native, called,
+        jit_resets; /* blocks; instructions translated, as host code and as calls */
 };
 
 struct accel_vm_init {
@@ -71,18 +73,19 @@ struct accel_ops {
     int (*probe)(const struct cpu_model *model, struct err *err);
     struct accel_vm *(*vm_new)(const struct accel_vm_init *init, struct err *err);
     void (*vm_free)(struct accel_vm *vm);
-    struct accel_vcpu *(*vcpu_new)(struct accel_vm *vm, unsigned index, const struct apic_port *apic, struct err *err);
+    struct accel_vcpu *(*vcpu_new)(struct accel_vm *vm, unsigned index, const struct apic_port *apic,
+                                   struct err *err);
     void (*vcpu_free)(struct accel_vcpu *v);
     void (*vcpu_reset)(struct accel_vcpu *v, bool bsp); /* power-on; an AP then waits for SIPI */
     enum accel_exit (*run)(struct accel_vcpu *v, struct err *err);
-    void (*kick)(struct accel_vcpu *v);                /* run() returns KICKED soon, or at once when not running */
-    bool (*wants_run)(struct accel_vcpu *v);           /* an event is due that ends a halt; own thread */
+    void (*kick)(struct accel_vcpu *v);      /* run() returns KICKED soon, or at once when not running */
+    bool (*wants_run)(struct accel_vcpu *v); /* an event is due that ends a halt; own thread */
     void (*signal)(struct accel_vcpu *v, unsigned what); /* ACCEL_SIGNAL_*: from the interrupt controllers */
     void (*get_regs)(struct accel_vcpu *v, struct accel_regs *r);
     void (*set_regs)(struct accel_vcpu *v, const struct accel_regs *r);
     void (*save)(struct accel_vcpu *v, struct state_image *img);
     int (*load)(struct accel_vcpu *v, const struct state_image *img, struct err *err);
-    void (*stats)(struct accel_vcpu *v, struct accel_stats *out); /* own thread, or while it does not run */
+    void (*stats)(struct accel_vcpu *v, struct accel_stats *out);  /* own thread, or while it does not run */
     void (*describe)(struct accel_vcpu *v, char *buf, size_t len); /* one line: RIP and the vector chain */
     bool (*nested_active)(struct accel_vcpu *v);
 };
