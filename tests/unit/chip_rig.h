@@ -49,7 +49,7 @@ struct rig {
 
 static inline void rig_signal(void *opaque, unsigned what)
 {
-    ((struct rig_cpu *)opaque)->signals |= what;
+    __atomic_fetch_or(&((struct rig_cpu *)opaque)->signals, what, __ATOMIC_RELAXED);
 }
 
 static inline unsigned rig_signals(struct rig *r, unsigned cpu)

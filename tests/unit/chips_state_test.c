@@ -121,6 +121,26 @@ static void test_round_trip(void **state)
     }
 }
 
+static void test_deadline(void **state)
+{
+    struct rig *r = rig_new();
+    struct dev *l = r->cpu[0].lapic;
+    rig_write(r, LAPIC_BASE + 0xf0, 4, 0x1ff);
+    rig_write(r, LAPIC_BASE + 0x320, 4, 0x400ee);
+    assert_true(lapic_msr_write(l, 0x6e0, 2000000)); /* 1 ms */
+    rig_advance(r, 500000);
+    struct rig *copy = copy_of(r);
+    u64 deadline = 0;
+    assert_true(lapic_msr_read(copy->cpu[0].lapic, 0x6e0, &deadline));
+    assert_int_equal(deadline, 2000000);
+    rig_advance(copy, 499999);
+    assert_int_equal(lapic_pending(copy->cpu[0].lapic), -1);
+    rig_advance(copy, 2);
+    assert_int_equal(lapic_pending(copy->cpu[0].lapic), 0xee);
+    rig_free(copy);
+    rig_free(r);
+}
+
 static void test_refusals(void **state)
 {
     struct rig *r = rig_new();
@@ -141,6 +161,7 @@ static void test_refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_deadline),
+                                       cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
