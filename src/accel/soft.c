@@ -14,6 +14,7 @@
 #include "cpu/code.h"
 #include "cpu/cpu.h"
 #include "cpu/event.h"
+#include "cpu/nested/nested.h"
 #include "cpu/tlb.h"
 #include "cpu/world.h"
 #include "jit/jit.h"
@@ -73,7 +74,6 @@ static void soft_vcpu_free(struct accel_vcpu *v)
         return;
     if (v->cpu) {
         jit_detach(v->cpu);
-        world_remove(v->vm->world, v->cpu);
         cpu_free(v->cpu);
     }
     state_free(&v->hashed);
@@ -98,8 +98,7 @@ static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, unsigned index, con
     }
     v->vm = vm;
     v->cpu = cpu_new(&ci, err);
-    if (!v->cpu || world_add(vm->world, v->cpu) < 0 ||
-        (vm->init.options.jit && jit_attach(v->cpu, err) < 0)) {
+    if (!v->cpu || (vm->init.options.jit && jit_attach(v->cpu, err) < 0)) {
         err_set(err, EXIT_STATUS_HOST, "no memory for vCPU %u", index);
         soft_vcpu_free(v);
         return NULL;
@@ -308,8 +307,7 @@ static void soft_describe(struct accel_vcpu *v, char *buf, size_t len)
 
 static bool soft_nested_active(struct accel_vcpu *v)
 {
-    (void)v;
-    return false; /* extensions are never exposed yet: soft_probe() */
+    return nested_active(v->cpu);
 }
 
 const struct accel_ops accel_soft = {

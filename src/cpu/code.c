@@ -7,7 +7,7 @@
 
 #include "cpu/meanings.h"
 
-#define ARENA_SIZE (24 * MIB)
+#define ARENA_SIZE (16 * MIB)
 #define TABLE_BITS 15
 
 struct place {
@@ -97,7 +97,7 @@ static bool decode_block(struct cpu *c, struct block *b, const u8 *at)
     u64 gpa = space_gpa_of_host(c->memory, at);
     b->host = at;
     b->next[0] = b->next[1] = NULL;
-    b->mode = c->mode;
+    b->mode = c->code_mode;
     b->page = space_page(c->memory, gpa);
     for (unsigned watched = 0;;) {
         b->version = __atomic_load_n(&b->page->code_version, __ATOMIC_SEQ_CST);
@@ -126,7 +126,7 @@ static struct block *block_make(struct cpu *c, struct code_cache *k, const u8 *a
 struct block *code_lookup(struct cpu *c, const u8 *at)
 {
     struct code_cache *k = c->code;
-    struct place *p = place_of(k, at, c->mode);
+    struct place *p = place_of(k, at, c->code_mode);
     if (likely(p->host == at)) {
         if (likely(block_fits(c, p->block, at)))
             return p->block;

@@ -23,7 +23,7 @@ struct block {
     const u8 *host; /* first byte */
     struct page_info *page;
     u32 version;
-    u8 mode;
+    u8 mode; /* c->code_mode it was decoded under */
     u8 count;
     u16 bytes;
     struct block *next[2]; /* blocks that came after this one lately: a guess, to be checked like any block */
@@ -42,7 +42,7 @@ const struct code_stats *code_stats(const struct code_cache *k);
 /* b is the valid block for host address `at` in c's present mode. */
 static inline bool block_fits(const struct cpu *c, const struct block *b, const u8 *at)
 {
-    return b->host == at && b->mode == c->mode &&
+    return b->host == at && b->mode == c->code_mode &&
            b->version == __atomic_load_n(&b->page->code_version, __ATOMIC_ACQUIRE);
 }
 

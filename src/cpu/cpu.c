@@ -19,6 +19,7 @@
 #include "cpu/msr.h"
 #include "cpu/system.h"
 #include "cpu/world.h"
+#include "cpu/nested/nested.h"
 
 /* The MSR words lie behind the processor, so that the state's description can name them. */
 struct cpu_block {
@@ -55,6 +56,12 @@ struct cpu *cpu_new(const struct cpu_init *init, struct err *err)
         cpu_free(c);
         return NULL;
     }
+    if (nested_new(c)) {
+        err_set(err, EXIT_STATUS_HOST,
+                "no memory for virtualization extensions; free some or use --nested off");
+        cpu_free(c);
+        return NULL;
+    }
     cpu_reset(c, false);
     return c;
 }
@@ -65,6 +72,7 @@ void cpu_free(struct cpu *c)
         return;
     if (c->world && c->world_slot)
         world_remove(c->world, c);
+    nested_free(c);
     host_insns_free(c->host);
     code_free(c->code);
     tlb_free(c->tlb);
@@ -120,6 +128,8 @@ void cpu_reset(struct cpu *c, bool init_only)
     cpu_set_rflags(c, FLAG_R1);
     reset_segments(c);
     reset_events(c);
+    nested_reset(c);
+    c->guest_tsc_offset = 0;
     c->cr0 = (c->cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
     c->cr2 = c->cr3 = c->cr4 = c->efer = 0;
     fpu_reset(c, init_only);

@@ -47,10 +47,23 @@ struct fault {
     u8 vector;
     bool has_error;
     bool software; /* INT n, INT3, INTO: RIP pushed is the next one's, DPL checked */
+    bool exit;     /* nested/: a second-dimension walk stopped the access; the details are its own */
     bool noncanonical; /* #GP(0) for an address: becomes #SS(0) when the access went through SS */
     u32 error;
     u64 cr2;     /* of #PF */
     u64 dr6;     /* of #DB: bits to set */
+};
+
+/* One event on its way through IDT or IVT. */
+enum event_kind { EVENT_EXTERNAL, EVENT_EXCEPTION, EVENT_INT_N, EVENT_INT3, EVENT_INT1 };
+struct event {
+    u8 vector;
+    enum event_kind kind;
+    bool has_error;
+    bool set_rf; /* fault-class: RF in the image, so that the restarted instruction does not hit its
+                    breakpoint again */
+    u32 error;
+    u64 rip; /* pushed */
 };
 
 struct segment {
@@ -74,7 +87,11 @@ enum {
     REQ_WORLD = 16, /* stop at the safepoint, cpu/world.h */
     REQ_LEAVE = 32, /* cpu_run() returns LEAVE */
     REQ_SMI = 64,
+    REQ_NESTED = 128, /* nested/ wants to be asked at every boundary */
 };
+
+/* c->code_mode: bits beside enum decode_mode. */
+enum { CODE_MODE_MASK = 3, CODE_GUEST = 4 };
 
 enum cpu_activity { CPU_ACTIVE, CPU_HLT, CPU_SHUTDOWN_STATE, CPU_WAIT_SIPI };
 
@@ -100,6 +117,7 @@ struct cpu {
     u8 shadow;            /* SHADOW_* */
     u8 code_dirty;        /* this vCPU wrote decoded code or reached a device: leave the block */
     u8 activity;          /* enum cpu_activity */
+    u8 code_mode;         /* what decoded code depends on: mode, and CODE_GUEST */
     atomic_uint requests; /* REQ_* */
     u64 rflags;           /* all but the arithmetic flags, which read as 0 here; bit 1 set */
     struct tlb *tlb;
@@ -116,6 +134,7 @@ struct cpu {
     u64 star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux, pat;
     u64 sysenter_cs, sysenter_esp, sysenter_eip;
     u64 tsc_offset, tsc_adjust;
+    u64 guest_tsc_offset; /* added in non-root operation: 0 outside it */
     u64 *msr_store;       /* by msr.def row; see cpu/msr.h */
 
     /* Vector and x87 state. */
@@ -133,6 +152,8 @@ struct cpu {
     u32 saved_requests;    /* `requests` as a saved state holds them */
     bool delivering;      /* an event is being delivered: faults combine (SDM 3A table 6-5) */
     struct fault first_fault; /* while delivering */
+    struct event failed_event;
+    bool delivery_failed; /* c->fault was met while failed_event was delivered */
     u8 chain[8];          /* last vectors delivered or attempted, newest first: printed on a triple fault */
 
     /* Handles, given at construction. */

@@ -204,7 +204,7 @@ static enum outcome deliver_legacy(struct cpu *c, const struct event *e, struct 
     return arrive(c, g->offset, gate_clears(g));
 }
 
-enum outcome event_deliver(struct cpu *c, const struct event *e)
+static enum outcome deliver(struct cpu *c, const struct event *e)
 {
     struct gate g;
     if (real_mode(c))
@@ -212,4 +212,14 @@ enum outcome event_deliver(struct cpu *c, const struct event *e)
     if (read_gate(c, e, &g) != DONE || check_target(c, e, &g) != DONE)
         return FAULT;
     return long_mode(c) ? deliver_long(c, e, &g) : deliver_legacy(c, e, &g);
+}
+
+enum outcome event_deliver(struct cpu *c, const struct event *e)
+{
+    enum outcome o = deliver(c, e);
+    if (o == FAULT) {
+        c->failed_event = *e;
+        c->delivery_failed = true;
+    }
+    return o;
 }

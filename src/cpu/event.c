@@ -11,6 +11,7 @@
 
 #include "cpu/debug.h"
 #include "cpu/meanings.h"
+#include "cpu/nested/nested.h"
 #include "cpu/system.h"
 
 static bool contributory(const struct fault *f)
@@ -26,6 +27,10 @@ static void note(struct cpu *c, u8 vector)
 
 static enum outcome shut_down(struct cpu *c)
 {
+    if (nested_guest(c) && c->nested->ops->triple_fault(c)) {
+        c->delivering = false;
+        return END;
+    }
     c->activity = CPU_SHUTDOWN_STATE;
     c->delivering = false;
     return SHUTDOWN;
@@ -63,8 +68,15 @@ static bool sets_rf(const struct fault *f)
 enum outcome event_fault(struct cpu *c)
 {
     struct fault f = c->fault;
+    struct event last = c->failed_event;
+    const struct event *during = c->delivery_failed ? &last : NULL;
     c->delivering = true;
+    c->delivery_failed = false;
     for (unsigned tries = 0; tries < 8; tries++) {
+        if (nested_guest(c) && c->nested->ops->fault(c, &f, during)) {
+            c->delivering = false;
+            return END;
+        }
         struct event e = {.vector = f.vector,
                           .kind = EVENT_EXCEPTION,
                           .has_error = f.has_error && !real_mode(c),
@@ -78,8 +90,15 @@ enum outcome event_fault(struct cpu *c)
             c->delivering = false;
             return END;
         }
-        if (!combine(&f, &c->fault))
-            return shut_down(c);
+        c->delivery_failed = false;
+        during = &last;
+        last = e;
+        if (!c->fault.exit) {
+            if (!combine(&f, &c->fault))
+                return shut_down(c);
+            if (c->fault.vector == VEC_DF)
+                during = NULL; /* a double fault's exit is not one during delivery. SDM 3C 27.2.4 */
+        }
         f = c->fault;
     }
     return shut_down(c);
@@ -200,6 +219,10 @@ enum outcome event_poll(struct cpu *c)
         atomic_fetch_and(&c->requests, ~(unsigned)REQ_LEAVE);
         return LEAVE;
     }
+    if ((r & REQ_INIT) && nested_guest(c) && c->nested->ops->init(c))
+        return END;
+    if (c->nested && !c->nested->gif)
+        return asleep(c);
     if (r & REQ_INIT)
         return take_init(c);
     if (r & REQ_SIPI && take_sipi(c) == END)
@@ -208,6 +231,11 @@ enum outcome event_poll(struct cpu *c)
         return HALTED;
     if (c->pending_dr6 && !(shadow & SHADOW_MOV_SS))
         return take_trap(c);
+    if (nested_guest(c)) {
+        enum outcome o = c->nested->ops->boundary(c, r, shadow);
+        if (o != DONE)
+            return o == AGAIN ? asleep(c) : o;
+    }
     if ((r & REQ_NMI) && nmi_open(c, shadow))
         return take_nmi(c);
     if (c->activity == CPU_SHUTDOWN_STATE)
@@ -227,6 +255,10 @@ bool event_due(struct cpu *c)
         return true;
     if (c->activity == CPU_WAIT_SIPI)
         return r & REQ_SIPI;
+    if (c->nested && !c->nested->gif)
+        return false;
+    if (nested_guest(c) && c->nested->ops->due(c))
+        return true;
     if ((r & REQ_NMI) && nmi_open(c, 0))
         return true;
     if (c->activity == CPU_SHUTDOWN_STATE)

@@ -11,6 +11,7 @@
 #include "cpu/jit_port.h"
 #include "cpu/meanings.h"
 #include "cpu/mmu.h"
+#include "cpu/nested/nested.h"
 #include "cpu/world.h"
 
 static u64 linear_rip(const struct cpu *c)
@@ -106,7 +107,7 @@ static enum outcome step_one(struct cpu *c)
 static bool attention(const struct cpu *c)
 {
     unsigned mask = ~0u;
-    if (!(c->rflags & FLAG_IF))
+    if (!(c->rflags & FLAG_IF) && !nested_guest(c))
         mask &= ~(unsigned)REQ_INTR;
     if (c->nmi_blocked)
         mask &= ~(unsigned)REQ_NMI;

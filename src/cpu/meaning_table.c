@@ -8,6 +8,8 @@
  */
 #include "cpu/meanings.h"
 
+#include "cpu/nested/nested.h"
+
 #include "insn_ids.h"
 
 const struct meaning *const insn_meaning[] = {
@@ -31,6 +33,13 @@ static unsigned size_index(unsigned size)
 }
 
 meaning_fn meaning_of(const struct cpu *c, const struct insn *in)
+{
+    if (nested_guest(c) && (insn_infos[in->id].attr & ATTR_EXIT))
+        return nested_insn;
+    return meaning_plain(c, in);
+}
+
+meaning_fn meaning_plain(const struct cpu *c, const struct insn *in)
 {
     const struct meaning *m = insn_meaning[in->id];
     unsigned i = size_index(in->size);

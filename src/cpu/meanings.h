@@ -15,6 +15,9 @@ extern const struct meaning *const insn_meaning[];
 /* The function for a decoded instruction on this CPU: #UD when its feature is not offered. */
 meaning_fn meaning_of(const struct cpu *c, const struct insn *in);
 
+/* The same without looking at non-root operation: what nested/ runs when it lets an instruction pass. */
+meaning_fn meaning_plain(const struct cpu *c, const struct insn *in);
+
 /* Definitions: one function for all sizes and forms; one for registers and one for memory; four sizes. */
 #define DEFINE_MEANING_ONE(name, f)                                                                            \
     const struct meaning m_##name = {{f, f, f, f}, {f, f, f, f}}

@@ -8,6 +8,7 @@
  */
 #include "cpu/mmu.h"
 
+#include "cpu/nested/nested.h"
 #include "cpu/paging.h"
 #include "cpu/world.h"
 
@@ -327,6 +328,11 @@ void mmu_space_changed(struct cpu *c)
     if (c->cr0 & CR0_PG) {
         tag.root = c->cr3 & 0x000fffffffffffe0ull & ~(c->efer & EFER_LMA ? 0xfffull : 0);
         tag.pcid = c->cr4 & CR4_PCIDE ? c->cr3 & 0xfff : 0;
+    }
+    if (nested_guest(c)) {
+        tag.level = 1;
+        tag.asid = c->nested->asid;
+        tag.nested = c->nested->second ? c->nested->second_root : 0;
     }
     tlb_select(c, &tag);
 }

@@ -43,7 +43,7 @@ static bool store_masked(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
 u64 tsc_now(const struct cpu *c)
 {
     u64 ns = clock_now(c->clock), hz = c->model->tsc_hz;
-    return ns / 1000000000 * hz + ns % 1000000000 * hz / 1000000000 + c->tsc_offset;
+    return ns / 1000000000 * hz + ns % 1000000000 * hz / 1000000000 + c->tsc_offset + c->guest_tsc_offset;
 }
 
 /* The local APIC compares with the machine's clock, which knows no TSC offset. 0 means: no deadline. */

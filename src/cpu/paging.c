@@ -8,6 +8,8 @@
  */
 #include "cpu/paging.h"
 
+#include "cpu/nested/nested.h"
+
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 32, PTE_D = 64, PTE_PS = 128 };
 #define PTE_NX (1ull << 63)
 
@@ -25,7 +27,8 @@ struct walk {
     struct cpu *c;
     const struct paging_mode *m;
     u64 lin;
-    u64 at[LEVELS_MAX];     /* guest-physical places of the entries, top first */
+    u64 gpa[LEVELS_MAX];    /* guest-physical places of the entries, top first */
+    u64 at[LEVELS_MAX];     /* where that is after the second dimension */
     u64 entry[LEVELS_MAX];  /* as read */
     void *host[LEVELS_MAX]; /* where it was read; NULL: not RAM */
     unsigned depth;         /* entries read */
@@ -41,18 +44,37 @@ static const struct paging_mode *current_mode(const struct cpu *c)
     return c->cr4 & CR4_PAE ? &mode_pae : &mode_32bit;
 }
 
-/* Physical memory as the page walker sees it. The one place where a second dimension (EPT, NPT) joins. */
-static u64 entry_read(struct walk *w, u64 gpa)
+/* A guest-physical address on its way to memory. The one place where a second dimension (EPT, NPT) joins. */
+static enum outcome second_dimension(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out,
+                                     bool *writable)
 {
+    *out = gpa;
+    *writable = true;
+    if (likely(!nested_guest(c) || !c->nested->second))
+        return DONE;
+    return c->nested->ops->translate(c, gpa, a, out, writable);
+}
+
+/* FAULT only for the second dimension's sake. */
+static enum outcome entry_read(struct walk *w, u64 gpa, u64 *e)
+{
+    struct second_access a = {
+        .read = true, .table = true, .user = true, .linear_valid = true, .linear = w->lin};
+    bool writable;
     u64 v;
+    w->gpa[w->depth] = gpa;
+    if (second_dimension(w->c, gpa, &a, &gpa, &writable) != DONE)
+        return FAULT;
     w->at[w->depth] = gpa;
     w->host[w->depth] = space_ram(w->c->memory, gpa, NULL);
     if (!w->host[w->depth]) {
         space_io_read(w->c->memory, gpa, w->m->entry_size, &v);
-        return v;
+        *e = v;
+        return DONE;
     }
-    return w->m->entry_size == 8 ? __atomic_load_n((u64 *)w->host[w->depth], __ATOMIC_RELAXED)
-                                 : __atomic_load_n((u32 *)w->host[w->depth], __ATOMIC_RELAXED);
+    *e = w->m->entry_size == 8 ? __atomic_load_n((u64 *)w->host[w->depth], __ATOMIC_RELAXED)
+                               : __atomic_load_n((u32 *)w->host[w->depth], __ATOMIC_RELAXED);
+    return DONE;
 }
 
 static unsigned level_shift(const struct paging_mode *m, unsigned depth)
@@ -105,8 +127,8 @@ static void set_leaf(struct walk *w, u64 e, unsigned depth)
     }
 }
 
-/* Reads the levels. False: w->error says why not. */
-static bool walk_read(struct walk *w)
+/* Reads the levels. FAULT: the second dimension stopped it, END: w->error says why it ends here. */
+static enum outcome walk_read(struct walk *w)
 {
     u64 table = w->c->cr3 & (w->m->levels == 3       ? 0xffffffe0ull
                              : w->m->entry_size == 4 ? 0xfffff000ull
@@ -115,15 +137,17 @@ static bool walk_read(struct walk *w)
     for (w->depth = 0;;) {
         unsigned depth = w->depth;
         u64 index = w->lin >> level_shift(w->m, depth) & (BIT(w->m->index_bits) - 1);
-        u64 e = entry_read(w, table + index * w->m->entry_size);
+        u64 e;
+        if (entry_read(w, table + index * w->m->entry_size, &e) != DONE)
+            return FAULT;
         w->entry[depth] = e;
         w->depth++;
         if (!(e & PTE_P))
-            return false;
+            return END;
         bool leaf = is_leaf(w, e, depth);
         if (e & reserved_bits(w, e, depth, leaf)) {
             w->error = PF_P | PF_RSVD;
-            return false;
+            return END;
         }
         bool pae_root = w->m->levels == 3 && depth == 0; /* PAE PDPTEs carry no rights */
         if (!pae_root) {
@@ -132,7 +156,7 @@ static bool walk_read(struct walk *w)
         }
         if (leaf) {
             set_leaf(w, e, depth);
-            return true;
+            return DONE;
         }
         table = e & 0x000ffffffffff000ull;
     }
@@ -178,15 +202,30 @@ static bool entry_mark(struct walk *w, unsigned depth, u64 mark)
     return ok;
 }
 
-static bool walk_mark(struct walk *w, bool write)
+/* The second dimension must allow the write that sets bits. */
+static enum outcome entry_may_change(struct walk *w, unsigned depth)
+{
+    struct second_access a = {
+        .write = true, .table = true, .user = true, .linear_valid = true, .linear = w->lin};
+    u64 out;
+    bool writable;
+    return second_dimension(w->c, w->gpa[depth], &a, &out, &writable);
+}
+
+/* END: an entry changed meanwhile, start again. FAULT: the second dimension stopped it. */
+static enum outcome walk_mark(struct walk *w, bool write)
 {
     for (unsigned d = 0; d < w->depth; d++) {
-        if (w->m->levels == 3 && d == 0)
-            continue; /* PAE PDPTEs have no A bit */
-        if (!entry_mark(w, d, d == w->depth - 1 && write ? PTE_A | PTE_D : PTE_A))
-            return false;
+        u64 mark = d == w->depth - 1 && write ? PTE_A | PTE_D : PTE_A;
+        bool pae_root = w->m->levels == 3 && d == 0; /* PAE PDPTEs have no A bit */
+        if (pae_root || (w->entry[d] & mark) == mark)
+            continue;
+        if (entry_may_change(w, d) != DONE)
+            return FAULT;
+        if (!entry_mark(w, d, mark))
+            return END;
     }
-    return true;
+    return DONE;
 }
 
 static enum outcome page_fault(struct cpu *c, u64 lin, const struct walk_access *a, u32 error)
@@ -201,25 +240,46 @@ static enum outcome page_fault(struct cpu *c, u64 lin, const struct walk_access 
     return FAULT;
 }
 
+/* The walk's result through the second dimension. */
+static enum outcome finish(struct cpu *c, u64 lin, const struct walk_access *a, u64 gpa,
+                           struct walk_result *r)
+{
+    struct second_access s = {.read = !a->write && !a->fetch,
+                              .write = a->write,
+                              .fetch = a->fetch,
+                              .user = a->user,
+                              .linear_valid = true,
+                              .linear = lin};
+    bool writable;
+    if (second_dimension(c, gpa, &s, &r->gpa, &writable) != DONE)
+        return FAULT;
+    r->writable &= writable;
+    return DONE;
+}
+
 enum outcome paging_walk(struct cpu *c, u64 lin, const struct walk_access *a, struct walk_result *r)
 {
-    if (!(c->cr0 & CR0_PG)) {
-        *r = (struct walk_result){.gpa = lin, .writable = true};
-        return DONE;
-    }
+    r->writable = true;
+    if (!(c->cr0 & CR0_PG))
+        return finish(c, lin, a, lin, r);
     for (;;) {
         struct walk w = {.c = c, .m = current_mode(c), .lin = lin};
-        if (!walk_read(&w))
+        enum outcome o = walk_read(&w);
+        if (o == FAULT)
+            return FAULT;
+        if (o == END)
             return page_fault(c, lin, a, w.error);
         if (!walk_allowed(&w, a))
             return page_fault(c, lin, a, PF_P);
-        if (!walk_mark(&w, a->write))
+        o = walk_mark(&w, a->write);
+        if (o == FAULT)
+            return FAULT;
+        if (o == END)
             continue;
         struct walk_access write = *a;
         write.write = true;
-        r->gpa = w.page + (lin & (w.size - 1));
         r->writable = (w.entry[w.depth - 1] & PTE_D) && walk_allowed(&w, &write);
-        return DONE;
+        return finish(c, lin, a, w.page + (lin & (w.size - 1)), r);
     }
 }
 
@@ -229,7 +289,7 @@ bool paging_peek(struct cpu *c, u64 lin, u64 *gpa)
     if (!(c->cr0 & CR0_PG))
         return true;
     struct walk w = {.c = c, .m = current_mode(c), .lin = lin};
-    if (!walk_read(&w))
+    if (walk_read(&w) != DONE)
         return false;
     *gpa = w.page + (lin & (w.size - 1));
     return true;

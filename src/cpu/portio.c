@@ -6,7 +6,6 @@
  * ends the block: the device may have raised an interrupt, reset the machine or moved memory.
  */
 #include "cpu/debug.h"
-#include "cpu/debug.h"
 #include "cpu/string.h"
 #include "cpu/world.h"
 
@@ -45,7 +44,6 @@ static u64 port_read(struct cpu *c, u16 port, unsigned size)
         v = ~0ull;
     world_enter(c);
     debug_io(c, port, size);
-    debug_io(c, port, size);
     return v;
 }
 
@@ -54,7 +52,6 @@ static void port_write(struct cpu *c, u16 port, unsigned size, u64 value)
     world_leave(c);
     space_io_write(c->ports, port, size, value & size_mask(size));
     world_enter(c);
-    debug_io(c, port, size);
     debug_io(c, port, size);
 }
 

@@ -5,6 +5,8 @@
  */
 #include "cpu/system.h"
 
+#include "cpu/nested/nested.h"
+
 #include "cpu/debug.h"
 
 enum outcome fault_plain(struct cpu *c, u8 vector)
@@ -152,6 +154,7 @@ void cpu_privilege_changed(struct cpu *c)
         c->mode = MODE_64;
     else
         c->mode = c->seg[CS].attr & SEG_DB ? MODE_32 : MODE_16;
+    c->code_mode = (u8)(c->mode | (nested_guest(c) ? CODE_GUEST : 0));
     set_class(c);
 }
 

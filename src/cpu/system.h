@@ -166,18 +166,7 @@ enum outcome return_stack(struct cpu *c, u16 sel, struct far_return *r);
 void return_commit_stack(struct cpu *c, const struct far_return *r, u64 rsp);
 enum outcome return_commit_code(struct cpu *c, const struct far_return *r);
 
-/* Delivery of one event through IDT or IVT. */
-enum event_kind { EVENT_EXTERNAL, EVENT_EXCEPTION, EVENT_INT_N, EVENT_INT3, EVENT_INT1 };
-struct event {
-    u8 vector;
-    enum event_kind kind;
-    bool has_error;
-    bool set_rf; /* fault-class: RF in the image, so that the restarted instruction does not hit its
-                    breakpoint again */
-    u32 error;
-    u64 rip; /* pushed */
-};
-/* END, or FAULT (in c->fault) with nothing changed. */
+/* Delivers one event through IDT or IVT: END, or FAULT (in c->fault) with nothing changed but c->failed_event. */
 enum outcome event_deliver(struct cpu *c, const struct event *e);
 
 #endif

@@ -14,15 +14,16 @@
 #include "cpu/jit_port.h"
 #include "jit/translate.h"
 
-#define CODE_SIZE  (16 * MIB)
-#define UOPS_SIZE  (8 * MIB)
+#define CODE_SIZE  (8 * MIB)
+#define UOPS_SIZE  (6 * MIB)
 #define TABLE_BITS 14
 #define HOT        4
 
 struct place {
     const u8 *host;
     u32 version;
-    u32 runs;
+    u16 runs;
+    u8 mode;
     jit_code code;
     const struct uop *uops;
 };
@@ -65,8 +66,11 @@ static bool make(struct jit *j, struct place *p, const struct block *b)
     j->stats.blocks++;
     j->stats.native += j->scratch.native;
     j->stats.called += j->scratch.called;
-    *p = (struct place){
-        .host = b->host, .version = b->version, .code = (jit_code)(uintptr_t)code, .uops = copy};
+    *p = (struct place){.host = b->host,
+                        .version = b->version,
+                        .mode = b->mode,
+                        .code = (jit_code)(uintptr_t)code,
+                        .uops = copy};
     return true;
 }
 
@@ -93,11 +97,11 @@ static enum outcome account(struct cpu *c, const struct place *p, struct jit_end
 static bool run(struct cpu *c, const struct block *b, enum outcome *o)
 {
     struct jit *j = c->jit_state;
-    if (b->mode != MODE_64)
+    if ((b->mode & CODE_MODE_MASK) != MODE_64)
         return false;
     struct place *p = place_of(j, b->host);
-    if (p->host != b->host || p->version != b->version) {
-        *p = (struct place){.host = b->host, .version = b->version, .runs = 1};
+    if (p->host != b->host || p->version != b->version || p->mode != b->mode) {
+        *p = (struct place){.host = b->host, .version = b->version, .mode = b->mode, .runs = 1};
         return false;
     }
     if (!p->code) {

@@ -6,7 +6,7 @@
 command -v mmdebstrap >/dev/null || skip "mmdebstrap is not installed"
 cache=$guest/root.ext4
 if [ ! -f "$cache" ]; then
-    mmdebstrap --variant=essential --include=kmod bookworm "$work/root.tar" >"$work/log" 2>&1 || { tail -5 "$work/log"; fail "mmdebstrap failed"; }
+    mmdebstrap --variant=essential --include=mount bookworm "$work/root.tar" >"$work/log" 2>&1 || { tail -5 "$work/log"; fail "mmdebstrap failed"; }
     mkdir "$work/root"
     tar -C "$work/root" --exclude='./dev/*' -xf "$work/root.tar"
     cat >"$work/root/sbin/droste-init" <<'I'
@@ -32,7 +32,7 @@ mount -t ext4 -o ro /dev/vda /root || exit 1
 umount /proc /sys
 exec switch_root /root /sbin/droste-init
 I
-run() { boot "$@" --memory 512M --initrd "$work/img" --append "console=ttyS0 quiet"; }
+run() { boot "$@" --memory 512M --initrd "$work/img" --append "console=ttyS0 quiet panic=-1"; }
 run "$work/1" --disk "$work/disk"
 expect_status 0 "$work/1"
 expect_line "^boots: 1" "$work/1"

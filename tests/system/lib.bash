@@ -29,6 +29,6 @@ boot() {
         status=$?
 }
 
-expect_status() { [ "$status" = "$1" ] || { tail -30 "$2" "$2.err"; fail "exit status $status, not $1"; }; }
-expect_line() { grep -qE "$1" "$2" || { tail -40 "$2" "$2.err"; fail "no line matches: $1"; }; }
+expect_status() { [ "$status" = "$1" ] || { tail -n 30 "$2" "$2.err"; fail "exit status $status, not $1"; }; }
+expect_line() { grep -qE "$1" "$2" || { tail -n 40 "$2" "$2.err"; fail "no line matches: $1"; }; }
 refuse_line() { ! grep -E "$1" "$2" || fail "unwanted line in $2"; }

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Nested virtualization's seam: how VMX and SVM join the processor.
+ *
+ * The CPU knows root and non-root operation only (VMX's words; SVM's host and guest mode). c->nested is NULL
+ * while virtualization extensions are hidden. While c->nested->guest is set, the processor asks `ops` at
+ * every place where the architecture may leave to the hypervisor:
+ *   - an instruction whose row says ATTR_EXIT, before it runs (insn); blocks are decoded for root and
+ * non-root apart
+ *   - a fault about to be delivered, and an instruction or event that a second-dimension walk stopped (fault)
+ *   - an instruction boundary with something pending (boundary), a triple fault, INIT
+ *   - a guest-physical address on its way to memory (translate)
+ * One function per vendor crosses the levels in each direction. Crossing flushes nothing: TLB contexts are
+ * tagged.
+ *
+ * A crossing sets c->rip and c->regs[REG_RIP] and ends with cpu_mode_changed(); its caller returns END.
+ */
+#ifndef CPU_NESTED_NESTED_H
+#define CPU_NESTED_NESTED_H
+
+#include "cpu/cpu.h"
+#include "cpu/system.h"
+
+/* One access on its way through the second dimension. */
+struct second_access {
+    bool read, write, fetch;
+    bool user;         /* the linear access was a user access (and for table walks: always by SVM's rule) */
+    bool table;        /* to a guest paging-structure entry */
+    bool linear_valid; /* linear holds the address that caused it */
+    u64 linear;
+};
+
+struct nested_ops {
+    const char *name;
+    /* DONE: not intercepted, run it. END: the exit was taken. FAULT: this fault comes first. */
+    enum outcome (*insn)(struct cpu *c, const struct insn *in);
+    /* f is about to be delivered (or f->exit: translate() stopped the access). during: the event whose
+     * delivery met it, or NULL. True: the exit was taken. Always true for f->exit. */
+    bool (*fault)(struct cpu *c, const struct fault *f, const struct event *during);
+    /* At a boundary, after traps, with REQ_* r and the shadow of the last instruction. END: exit taken or
+     * event delivered; DONE: the processor goes on with NMI and INTR itself; AGAIN: neither may be delivered
+     * now. */
+    enum outcome (*boundary)(struct cpu *c, unsigned r, u8 shadow);
+    bool (*due)(struct cpu *c);          /* boundary() would do something: wakes a halted guest */
+    bool (*triple_fault)(struct cpu *c); /* true: exit taken */
+    bool (*init)(struct cpu *c);         /* INIT in non-root operation; true: exit taken */
+    /* Guest-physical to the machine's physical. DONE with *out and *writable (a write by the same path needs
+     * no further work), or FAULT with c->fault.exit set and the details kept for fault(). */
+    enum outcome (*translate)(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out,
+                              bool *writable);
+};
+
+struct vmx;
+struct svm;
+
+struct nested_state {
+    const struct nested_ops *ops;
+    bool guest;      /* non-root operation */
+    bool second;     /* EPT or nested paging is on in it */
+    bool gif;        /* SVM's global interrupt flag; always true on the Intel model */
+    u64 second_root; /* EPTP or nCR3: the TLB tag */
+    u32 asid;        /* VPID or ASID: the TLB tag */
+    u64 entries;     /* successful VM entries */
+    u64 last_entry;  /* clock_now() of the last one */
+    struct vmx *vmx; /* one of the two */
+    struct svm *svm;
+};
+
+static inline bool nested_guest(const struct cpu *c)
+{
+    return unlikely(c->nested != NULL) && c->nested->guest;
+}
+
+/* For a CPU whose model has VMX or SVM; others get none. 0, or -1 without memory. */
+int nested_new(struct cpu *c);
+void nested_free(struct cpu *c);
+void nested_reset(struct cpu *c); /* reset and INIT leave non-root operation and forget everything */
+
+/* docs: "nested active": an L1 hypervisor runs guests now. */
+bool nested_active(struct cpu *c);
+
+/* The meaning of every ATTR_EXIT row in non-root operation. */
+enum outcome nested_insn(struct cpu *c, const struct insn *in);
+
+/* Each vendor's state. vmx_new() and svm_new() set c->nested->ops. */
+int vmx_new(struct cpu *c);
+void vmx_free(struct cpu *c);
+void vmx_reset(struct cpu *c);
+bool vmx_operation(const struct cpu *c); /* between VMXON and VMXOFF */
+int svm_new(struct cpu *c);
+void svm_free(struct cpu *c);
+void svm_reset(struct cpu *c);
+bool svm_operation(const struct cpu *c); /* EFER.SVME and VM_HSAVE_PA set */
+
+#endif
