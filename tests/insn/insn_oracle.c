@@ -14,7 +14,7 @@
 #include "insn_ids.h"
 #include "oracle.h"
 
-static const struct engine *const engines[] = {&engine_host, &engine_interp};
+static const struct engine *const engines[] = {&engine_host, &engine_interp, &engine_jit};
 enum { ENGINES = ARRAY_SIZE(engines) };
 
 static struct {

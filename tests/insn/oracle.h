@@ -61,7 +61,7 @@ struct engine {
     int (*open)(void);
     void (*run)(const struct insn_case *t, struct case_result *r);
 };
-extern const struct engine engine_host, engine_interp;
+extern const struct engine engine_host, engine_interp, engine_jit;
 
 /* case.c: deterministic from the generator's state. */
 struct rng {

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The interpreter as an engine: a CPL 3, 64-bit guest whose page tables put the test pages where the host has
- * them. */
+/* The interpreter and the translator as engines: a CPL 3, 64-bit guest whose page tables put the test pages
+ * where the host has them. */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/exec_pages.h"
 #include "cpu/cpu.h"
 #include "cpu/meanings.h"
 #include "cpu/mmu.h"
 #include "cpu/world.h"
+#include "jit/translate.h"
 #include "oracle.h"
 
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 32, PTE_D = 64 };
@@ -16,6 +18,7 @@ enum { AREA_SIZE = 0x200000 };
 
 static struct cpu *cpu;
 static struct space *memory;
+static struct exec_pages code_pages;
 
 static void set_entry(u64 table, u64 index, u64 value)
 {
@@ -102,8 +105,10 @@ static void set_mode(struct cpu *c, enum decode_mode mode)
     current = (int)mode;
 }
 
-static int interp_open(void)
+static int guest_open(void)
 {
+    if (cpu)
+        return 0; /* both engines drive the same guest */
     struct err err = {0};
     struct cpu_init init = {
         .apic = {NULL, apic_none, apic_none, tpr_none, tpr_drop, msr_get, msr_set, NULL, init_none}};
@@ -153,7 +158,36 @@ static void take_fault(const struct cpu *c, const struct insn *in, struct case_r
     }
 }
 
-static void interp_run(const struct insn_case *t, struct case_result *r)
+static enum outcome interpret(struct cpu *c, const struct insn_case *t)
+{
+    c->regs[REG_RIP] = c->rip + t->in.len;
+    return meaning_of(c, &t->in)(c, &t->in);
+}
+
+/* A block of this one instruction, translated and run; RIP and outcome as the interpreter leaves them. */
+static enum outcome run_translated(struct cpu *c, const struct insn_case *t)
+{
+    static struct translation code;
+    struct uop u = {.fn = meaning_of(c, &t->in), .in = t->in};
+    if (t->mode != MODE_64)
+        return interpret(c, t); /* the translator leaves other modes alone */
+    u64 start = c->rip;
+    code_pages.used = 0;
+    void *entry = translate(&u, 1, &code) ? exec_pages_add(&code_pages, code.code, code.len) : NULL;
+    bug_on(!entry, "instruction row %u was not translated", t->in.id);
+    struct jit_end end = ((jit_code)(uintptr_t)entry)(c);
+    c->code_dirty = 0;
+    if (end.index == 1) {
+        c->regs[REG_RIP] = c->rip;
+        c->rip = start;
+        return DONE;
+    }
+    return (enum outcome)end.outcome;
+}
+
+typedef enum outcome (*execute_fn)(struct cpu *c, const struct insn_case *t);
+
+static void guest_run(const struct insn_case *t, struct case_result *r, execute_fn execute)
 {
     struct cpu *c = cpu;
     u8 *area = space_ram(memory, DATA_BASE, NULL);
@@ -163,8 +197,7 @@ static void interp_run(const struct insn_case *t, struct case_result *r)
     load(c, &t->start);
     world_enter(c);
     do {
-        c->regs[REG_RIP] = c->rip + t->in.len;
-        o = meaning_of(c, &t->in)(c, &t->in);
+        o = execute(c, t);
     } while (o == AGAIN);
     world_leave(c);
     *r = (struct case_result){.faulted = o == FAULT};
@@ -177,4 +210,24 @@ static void interp_run(const struct insn_case *t, struct case_result *r)
         cpu_set_rflags(c, FLAG_R1), cpu_mode_changed(c);
 }
 
-const struct engine engine_interp = {"interp", interp_open, interp_run};
+static void interp_run(const struct insn_case *t, struct case_result *r)
+{
+    guest_run(t, r, interpret);
+}
+
+static void jit_run(const struct insn_case *t, struct case_result *r)
+{
+    guest_run(t, r, run_translated);
+}
+
+static int jit_open(void)
+{
+    struct err err = {0};
+    if (!exec_pages_create(&code_pages, 1 * MIB, &err))
+        return guest_open();
+    fprintf(stderr, "insn_oracle: %s\n", err.text);
+    return -1;
+}
+
+const struct engine engine_interp = {"interp", guest_open, interp_run};
+const struct engine engine_jit = {"jit", jit_open, jit_run};
