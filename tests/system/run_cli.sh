@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# `droste run` line by line of its contract: exit statuses, console, signals, files. usage: run_cli.sh DROSTE GUEST
+# `droste run` line by line of its contract: exit statuses, console, signals, files. usage: run_cli.sh [DROSTE GUEST]
 # GUEST is tests/guest/cli_guest.S. Needs no root and no kernel; util-linux script(1) for the terminal's part.
 set -uo pipefail
-droste=$1 guest=$2
+build=$(dirname "$0")/../../build
+droste=$(realpath "${1:-$build/droste}") guest=$(realpath "${2:-$build/tests/cli_guest.elf}")
 work=$(mktemp -d)
 trap '[ $BASHPID = $$ ] && rm -rf "$work"' EXIT
 cd "$work" || exit 1
