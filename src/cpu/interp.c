@@ -104,6 +104,11 @@ static enum outcome step_one(struct cpu *c)
     return o;
 }
 
+static enum outcome step_within_budget(struct cpu *c)
+{
+    return c->retired >= c->budget_end ? LEAVE : step_one(c);
+}
+
 static bool attention(const struct cpu *c)
 {
     unsigned mask = ~0u;
@@ -134,7 +139,7 @@ static struct block *block_here(struct cpu *c, struct block *prev, enum outcome 
     }
     struct block *b = host ? code_follow(c, prev, host) : NULL;
     if (unlikely(!b || (c->mode != MODE_64 && c->rip + b->bytes - 1 > c->seg[CS].limit))) {
-        *o = step_one(c);
+        *o = step_within_budget(c);
         return NULL;
     }
     return b;
@@ -147,12 +152,12 @@ static enum outcome run_some(struct cpu *c, struct block **last)
     struct block *prev = *last;
     *last = NULL;
     if (unlikely(one_by_one(c)))
-        return step_one(c);
+        return step_within_budget(c);
     struct block *b = block_here(c, prev, &o);
     if (!b)
         return o;
     if (unlikely(c->retired + b->count > c->budget_end))
-        return c->retired >= c->budget_end ? LEAVE : step_one(c);
+        return step_within_budget(c);
     *last = b;
     if (c->jit && c->jit->run(c, b, &o))
         return o;
