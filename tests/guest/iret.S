@@ -73,10 +73,10 @@ main64:
     mov %rsp, %rbp
     pushq $KCODE
     pushq $1f
-    rex.w lret
+    lretq
 1:  cmp %rbp, %rsp
     CHECK(27, je)
-    EXPECT(28, 6, NO_ERROR, pushq $UDATA; pushq $0x40300800; pushq $0x11; pushq $UCODE; pushq $USER + user_ud; rex.w lret $8)
+    EXPECT(28, 6, NO_ERROR, pushq $UDATA; pushq $0x40300800; pushq $0x11; pushq $UCODE; pushq $USER + user_ud; lretq $8)
     mov exc_old_rsp, %rcx
     cmp $0x40300808, %rcx
     CHECK(29, je)
