@@ -34,6 +34,7 @@ struct accel_options {
      * every run, with a hash of the vCPU's whole architectural state and the clock. */
     void (*hash)(void *opaque, unsigned vcpu, u64 retired, u64 hash);
     void *hash_opaque;
+    int device; /* kvm: a descriptor of /dev/kvm, not owned; 0: the engine opens it */
 };
 
 #define ACCEL_HASH_STEP 1000000
@@ -47,11 +48,22 @@ struct accel_stats {
         jit_resets; /* blocks; instructions translated, as host code and as calls */
 };
 
+/* What the host sets bounds to. */
+struct accel_limits {
+    u64 features[(FEAT_COUNT + 63) / 64]; /* which can be offered */
+    u64 tsc_hz;                           /* the guest's TSC ticks so and not otherwise; 0: as wished */
+    unsigned phys_bits;                   /* guest-physical address width, at most */
+    char no_nested[2][240];               /* by enum cpu_vendor: why it cannot nest; "": it can */
+};
+
 struct accel_vm_init {
     struct space *memory, *ports;
     struct clock *clock;
     const struct cpu_model *model; /* outlives the VM */
     struct accel_options options;
+    /* own_lapics: a level-triggered interrupt with this vector was ended; on a vCPU's thread */
+    void (*eoi)(void *opaque, u8 vector);
+    void *eoi_opaque;
 };
 
 /* What a boot protocol sets and a debugger reads. */
@@ -69,6 +81,14 @@ struct accel_regs {
 
 struct accel_ops {
     const char *name;
+    /* The local APICs are the engine's, with INIT, SIPI and everything between them. MSIs go to msi(); the
+     * apic_port given to vcpu_new() has no more than pending() and acknowledge(), the 8259's, for vCPU 0, and
+     * signal(INTR) says that these may have changed. */
+    bool own_lapics;
+    const u32 *ioctls; /* made after vcpu_new(), ending with 0: for the sandbox; NULL: none */
+    int (*limits)(const struct accel_options *options, struct accel_limits *out,
+                  struct err *err);                          /* NULL: none */
+    void (*msi)(struct accel_vm *vm, u64 address, u32 data); /* own_lapics; any thread */
     /* 0, or -1 with the reason and remedy when this host cannot run it. */
     int (*probe)(const struct cpu_model *model, struct err *err);
     struct accel_vm *(*vm_new)(const struct accel_vm_init *init, struct err *err);

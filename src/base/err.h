@@ -2,9 +2,9 @@
 /*
  * The three kinds of trouble.
  *
- * A guest fault is a value of the CPU's and never comes here. A host or user error fills a `struct err`, which
- * ends as one line naming cause and remedy. Our own bug ends the process through bug_on(), which stays in
- * release builds and must never be reachable from guest input.
+ * A guest fault is a value of the CPU's and never comes here. A host or user error fills a `struct err`,
+ * which ends as one line naming cause and remedy. Our own bug ends the process through bug_on(), which stays
+ * in release builds and must never be reachable from guest input.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
@@ -28,7 +28,8 @@ struct err {
     char text[400];
 };
 
-/* Records the first error (later ones are ignored: the first is the cause). Always returns -1. e may be NULL. */
+/* Records the first error (later ones are ignored: the first is the cause). Always returns -1. e may be NULL.
+ */
 int err_set(struct err *e, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Droste's own words, one line on stderr, prefixed "droste: ". Thread-safe. */
@@ -37,10 +38,10 @@ void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void bug_report(const char *file, int line, const char *cond, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-#define bug_on(cond, ...)                                                                                      \
-    do {                                                                                                       \
-        if (unlikely(cond))                                                                                    \
-            bug_report(__FILE__, __LINE__, #cond, __VA_ARGS__);                                                \
+#define bug_on(cond, ...)                                                                                    \
+    do {                                                                                                     \
+        if (unlikely(cond))                                                                                  \
+            bug_report(__FILE__, __LINE__, #cond, __VA_ARGS__);                                              \
     } while (0)
 
 #endif

@@ -24,7 +24,8 @@ int exec_pages_create(struct exec_pages *x, size_t size, struct err *err)
     x->size = size;
     return 0;
 fail:
-    err_set(err, EXIT_STATUS_HOST, "no executable memory for the software CPU: %s (is memfd_create or exec forbidden here?)",
+    err_set(err, EXIT_STATUS_HOST,
+            "no executable memory for the software CPU: %s (is memfd_create or exec forbidden here?)",
             strerror(errno));
     if (fd >= 0)
         close(fd);

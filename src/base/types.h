@@ -17,16 +17,16 @@ typedef int16_t i16;
 typedef int32_t i32;
 typedef int64_t i64;
 
-#define KIB              (1ull << 10)
-#define MIB              (1ull << 20)
-#define GIB              (1ull << 30)
-#define BIT(n)           (1ull << (n))
-#define ARRAY_SIZE(a)    (sizeof(a) / sizeof((a)[0]))
-#define ALIGN_UP(x, a)   (((x) + (a)-1) & ~((u64)(a)-1))
-#define ALIGN_DOWN(x, a) ((x) & ~((u64)(a)-1))
-#define likely(x)        __builtin_expect(!!(x), 1)
-#define unlikely(x)      __builtin_expect(!!(x), 0)
-#define must_check       __attribute__((warn_unused_result))
+#define KIB                             (1ull << 10)
+#define MIB                             (1ull << 20)
+#define GIB                             (1ull << 30)
+#define BIT(n)                          (1ull << (n))
+#define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
+#define ALIGN_UP(x, a)                  (((x) + (a)-1) & ~((u64)(a)-1))
+#define ALIGN_DOWN(x, a)                ((x) & ~((u64)(a)-1))
+#define likely(x)                       __builtin_expect(!!(x), 1)
+#define unlikely(x)                     __builtin_expect(!!(x), 0)
+#define must_check                      __attribute__((warn_unused_result))
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 /* Bits hi..lo of x, shifted down. 0 <= lo <= hi <= 63. */

@@ -2,17 +2,18 @@
 /*
  * The software processor: one vCPU's architectural state and the promise of its parts to each other.
  *
- * Where state lives. The interpreter keeps everything in `struct cpu`, vector and x87 registers included (vec, x87,
- * mxcsr): every tier above it loads them at one gate (jit_enter) and stores them at one gate (jit_leave), and all
- * other code, libc and devices among it, may use vector registers freely.
+ * Where state lives. The interpreter keeps everything in `struct cpu`, vector and x87 registers included
+ * (vec, x87, mxcsr): every tier above it loads them at one gate (jit_enter) and stores them at one gate
+ * (jit_leave), and all other code, libc and devices among it, may use vector registers freely.
  *
- * Arithmetic flags live in `fl` in the shape LAHF and SETO give them (FL_*), because meanings execute the host's own
- * instruction; all other RFLAGS bits live in `rflags`. Use cpu_rflags() and cpu_set_rflags() for the whole.
+ * Arithmetic flags live in `fl` in the shape LAHF and SETO give them (FL_*), because meanings execute the
+ * host's own instruction; all other RFLAGS bits live in `rflags`. Use cpu_rflags() and cpu_set_rflags() for
+ * the whole.
  *
  * A meaning is a C function `enum outcome f(struct cpu *, const struct insn *)`. While it runs, c->rip is the
- * instruction's own address and regs[REG_RIP] the next one's; a branch stores regs[REG_RIP]. It returns FAULT having
- * changed nothing but c->fault; it never longjmps. String instructions change state by whole iterations and return
- * AGAIN to be run once more.
+ * instruction's own address and regs[REG_RIP] the next one's; a branch stores regs[REG_RIP]. It returns FAULT
+ * having changed nothing but c->fault; it never longjmps. String instructions change state by whole
+ * iterations and return AGAIN to be run once more.
  *
  * Threads. A vCPU's state belongs to the thread that runs it. Others touch only `requests` (atomic), through
  * cpu_request(), and everything while the world is stopped (cpu/world.h).
@@ -46,12 +47,12 @@ enum outcome {
 struct fault {
     u8 vector;
     bool has_error;
-    bool software; /* INT n, INT3, INTO: RIP pushed is the next one's, DPL checked */
-    bool exit;     /* nested/: a second-dimension walk stopped the access; the details are its own */
+    bool software;     /* INT n, INT3, INTO: RIP pushed is the next one's, DPL checked */
+    bool exit;         /* nested/: a second-dimension walk stopped the access; the details are its own */
     bool noncanonical; /* #GP(0) for an address: becomes #SS(0) when the access went through SS */
     u32 error;
-    u64 cr2;     /* of #PF */
-    u64 dr6;     /* of #DB: bits to set */
+    u64 cr2; /* of #PF */
+    u64 dr6; /* of #DB: bits to set */
 };
 
 /* One event on its way through IDT or IVT. */
@@ -68,8 +69,8 @@ struct event {
 
 struct segment {
     u64 base;
-    u32 limit;   /* in bytes, granularity applied */
-    u32 attr;    /* SEG_* */
+    u32 limit; /* in bytes, granularity applied */
+    u32 attr;  /* SEG_* */
     u16 sel;
 };
 
@@ -80,7 +81,7 @@ struct dtable {
 
 /* c->requests bits: set by any thread, looked at between blocks. */
 enum {
-    REQ_INTR = 1,  /* the local APIC (or PIC) has something: ask apic_port */
+    REQ_INTR = 1, /* the local APIC (or PIC) has something: ask apic_port */
     REQ_NMI = 2,
     REQ_INIT = 4,
     REQ_SIPI = 8,
@@ -107,10 +108,11 @@ struct jit_port;
 struct nested_state;
 
 struct cpu {
-    /* Hot: the interpreter's and the translator's every-instruction state. Offsets are the translator's ABI. */
+    /* Hot: the interpreter's and the translator's every-instruction state. Offsets are the translator's ABI.
+     */
     u64 regs[REG_COUNT];
     u64 rip;
-    u16 fl;               /* FL_* */
+    u16 fl; /* FL_* */
     u8 cpl;
     u8 mode;              /* enum decode_mode, of CS, EFER and CR0 */
     u8 user_index;        /* which TLB access class data accesses use now: enum tlb_class */
@@ -121,8 +123,8 @@ struct cpu {
     atomic_uint requests; /* REQ_* */
     u64 rflags;           /* all but the arithmetic flags, which read as 0 here; bit 1 set */
     struct tlb *tlb;
-    u64 retired;          /* instructions completed since creation; one with REP counts once */
-    u64 budget_end;       /* retired value at which a block must not start: icount deadlines */
+    u64 retired;    /* instructions completed since creation; one with REP counts once */
+    u64 budget_end; /* retired value at which a block must not start: icount deadlines */
 
     /* Segments, tables, control. */
     struct segment seg[SEG_COUNT];
@@ -138,38 +140,38 @@ struct cpu {
     u64 *msr_store;       /* by msr.def row; see cpu/msr.h */
 
     /* Vector and x87 state. */
-    u8 vec[16][32] __attribute__((aligned(32)));  /* YMM0-15 */
-    u8 x87[512] __attribute__((aligned(64)));     /* FXSAVE64 image; its XMM part and MXCSR are not used */
+    u8 vec[16][32] __attribute__((aligned(32))); /* YMM0-15 */
+    u8 x87[512] __attribute__((aligned(64)));    /* FXSAVE64 image; its XMM part and MXCSR are not used */
     u32 mxcsr;
 
     struct fault fault;
-    u64 pending_dr6;      /* #DB trap due at the next boundary (single step, data breakpoints) */
+    u64 pending_dr6; /* #DB trap due at the next boundary (single step, data breakpoints) */
     bool nmi_blocked;
     bool breakpoints; /* DR7 enables some: cpu/debug.h */
-    bool step_armed;       /* TF was set when the current instruction began */
-    bool rf_kept;          /* the current instruction loaded RF: it holds for the next one */
+    bool step_armed;  /* TF was set when the current instruction began */
+    bool rf_kept;     /* the current instruction loaded RF: it holds for the next one */
     u8 sipi_vector;
-    u32 saved_requests;    /* `requests` as a saved state holds them */
-    bool delivering;      /* an event is being delivered: faults combine (SDM 3A table 6-5) */
+    u32 saved_requests;       /* `requests` as a saved state holds them */
+    bool delivering;          /* an event is being delivered: faults combine (SDM 3A table 6-5) */
     struct fault first_fault; /* while delivering */
     struct event failed_event;
     bool delivery_failed; /* c->fault was met while failed_event was delivered */
     u8 chain[8];          /* last vectors delivered or attempted, newest first: printed on a triple fault */
 
     /* Handles, given at construction. */
-    unsigned index;                 /* vCPU number; the APIC id is the model's matter */
+    unsigned index; /* vCPU number; the APIC id is the model's matter */
     struct space *memory, *ports;
     struct clock *clock;
     struct apic_port apic;
     struct world *world;
-    void *world_slot;               /* this vCPU's place in it */
-    const struct cpu_model *model;  /* CPUID, features, MSR rows; not owned */
+    void *world_slot;              /* this vCPU's place in it */
+    const struct cpu_model *model; /* CPUID, features, MSR rows; not owned */
     struct code_cache *code;
     struct host_insns *host;
-    const struct jit_port *jit;     /* NULL: interpret only */
+    const struct jit_port *jit; /* NULL: interpret only */
     void *jit_state;
-    struct nested_state *nested;    /* NULL: extensions hidden */
-    u64 random;                     /* state of the generator behind RDRAND and RDSEED; 0: the host's */
+    struct nested_state *nested; /* NULL: extensions hidden */
+    u64 random;                  /* state of the generator behind RDRAND and RDSEED; 0: the host's */
 };
 
 typedef enum outcome (*meaning_fn)(struct cpu *c, const struct insn *in);
@@ -192,7 +194,8 @@ struct cpu_init {
 };
 struct cpu *cpu_new(const struct cpu_init *init, struct err *err);
 void cpu_free(struct cpu *c);
-void cpu_reset(struct cpu *c, bool init_only); /* SDM 3A 9.1.1; init_only: INIT, which keeps FPU state, MSRs, TSC */
+void cpu_reset(struct cpu *c,
+               bool init_only); /* SDM 3A 9.1.1; init_only: INIT, which keeps FPU state, MSRs, TSC */
 extern const struct state_desc cpu_state_desc;
 
 /* Runs until it halts, shuts down or is asked to leave. Returns HALTED, SHUTDOWN or LEAVE. */
@@ -207,12 +210,13 @@ static inline void cpu_request(struct cpu *c, unsigned bits)
 
 u64 cpu_rflags(const struct cpu *c);
 void cpu_set_rflags(struct cpu *c, u64 value);
-/* Recomputes mode, cpl-dependent TLB class and everything else that is derived from segments, CRs, EFER, RFLAGS. */
+/* Recomputes mode, cpl-dependent TLB class and everything else that is derived from segments, CRs, EFER,
+ * RFLAGS. */
 void cpu_mode_changed(struct cpu *c);
 
 /* Fault constructors: fill c->fault, return FAULT. */
-enum outcome fault_plain(struct cpu *c, u8 vector);              /* #UD, #NM, #DE, ... */
-enum outcome fault_error(struct cpu *c, u8 vector, u32 error);   /* #GP, #SS, #TS, #NP, #AC */
+enum outcome fault_plain(struct cpu *c, u8 vector);            /* #UD, #NM, #DE, ... */
+enum outcome fault_error(struct cpu *c, u8 vector, u32 error); /* #GP, #SS, #TS, #NP, #AC */
 #define fault_gp0(c) fault_error(c, VEC_GP, 0)
 #define fault_ud(c)  fault_plain(c, VEC_UD)
 

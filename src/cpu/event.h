@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Exceptions, interrupts and far control transfers: how control reaches a handler and comes back. SDM 3A ch. 6. */
+/* Exceptions, interrupts and far control transfers: how control reaches a handler and comes back. SDM 3A
+ * ch. 6. */
 #ifndef CPU_EVENT_H
 #define CPU_EVENT_H
 
 #include "cpu/cpu.h"
 
-/* Delivers c->fault (just raised by the instruction at c->rip), combining into double and triple faults. END or
- * SHUTDOWN. */
+/* Delivers c->fault (just raised by the instruction at c->rip), combining into double and triple faults. END
+ * or SHUTDOWN. */
 enum outcome event_fault(struct cpu *c);
 /* INT n, INT3, INTO, INT1: from their meanings. END, or FAULT to be delivered instead. */
 enum outcome event_software(struct cpu *c, u8 vector, bool int_n);
-/* Looks at c->requests, pending debug traps and shadows at an instruction boundary and delivers what is due, in the
- * order of SDM 3A table 6-2. DONE (nothing), END (RIP changed), HALTED (still asleep), SHUTDOWN, LEAVE. */
+/* Looks at c->requests, pending debug traps and shadows at an instruction boundary and delivers what is due,
+ * in the order of SDM 3A table 6-2. DONE (nothing), END (RIP changed), HALTED (still asleep), SHUTDOWN,
+ * LEAVE. */
 enum outcome event_poll(struct cpu *c);
 /* True when event_poll() would do something: what ends a sleep. */
 bool event_due(struct cpu *c);

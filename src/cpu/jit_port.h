@@ -17,7 +17,8 @@ struct jit_port {
     bool (*run)(struct cpu *c, const struct block *b, enum outcome *o);
 };
 
-/* What the loop does after an instruction that did not end in DONE: advances RIP or not, names the right fault. */
+/* What the loop does after an instruction that did not end in DONE: advances RIP or not, names the right
+ * fault. */
 enum outcome cpu_settle(struct cpu *c, const struct insn *in, enum outcome o);
 
 #endif

@@ -2,9 +2,10 @@
 /*
  * Guest linear memory as instructions see it.
  *
- * The inline functions are the fast path: a soft TLB hit. The slow functions (mmu.c) walk the page tables, set A and
- * D bits, fault, fill the TLB, reach devices and split page-crossing accesses (both pages are translated before a
- * byte is written). All return DONE or FAULT; on FAULT nothing was read into the result or written.
+ * The inline functions are the fast path: a soft TLB hit. The slow functions (mmu.c) walk the page tables,
+ * set A and D bits, fault, fill the TLB, reach devices and split page-crossing accesses (both pages are
+ * translated before a byte is written). All return DONE or FAULT; on FAULT nothing was read into the result
+ * or written.
  */
 #ifndef CPU_MMU_H
 #define CPU_MMU_H
@@ -20,21 +21,21 @@ enum outcome mmu_read_slow(struct cpu *c, u64 lin, void *buf, unsigned size, enu
 enum outcome mmu_write_slow(struct cpu *c, u64 lin, const void *buf, unsigned size, enum mmu_as as);
 /* Translates for a write without writing (all of [lin, lin+size)): faults now rather than halfway. */
 enum outcome mmu_probe_write(struct cpu *c, u64 lin, unsigned size, enum mmu_as as);
-/* Host pointer for an atomic read-modify-write of [lin, lin+size) with write permission established. *host is NULL
- * when there is none (device, watched page, page crossing): then mmu_rmw_begin() stopped the world if needed and
- * copied the value to buf; mmu_rmw_end() writes it back. Always pair them. */
+/* Host pointer for an atomic read-modify-write of [lin, lin+size) with write permission established. *host is
+ * NULL when there is none (device, watched page, page crossing): then mmu_rmw_begin() stopped the world if
+ * needed and copied the value to buf; mmu_rmw_end() writes it back. Always pair them. */
 struct rmw {
-    void *ptr;       /* operate here with the host's LOCK form */
+    void *ptr; /* operate here with the host's LOCK form */
     u64 lin;
     unsigned size;
-    bool bounced;    /* ptr is buf: world stopped, written back by mmu_rmw_end */
+    bool bounced; /* ptr is buf: world stopped, written back by mmu_rmw_end */
     u8 buf[16] __attribute__((aligned(16)));
 };
 enum outcome mmu_rmw_begin(struct cpu *c, struct rmw *r, u64 lin, unsigned size);
 enum outcome mmu_rmw_end(struct cpu *c, struct rmw *r);
 
-/* Instruction fetch: copies up to len bytes from lin; *got says how many before the next page refused (with the
- * fault in c->fault). FAULT only when not even one byte could be had. */
+/* Instruction fetch: copies up to len bytes from lin; *got says how many before the next page refused (with
+ * the fault in c->fault). FAULT only when not even one byte could be had. */
 enum outcome mmu_fetch(struct cpu *c, u64 lin, u8 *buf, unsigned len, unsigned *got);
 /* Guest-physical address of a page for execution; *host its RAM, or NULL when it is not RAM. */
 enum outcome mmu_fetch_page(struct cpu *c, u64 lin, u64 *gpa, void **host);
@@ -42,8 +43,8 @@ enum outcome mmu_fetch_page(struct cpu *c, u64 lin, u64 *gpa, void **host);
 /* Linear to guest-physical without side effects on A/D or the TLB; false when not mapped. For debuggers. */
 bool mmu_translate_debug(struct cpu *c, u64 lin, u64 *gpa);
 
-/* Effective linear address of in's memory operand; checks segment limit, type and canonical form for an access of
- * `size` bytes. In 64-bit mode it never faults (the access itself does). */
+/* Effective linear address of in's memory operand; checks segment limit, type and canonical form for an
+ * access of `size` bytes. In 64-bit mode it never faults (the access itself does). */
 enum outcome mmu_linear_legacy(struct cpu *c, unsigned seg, u64 offset, unsigned size, bool write, u64 *lin);
 
 static inline u64 insn_ea(const struct cpu *c, const struct insn *in)
@@ -54,7 +55,8 @@ static inline u64 insn_ea(const struct cpu *c, const struct insn *in)
     return in->adsize == 4 ? (u32)ea : (u16)ea;
 }
 
-static inline enum outcome insn_linear(struct cpu *c, const struct insn *in, unsigned size, bool write, u64 *lin)
+static inline enum outcome insn_linear(struct cpu *c, const struct insn *in, unsigned size, bool write,
+                                       u64 *lin)
 {
     u64 ea = insn_ea(c, in);
     if (likely(c->mode == MODE_64)) {
@@ -134,7 +136,8 @@ static inline enum outcome operand_store(struct cpu *c, const struct insn *in, u
 /* Called by cpu_mode_changed() and CR writes: selects the TLB context of the current address space. */
 void mmu_space_changed(struct cpu *c);
 
-/* Stack. In 64-bit mode size is 8 or 2; the stack-address size follows SS.B otherwise. RSP changes only on DONE. */
+/* Stack. In 64-bit mode size is 8 or 2; the stack-address size follows SS.B otherwise. RSP changes only on
+ * DONE. */
 enum outcome stack_push(struct cpu *c, unsigned size, u64 value);
 enum outcome stack_pop(struct cpu *c, unsigned size, u64 *value);
 u64 stack_mask(const struct cpu *c); /* 0xffff, 0xffffffff or all ones */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Register operands of a decoded instruction. 32-bit writes clear the upper half; 8- and 16-bit ones keep it. */
+/* Register operands of a decoded instruction. 32-bit writes clear the upper half; 8- and 16-bit ones keep it.
+ */
 #ifndef CPU_OPERANDS_H
 #define CPU_OPERANDS_H
 

@@ -166,7 +166,8 @@ enum outcome return_stack(struct cpu *c, u16 sel, struct far_return *r);
 void return_commit_stack(struct cpu *c, const struct far_return *r, u64 rsp);
 enum outcome return_commit_code(struct cpu *c, const struct far_return *r);
 
-/* Delivers one event through IDT or IVT: END, or FAULT (in c->fault) with nothing changed but c->failed_event. */
+/* Delivers one event through IDT or IVT: END, or FAULT (in c->fault) with nothing changed but
+ * c->failed_event. */
 enum outcome event_deliver(struct cpu *c, const struct event *e);
 
 #endif

@@ -2,14 +2,15 @@
 /*
  * Soft TLB: linear page -> host address, tagged by address space.
  *
- * A vCPU has TLB_CONTEXTS contexts. Each belongs to one address space, named by `struct tlb_tag`, and holds three
- * access classes times {read, write} plus a fetch table. The current context is c->tlb->cur; changing address space
- * changes that pointer and flushes nothing. An entry hits when its tag equals the page of the access's last byte while
- * the index comes from the first, so page-crossing accesses miss by themselves. `addend` is host minus linear.
+ * A vCPU has TLB_CONTEXTS contexts. Each belongs to one address space, named by `struct tlb_tag`, and holds
+ * three access classes times {read, write} plus a fetch table. The current context is c->tlb->cur; changing
+ * address space changes that pointer and flushes nothing. An entry hits when its tag equals the page of the
+ * access's last byte while the index comes from the first, so page-crossing accesses miss by themselves.
+ * `addend` is host minus linear.
  *
- * Entries exist only for RAM whose permissions, accessed and (for writes) dirty bits are settled and that is not
- * watched (mem/space.h). Everything else, devices included, takes the slow path in mmu.c each time.
- * Never keep an entry's host pointer across anything that can fault, run a device or stop the world.
+ * Entries exist only for RAM whose permissions, accessed and (for writes) dirty bits are settled and that is
+ * not watched (mem/space.h). Everything else, devices included, takes the slow path in mmu.c each time. Never
+ * keep an entry's host pointer across anything that can fault, run a device or stop the world.
  */
 #ifndef CPU_TLB_H
 #define CPU_TLB_H
@@ -35,8 +36,8 @@ struct tlb_tag {
     u64 nested; /* EPTP or nCR3; 0 at level 0 */
     u32 asid;   /* VPID or ASID; 0 outside nested operation */
     u16 pcid;
-    u8 level;   /* 0 root or host, 1 non-root or guest */
-    u8 mode;    /* paging mode and the control bits entries depend on (WP, SMEP, NXE, ...) */
+    u8 level; /* 0 root or host, 1 non-root or guest */
+    u8 mode;  /* paging mode and the control bits entries depend on (WP, SMEP, NXE, ...) */
 };
 
 #define TLB_JOURNAL 512
@@ -45,8 +46,8 @@ struct tlb_ctx {
     struct tlb_tag tag;
     bool used;
     u64 last_use;
-    unsigned filled;             /* indexes in journal; TLB_JOURNAL + 1: too many, clear everything */
-    u16 journal[TLB_JOURNAL];    /* which indexes hold entries, so that a flush costs what was filled */
+    unsigned filled;          /* indexes in journal; TLB_JOURNAL + 1: too many, clear everything */
+    u16 journal[TLB_JOURNAL]; /* which indexes hold entries, so that a flush costs what was filled */
     struct tlb_entry read[TLB_CLASSES][TLB_SIZE];
     struct tlb_entry write[TLB_CLASSES][TLB_SIZE];
     struct tlb_entry fetch[2][TLB_SIZE]; /* supervisor, user */
@@ -56,9 +57,9 @@ struct tlb {
     struct tlb_ctx *cur;
     struct tlb_entry *r, *w, *x; /* cur's tables for the current access class: the fast path's only loads */
     struct tlb_ctx *ctx[TLB_CONTEXTS]; /* allocated on first use */
-    const struct tlb_entry *never;     /* a table without entries: accesses that must be looked at one by one */
-    u64 clock;                   /* LRU */
-    u64 generation;              /* changes whenever any fetch entry goes: invalidates cached code lookups */
+    const struct tlb_entry *never; /* a table without entries: accesses that must be looked at one by one */
+    u64 clock;                     /* LRU */
+    u64 generation; /* changes whenever any fetch entry goes: invalidates cached code lookups */
 };
 
 static inline unsigned tlb_index(u64 lin)
@@ -77,17 +78,19 @@ static inline void *tlb_hit(const struct tlb_entry *table, u64 lin, unsigned siz
 
 struct tlb *tlb_new(void);
 void tlb_free(struct tlb *t);
-/* Makes the context of `tag` current (flushed if it has to be taken from another), points r, w, x at the class. */
+/* Makes the context of `tag` current (flushed if it has to be taken from another), points r, w, x at the
+ * class. */
 void tlb_select(struct cpu *c, const struct tlb_tag *tag);
 /* Data accesses from now on are of this class. look: none may hit (alignment checks, data breakpoints). */
 void tlb_set_class(struct cpu *c, enum tlb_class class, bool look);
 void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch);
 
 /* What the architecture invalidates. Each names exactly what it forgets; forgetting more is allowed. */
-void tlb_flush_all(struct cpu *c);                             /* every context, global pages included */
-void tlb_flush_current(struct cpu *c, bool globals);           /* MOV CR3 */
+void tlb_flush_all(struct cpu *c);                   /* every context, global pages included */
+void tlb_flush_current(struct cpu *c, bool globals); /* MOV CR3 */
 void tlb_flush_pcid(struct cpu *c, u16 pcid);
-void tlb_flush_page(struct cpu *c, u64 lin, bool all_spaces);  /* INVLPG: current PCID and globals everywhere */
+void tlb_flush_page(struct cpu *c, u64 lin,
+                    bool all_spaces); /* INVLPG: current PCID and globals everywhere */
 void tlb_flush_matching(struct cpu *c, bool (*match)(const struct tlb_tag *, const void *), const void *arg);
 /* By host address range, for watches and removed memory. Only on the own thread or with the world stopped. */
 void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stopping the world: every vCPU of a machine at a safepoint while one thread changes what all of them rely on
- * (write pointers to a page that becomes code, a locked access across two pages, the memory map).
+ * Stopping the world: every vCPU of a machine at a safepoint while one thread changes what all of them rely
+ * on (write pointers to a page that becomes code, a locked access across two pages, the memory map).
  *
  * A vCPU thread is inside (running guest code, holding pointers from its soft TLB) between world_enter() and
  * world_leave(); it leaves around anything that may block: device accesses, sleeping, its own world_stop().
@@ -21,11 +21,13 @@ void world_enter(struct cpu *c); /* waits while the world is stopped */
 void world_leave(struct cpu *c);
 void world_safepoint(struct cpu *c); /* between blocks when REQ_WORLD is set: leave, wait, enter */
 
-/* Returns with every other vCPU outside. self: the calling vCPU, or NULL on another thread. Recursive on one thread. */
+/* Returns with every other vCPU outside. self: the calling vCPU, or NULL on another thread. Recursive on one
+ * thread. */
 void world_stop(struct world *w, struct cpu *self);
 void world_start(struct world *w, struct cpu *self);
 
-/* Makes the world the listener of a memory space: dropped pointers leave every vCPU's soft TLB. Once a machine. */
+/* Makes the world the listener of a memory space: dropped pointers leave every vCPU's soft TLB. Once a
+ * machine. */
 void world_watch(struct world *w, struct space *s);
 
 /* Runs fn for every vCPU, world stopped. */

@@ -31,6 +31,7 @@ void dev_unlock(struct dev *d)
 
 int dev_map(struct dev *d, struct space *s, u64 base, u64 size, const struct region_ops *ops)
 {
-    struct region r = {.base = base, .size = size, .ops = ops, .dev = d, .lock = &d->lock, .name = d->class->name};
+    struct region r = {
+        .base = base, .size = size, .ops = ops, .dev = d, .lock = &d->lock, .name = d->class->name};
     return space_add_region(s, &r);
 }

@@ -2,10 +2,10 @@
 /*
  * What every device is made of.
  *
- * A device embeds `struct dev`, takes the machine's handles from `struct dev_env` at construction, and registers its
- * regions and timers itself. All of its state is touched only with dev.lock held; region callbacks come with it held,
- * timer callbacks and back-end events take it themselves. Lock order: a device's lock, then the interrupt
- * controller's, then the local APIC's; never the other way.
+ * A device embeds `struct dev`, takes the machine's handles from `struct dev_env` at construction, and
+ * registers its regions and timers itself. All of its state is touched only with dev.lock held; region
+ * callbacks come with it held, timer callbacks and back-end events take it themselves. Lock order: a device's
+ * lock, then the interrupt controller's, then the local APIC's; never the other way.
  */
 #ifndef DEV_DEV_H
 #define DEV_DEV_H
@@ -35,9 +35,9 @@ struct dev;
 /* One const object per device type. */
 struct dev_class {
     const char *name;
-    void (*reset)(struct dev *d);       /* to power-on state; lock held */
-    void (*destroy)(struct dev *d);     /* frees d */
-    const struct state_desc *state;     /* NULL: the device has none; the object given is the struct dev */
+    void (*reset)(struct dev *d);   /* to power-on state; lock held */
+    void (*destroy)(struct dev *d); /* frees d */
+    const struct state_desc *state; /* NULL: the device has none; the object given is the struct dev */
 };
 
 struct dev {
@@ -48,7 +48,7 @@ struct dev {
 };
 
 void dev_init(struct dev *d, const struct dev_class *class, const struct dev_env *env, unsigned instance);
-void dev_fini(struct dev *d);  /* the destructor of the base part */
+void dev_fini(struct dev *d); /* the destructor of the base part */
 void dev_lock(struct dev *d);
 void dev_unlock(struct dev *d);
 /* Registers a region of d in a space, under d's lock. -1: overlaps. */

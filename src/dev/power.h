@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a device may ask of the machine as a whole. Thread-safe; returns at once, the machine acts soon after. */
+/* What a device may ask of the machine as a whole. Thread-safe; returns at once, the machine acts soon after.
+ */
 #ifndef DEV_POWER_H
 #define DEV_POWER_H
 

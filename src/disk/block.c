@@ -6,7 +6,8 @@
 
 #define SECTOR 512
 
-i64 block_check(const struct block *b, const struct iovec *iov, int n, u64 offset) {
+i64 block_check(const struct block *b, const struct iovec *iov, int n, u64 offset)
+{
     u64 total = 0;
     if (n < 0 || offset % SECTOR || offset > b->size)
         return -EINVAL;

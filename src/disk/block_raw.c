@@ -29,7 +29,8 @@ struct raw {
 typedef ssize_t (*vector_io)(int fd, const struct iovec *iov, int n, off_t offset);
 
 /* Drops the first `done` bytes of v[0..n); returns how many whole elements went. */
-static int advance(struct iovec *v, int n, size_t done) {
+static int advance(struct iovec *v, int n, size_t done)
+{
     int i = 0;
     while (i < n && done >= v[i].iov_len)
         done -= v[i++].iov_len;
@@ -41,7 +42,8 @@ static int advance(struct iovec *v, int n, size_t done) {
 }
 
 /* The kernel may transfer less than asked, so this asks until all is done. */
-static int transfer(struct raw *r, vector_io io, const struct iovec *iov, int n, u64 offset) {
+static int transfer(struct raw *r, vector_io io, const struct iovec *iov, int n, u64 offset)
+{
     while (n > 0) {
         struct iovec part[BATCH];
         int count = n < BATCH ? n : BATCH, at = 0;
@@ -62,26 +64,30 @@ static int transfer(struct raw *r, vector_io io, const struct iovec *iov, int n,
     return 0;
 }
 
-static int raw_readv(struct block *b, const struct iovec *iov, int n, u64 offset) {
+static int raw_readv(struct block *b, const struct iovec *iov, int n, u64 offset)
+{
     i64 len = block_check(b, iov, n, offset);
     return len < 0 ? (int)len : transfer((struct raw *)b, preadv, iov, n, offset);
 }
 
-static int raw_writev(struct block *b, const struct iovec *iov, int n, u64 offset) {
+static int raw_writev(struct block *b, const struct iovec *iov, int n, u64 offset)
+{
     i64 len = block_check(b, iov, n, offset);
     if (len < 0)
         return (int)len;
     return b->readonly ? -EROFS : transfer((struct raw *)b, pwritev, iov, n, offset);
 }
 
-static int raw_flush(struct block *b) {
+static int raw_flush(struct block *b)
+{
     struct raw *r = (struct raw *)b;
     if (b->readonly)
         return 0;
     return fdatasync(r->fd) < 0 ? -errno : 0;
 }
 
-static int raw_discard(struct block *b, u64 offset, u64 len) {
+static int raw_discard(struct block *b, u64 offset, u64 len)
+{
     struct raw *r = (struct raw *)b;
     if (offset % SECTOR || len % SECTOR || offset > b->size || len > b->size - offset)
         return -EINVAL;
@@ -98,7 +104,8 @@ static int raw_discard(struct block *b, u64 offset, u64 len) {
                : 0;
 }
 
-static void raw_close(struct block *b) {
+static void raw_close(struct block *b)
+{
     struct raw *r = (struct raw *)b;
     close(r->fd);
     free(r);
@@ -112,7 +119,8 @@ static const struct block_ops raw_ops = {
     .close = raw_close,
 };
 
-static int find_size(int fd, u64 *size, bool *device, struct err *err) {
+static int find_size(int fd, u64 *size, bool *device, struct err *err)
+{
     struct stat st;
     if (fstat(fd, &st) < 0)
         return err_set(err, EXIT_STATUS_HOST, "disk image: %s", strerror(errno));
@@ -127,7 +135,8 @@ static int find_size(int fd, u64 *size, bool *device, struct err *err) {
     return 0;
 }
 
-struct block *block_raw(int fd, bool readonly, struct err *err) {
+struct block *block_raw(int fd, bool readonly, struct err *err)
+{
     u64 size = 0;
     bool device = false;
     if (find_size(fd, &size, &device, err) < 0)

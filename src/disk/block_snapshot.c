@@ -22,13 +22,15 @@ struct snapshot {
     u8 zeroes[1]; /* only its address counts */
 };
 
-static u64 cluster_len(const struct snapshot *s, u64 c) {
+static u64 cluster_len(const struct snapshot *s, u64 c)
+{
     u64 left = s->block.size - c * CLUSTER;
     return left < CLUSTER ? left : CLUSTER;
 }
 
 /* The guest's own copy of cluster c, made now if need be. `whole`: every byte is about to be written. */
-static u8 *own_cluster(struct snapshot *s, u64 c, bool whole, int *error) {
+static u8 *own_cluster(struct snapshot *s, u64 c, bool whole, int *error)
+{
     u8 *have = s->table[c];
     if (have && have != s->zeroes)
         return have;
@@ -49,7 +51,8 @@ static u8 *own_cluster(struct snapshot *s, u64 c, bool whole, int *error) {
     return copy;
 }
 
-static int write_span(struct snapshot *s, const u8 *from, u64 offset, u64 len) {
+static int write_span(struct snapshot *s, const u8 *from, u64 offset, u64 len)
+{
     while (len > 0) {
         u64 c = offset / CLUSTER, in = offset % CLUSTER;
         u64 n = len < CLUSTER - in ? len : CLUSTER - in;
@@ -65,7 +68,8 @@ static int write_span(struct snapshot *s, const u8 *from, u64 offset, u64 len) {
     return 0;
 }
 
-static int snapshot_writev(struct block *b, const struct iovec *iov, int n, u64 offset) {
+static int snapshot_writev(struct block *b, const struct iovec *iov, int n, u64 offset)
+{
     struct snapshot *s = (struct snapshot *)b;
     i64 len = block_check(b, iov, n, offset);
     int error = len < 0 ? (int)len : 0;
@@ -76,7 +80,8 @@ static int snapshot_writev(struct block *b, const struct iovec *iov, int n, u64 
     return error;
 }
 
-static bool has_own(const struct snapshot *s, u64 offset, u64 len) {
+static bool has_own(const struct snapshot *s, u64 offset, u64 len)
+{
     for (u64 c = offset / CLUSTER; len && c <= (offset + len - 1) / CLUSTER; c++)
         if (s->table[c])
             return true;
@@ -84,7 +89,8 @@ static bool has_own(const struct snapshot *s, u64 offset, u64 len) {
 }
 
 /* Puts the guest's copies over what was read from below. */
-static void overlay(struct snapshot *s, u8 *to, u64 offset, u64 len) {
+static void overlay(struct snapshot *s, u8 *to, u64 offset, u64 len)
+{
     while (len > 0) {
         u64 c = offset / CLUSTER, in = offset % CLUSTER;
         u64 n = len < CLUSTER - in ? len : CLUSTER - in;
@@ -98,7 +104,8 @@ static void overlay(struct snapshot *s, u8 *to, u64 offset, u64 len) {
     }
 }
 
-static int snapshot_readv(struct block *b, const struct iovec *iov, int n, u64 offset) {
+static int snapshot_readv(struct block *b, const struct iovec *iov, int n, u64 offset)
+{
     struct snapshot *s = (struct snapshot *)b;
     i64 len = block_check(b, iov, n, offset);
     if (len < 0)
@@ -113,12 +120,14 @@ static int snapshot_readv(struct block *b, const struct iovec *iov, int n, u64 o
     return 0;
 }
 
-static int snapshot_flush(struct block *b) {
+static int snapshot_flush(struct block *b)
+{
     return 0; /* nothing to keep */
 }
 
 /* Whole clusters only: a discard promises nothing about the rest. */
-static int snapshot_discard(struct block *b, u64 offset, u64 len) {
+static int snapshot_discard(struct block *b, u64 offset, u64 len)
+{
     struct snapshot *s = (struct snapshot *)b;
     if (offset % SECTOR || len % SECTOR || offset > b->size || len > b->size - offset)
         return -EINVAL;
@@ -132,7 +141,8 @@ static int snapshot_discard(struct block *b, u64 offset, u64 len) {
     return 0;
 }
 
-static void snapshot_close(struct block *b) {
+static void snapshot_close(struct block *b)
+{
     struct snapshot *s = (struct snapshot *)b;
     for (u64 c = 0; c < s->clusters; c++)
         if (s->table[c] != s->zeroes)
@@ -150,7 +160,8 @@ static const struct block_ops snapshot_ops = {
     .close = snapshot_close,
 };
 
-struct block *block_snapshot(struct block *under, struct err *err) {
+struct block *block_snapshot(struct block *under, struct err *err)
+{
     struct snapshot *s = calloc(1, sizeof(*s));
     u64 clusters = ALIGN_UP(under->size, CLUSTER) / CLUSTER;
     u8 **table = calloc(clusters, sizeof(*table));

@@ -2,8 +2,9 @@
 /*
  * An end of an Ethernet link. Both sides look like this, so a frame's way can be tested stage by stage.
  *
- * send() hands a whole frame (no FCS) to the other side and never blocks: false means it was dropped. The receiver
- * copies what it keeps. Frames come back through the sink given at attach, on the owner's event loop thread.
+ * send() hands a whole frame (no FCS) to the other side and never blocks: false means it was dropped. The
+ * receiver copies what it keeps. Frames come back through the sink given at attach, on the owner's event loop
+ * thread.
  */
 #ifndef NET_PORT_H
 #define NET_PORT_H

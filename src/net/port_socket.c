@@ -26,11 +26,13 @@ struct socket_port {
     u8 frame[FRAME_MAX];
 };
 
-static void count(u64 *counter) {
+static void count(u64 *counter)
+{
     __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
 
-static bool socket_send(struct net_port *p, const u8 *frame, size_t len) {
+static bool socket_send(struct net_port *p, const u8 *frame, size_t len)
+{
     struct socket_port *s = (struct socket_port *)p;
     bool sent =
         len > 0 && len <= FRAME_MAX && send(s->fd, frame, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
@@ -38,14 +40,16 @@ static bool socket_send(struct net_port *p, const u8 *frame, size_t len) {
     return sent;
 }
 
-static void stop_watching(struct socket_port *s) {
+static void stop_watching(struct socket_port *s)
+{
     if (s->watch)
         event_loop_remove(s->loop, s->watch);
     s->watch = NULL;
 }
 
 /* True while there may be more. */
-static bool receive_one(struct socket_port *s) {
+static bool receive_one(struct socket_port *s)
+{
     ssize_t got = recv(s->fd, s->frame, sizeof(s->frame), MSG_DONTWAIT | MSG_TRUNC);
     if (got < 0 && errno == EINTR)
         return true;
@@ -64,13 +68,15 @@ static bool receive_one(struct socket_port *s) {
     return true;
 }
 
-static void on_event(void *opaque, int events) {
+static void on_event(void *opaque, int events)
+{
     struct socket_port *s = opaque;
     for (int i = 0; i < BURST && receive_one(s); i++)
         ;
 }
 
-static void socket_close(struct net_port *p) {
+static void socket_close(struct net_port *p)
+{
     struct socket_port *s = (struct socket_port *)p;
     stop_watching(s);
     close(s->fd);
@@ -79,7 +85,8 @@ static void socket_close(struct net_port *p) {
 
 static const struct net_port_ops socket_ops = {.send = socket_send, .close = socket_close};
 
-void net_port_socket_counters(struct net_port *p, struct net_port_socket_counters *out) {
+void net_port_socket_counters(struct net_port *p, struct net_port_socket_counters *out)
+{
     struct socket_port *s = (struct socket_port *)p;
     out->sent = __atomic_load_n(&s->counters.sent, __ATOMIC_RELAXED);
     out->send_dropped = __atomic_load_n(&s->counters.send_dropped, __ATOMIC_RELAXED);
@@ -87,7 +94,8 @@ void net_port_socket_counters(struct net_port *p, struct net_port_socket_counter
     out->receive_dropped = __atomic_load_n(&s->counters.receive_dropped, __ATOMIC_RELAXED);
 }
 
-struct net_port *net_port_socket(int fd, struct event_loop *loop, struct err *err) {
+struct net_port *net_port_socket(int fd, struct event_loop *loop, struct err *err)
+{
     struct socket_port *s = calloc(1, sizeof(*s));
     if (!s) {
         err_set(err, EXIT_STATUS_HOST, "out of memory for a network port");

@@ -398,7 +398,8 @@ static void set_registers(struct decoder *d)
 {
     struct insn *in = d->in;
     unsigned b = d->row->bits;
-    in->reg = (in->modrm >> 3 & 7) | (b & (ROW_REG7 | ROW_OPREG) ? 0 : d->r << 3); /* +r: REX.R names nothing */
+    in->reg =
+        (in->modrm >> 3 & 7) | (b & (ROW_REG7 | ROW_OPREG) ? 0 : d->r << 3); /* +r: REX.R names nothing */
     in->rm = ((b & ROW_OPREG ? in->opcode : in->modrm) & 7) | (b & ROW_RM7 ? 0 : d->b << 3);
     in->vreg = d->mode == MODE_64 ? d->vvvv : d->vvvv & 7;
     if (b & ROW_SEG)
