@@ -27,7 +27,7 @@ check_link() { # DOCUMENT TARGET
 # Is it in the repository, not merely in this folder?
 there() { # GLOB
     git rev-parse --git-dir >/dev/null 2>&1 || { compgen -G "$1" >/dev/null; return; }
-    git ls-files -- "$1" | grep -q .
+    [ -n "$(git ls-files -- "$1")" ]
 }
 
 # A name in backquotes is a file when it has a folder of ours in front or ends as our files do. NAME, TOPIC: any file.
