@@ -192,7 +192,16 @@ static int add_limited(scmp_filter_ctx f)
     return r ? r : seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
-static int build_filter(scmp_filter_ctx f, const int *calls)
+static int add_ioctls(scmp_filter_ctx f, const u32 *ioctls)
+{
+    int r = 0;
+    for (; ioctls && *ioctls && !r; ioctls++)
+        r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                             SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, *ioctls));
+    return r;
+}
+
+static int build_filter(scmp_filter_ctx f, const int *calls, const u32 *ioctls)
 {
     int r = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
     for (unsigned i = 0; i < ARRAY_SIZE(common_calls) && !r; i++)
@@ -201,6 +210,8 @@ static int build_filter(scmp_filter_ctx f, const int *calls)
         r = seccomp_rule_add(f, SCMP_ACT_ALLOW, *calls, 0);
     if (!r)
         r = add_limited(f);
+    if (!r)
+        r = add_ioctls(f, ioctls);
     return r ? r : seccomp_load(f);
 }
 
@@ -234,13 +245,18 @@ static void on_broken(int sig, siginfo_t *info, void *context)
 
 int sandbox_calls(const char *who, const int *calls, struct err *err)
 {
+    return sandbox_calls_ioctls(who, calls, NULL, err);
+}
+
+int sandbox_calls_ioctls(const char *who, const int *calls, const u32 *ioctls, struct err *err)
+{
     sandboxed_who = who;
     struct sigaction sa = {.sa_sigaction = on_broken, .sa_flags = SA_SIGINFO};
     sigaction(SIGSYS, &sa, NULL);
     if (no_new_privileges(err) < 0)
         return -1;
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_TRAP);
-    int r = f ? build_filter(f, calls) : -ENOMEM;
+    int r = f ? build_filter(f, calls, ioctls) : -ENOMEM;
     if (f)
         seccomp_release(f);
     if (r)

@@ -22,5 +22,7 @@ int must_check sandbox_files(const char *const *readable, bool connects, struct 
 /* calls: system call numbers ending with -1. who: names the process in the line that a broken sandbox prints.
  * It must last for ever. All threads of the process are bound. */
 int must_check sandbox_calls(const char *who, const int *calls, struct err *err);
+/* The same, and ioctl() with these requests, ending with 0 (NULL: none), on whatever descriptors are left. */
+int must_check sandbox_calls_ioctls(const char *who, const int *calls, const u32 *ioctls, struct err *err);
 
 #endif

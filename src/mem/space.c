@@ -125,6 +125,15 @@ struct page_info *space_page_of_host(const struct space *s, const void *host)
     return gpa == ~0ull ? NULL : space_page(s, gpa);
 }
 
+int space_each_ram(const struct space *s, int (*fn)(void *opaque, u64 gpa, u64 size, void *host),
+                   void *opaque)
+{
+    int r = 0;
+    for (unsigned i = 0; i < s->banks && !r; i++)
+        r = fn(opaque, s->bank[i].gpa, s->bank[i].size, s->bank[i].host);
+    return r;
+}
+
 u64 space_ram_size(const struct space *s)
 {
     u64 sum = 0;

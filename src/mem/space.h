@@ -76,6 +76,9 @@ struct page_info *space_page(const struct space *s, u64 gpa); /* NULL if not RAM
 struct page_info *space_page_of_host(const struct space *s, const void *host);
 u64 space_gpa_of_host(const struct space *s, const void *host); /* ~0 if not a RAM pointer of this space */
 u64 space_ram_size(const struct space *s);
+/* Every bank of RAM, in the order they were added, until fn returns other than 0; that is returned. */
+int space_each_ram(const struct space *s, int (*fn)(void *opaque, u64 gpa, u64 size, void *host),
+                   void *opaque);
 u64 space_ram_top(const struct space *s,
                   bool below_4g); /* end of the highest bank below / above 4 GiB; 0 if none */
 

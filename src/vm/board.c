@@ -109,14 +109,18 @@ int board_build(struct board *b, struct dev_env *env, const struct board_config 
     b->env = env;
 
     /* Interrupts: 8259 -> LINT0 of the bootstrap processor; I/O APIC -> MSIs -> local APICs. */
-    if (build_lapics(b, cfg, err))
+    bool own_lapics = !cfg->msi.send;
+    env->msi = cfg->msi;
+    if (own_lapics && build_lapics(b, cfg, err))
         return -1;
-    b->pic = own(b, i8259_new(env, lapic_lint(b->lapic[0], 0), err));
+    b->pic = own(b, i8259_new(env, own_lapics ? lapic_lint(b->lapic[0], 0) : cfg->extint, err));
     b->ioapic = own(b, ioapic_new(env, 0, err));
     if (!b->pic || !b->ioapic)
         return -1;
-    lapic_connect_pic(b->lapic[0], i8259_pending, i8259_acknowledge, b->pic);
-    lapic_bus_on_eoi(b->lapics, ioapic_eoi, b->ioapic);
+    if (own_lapics) {
+        lapic_connect_pic(b->lapic[0], i8259_pending, i8259_acknowledge, b->pic);
+        lapic_bus_on_eoi(b->lapics, ioapic_eoi, b->ioapic);
+    }
     isa_irq_init(&b->isa, i8259_line(b->pic, 0), ioapic_line(b->ioapic, 0));
 
     /* Time. */
@@ -193,7 +197,8 @@ int board_reset(struct board *b, struct err *err)
     for (unsigned i = 0; i < b->lapic_count; i++)
         reset_one(b->lapic[i]);
     isa_irq_set_hpet_legacy(&b->isa, false);
-    lapic_virtual_wire(b->lapic[0]);
+    if (b->lapic_count)
+        lapic_virtual_wire(b->lapic[0]);
     return pci_bus_assign(b->pci, &windows, err);
 }
 

@@ -23,6 +23,10 @@ struct board_config {
     struct uart_backend serial;
     bool test_devices;
     bool repeatable; /* random numbers from a fixed seed */
+    /* msi.send set: the local APICs are somebody else's, who takes MSIs and the 8259's INT here, and the
+     * three fields below are not used. */
+    struct msi_sink msi;
+    struct irq_line extint;
     /* Whose thread this is: lapic_bus_new(). */
     struct dev *(*current_lapic)(void *opaque);
     void *current_opaque;
@@ -33,7 +37,7 @@ struct board_config {
 struct board {
     struct dev_env *env;
     struct lapic_bus *lapics;
-    struct dev **lapic; /* by vCPU number */
+    struct dev **lapic; /* by vCPU number; none when they are somebody else's */
     unsigned lapic_count;
     struct dev *pic, *ioapic, *uart, *pm;
     struct isa_irq isa;

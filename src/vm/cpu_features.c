@@ -43,9 +43,11 @@ static bool host_os_avx(void)
     return (low & 6) == 6;
 }
 
-static bool host_allows(enum feature f)
+static bool host_allows(enum feature f, const struct accel_limits *limits)
 {
     const struct feature_info *i = &feature_infos[f];
+    if (limits)
+        return limits->features[f / 64] >> (f % 64) & 1;
     if (i->need != NEED_HOST)
         return true;
     return host_has(i) && (f != FEAT_AVX || host_os_avx());
@@ -116,7 +118,8 @@ static const char *vendor_name(const struct cpu_model *m)
     return m->vendor == VENDOR_INTEL ? "intel" : "amd";
 }
 
-static int add(struct cpu_model *m, enum feature f, bool nested, struct err *err)
+static int add(struct cpu_model *m, enum feature f, bool nested, const struct accel_limits *limits,
+               struct err *err)
 {
     const char *name = feature_infos[f].name;
     if (feature_infos[f].need == NEED_NESTED && in_model(m, f) && !nested)
@@ -128,14 +131,15 @@ static int add(struct cpu_model *m, enum feature f, bool nested, struct err *err
         return err_set(err, EXIT_STATUS_USAGE,
                        "CPU feature '%s' is not available in the %s model; leave it out", name,
                        vendor_name(m));
-    if (!host_allows(f))
+    if (!host_allows(f, limits))
         return err_set(err, EXIT_STATUS_USAGE,
                        "CPU feature '%s' needs a host processor that has it; leave it out", name);
     cpu_feature_set(m, f, true);
     return 0;
 }
 
-static int edit_one(struct cpu_model *m, const char *item, bool nested, struct err *err)
+static int edit_one(struct cpu_model *m, const char *item, bool nested, const struct accel_limits *limits,
+                    struct err *err)
 {
     if (*item != '+' && *item != '-')
         return err_set(err, EXIT_STATUS_USAGE, "CPU feature '%s' wants a + or - in front of its name", item);
@@ -143,7 +147,7 @@ static int edit_one(struct cpu_model *m, const char *item, bool nested, struct e
     if (f == FEAT_NONE)
         return unknown(item + 1, err);
     if (*item == '+')
-        return add(m, f, nested, err);
+        return add(m, f, nested, limits, err);
     if (f == FEAT_FPU || f == FEAT_MSR || f == FEAT_APIC || f == FEAT_HT)
         return err_set(err, EXIT_STATUS_USAGE,
                        "CPU feature '%s' cannot be taken away: the machine rests on it", item + 1);
@@ -151,7 +155,8 @@ static int edit_one(struct cpu_model *m, const char *item, bool nested, struct e
     return 0;
 }
 
-static int edit(struct cpu_model *m, const char *edits, bool nested, struct err *err)
+static int edit(struct cpu_model *m, const char *edits, bool nested, const struct accel_limits *limits,
+                struct err *err)
 {
     char item[64];
     while (*edits) {
@@ -161,7 +166,7 @@ static int edit(struct cpu_model *m, const char *edits, bool nested, struct err 
                            sizeof(item) - 2);
         memcpy(item, edits, len);
         item[len] = 0;
-        if (len && edit_one(m, item, nested, err))
+        if (len && edit_one(m, item, nested, limits, err))
             return -1;
         edits += len + (edits[len] == ',');
     }
@@ -186,14 +191,30 @@ static int check_kept(const struct cpu_model *m, const char *edits, struct err *
     return 0;
 }
 
-int cpu_features_select(struct cpu_model *m, const char *edits, bool nested, struct err *err)
+void cpu_features_missing(enum cpu_vendor v, const struct accel_limits *limits, char *buf, size_t len)
 {
+    size_t used = 0;
+    *buf = 0;
+    for (int f = FEAT_NONE + 1; f < FEAT_COUNT; f++) {
+        const struct feature_info *i = &feature_infos[f];
+        bool ours = (v == VENDOR_INTEL ? i->intel : i->amd) && i->need != NEED_NESTED;
+        if (ours && !host_allows(f, limits) && used + strlen(i->name) + 2 < len)
+            used += (size_t)sprintf(buf + used, "%s%s", used ? " " : "", i->name);
+    }
+}
+
+int cpu_features_select(struct cpu_model *m, const char *edits, bool nested,
+                        const struct accel_limits *limits, struct err *err)
+{
+    if (nested && limits && limits->no_nested[m->vendor][0])
+        return err_set(err, EXIT_STATUS_NO_ENGINE, "--nested on: %s", limits->no_nested[m->vendor]);
     memset(m->features, 0, sizeof(m->features));
     for (int f = FEAT_NONE + 1; f < FEAT_COUNT; f++) {
-        bool on = in_model(m, f) && host_allows(f) && (feature_infos[f].need != NEED_NESTED || nested);
+        bool on =
+            in_model(m, f) && host_allows(f, limits) && (feature_infos[f].need != NEED_NESTED || nested);
         cpu_feature_set(m, f, on);
     }
-    if (edits && edit(m, edits, nested, err))
+    if (edits && edit(m, edits, nested, limits, err))
         return -1;
     drop_dependents(m);
     return edits ? check_kept(m, edits, err) : 0;

@@ -223,17 +223,25 @@ enum {
 int cpu_model_build(struct cpu_model *m, enum cpu_vendor v, const char *edits, bool nested, unsigned cpus,
                     u64 tsc_hz, struct err *err)
 {
+    return cpu_model_build_within(m, v, edits, nested, cpus, tsc_hz, NULL, err);
+}
+
+int cpu_model_build_within(struct cpu_model *m, enum cpu_vendor v, const char *edits, bool nested,
+                           unsigned cpus, u64 tsc_hz, const struct accel_limits *limits, struct err *err)
+{
     memset(m, 0, sizeof(*m));
     m->vendor = v;
     m->cpus = cpus;
     m->tsc_hz = tsc_hz;
     m->phys_bits = v == VENDOR_INTEL ? 46 : 48;
+    if (limits && limits->phys_bits < m->phys_bits)
+        m->phys_bits = limits->phys_bits;
     if (cpus == 0 || cpus > 255)
         return err_set(err, EXIT_STATUS_USAGE, "a machine has 1 to 255 processors, not %u", cpus);
     if (tsc_hz < 1000000 || tsc_hz >= 1ull << 33)
         return err_set(err, EXIT_STATUS_HOST, "a TSC of %llu Hz cannot be offered; use 1 MHz to 8 GHz",
                        (unsigned long long)tsc_hz);
-    if (cpu_features_select(m, edits, nested, err))
+    if (cpu_features_select(m, edits, nested, limits, err))
         return -1;
     if (cpus > 1)
         cpu_feature_set(m, FEAT_HT, true);

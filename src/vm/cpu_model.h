@@ -4,6 +4,7 @@
 #ifndef VM_CPU_MODEL_H
 #define VM_CPU_MODEL_H
 
+#include "accel/accel.h"
 #include "base/err.h"
 #include "cpu/model.h"
 
@@ -11,6 +12,10 @@
  * that this host or this model cannot have). */
 int must_check cpu_model_build(struct cpu_model *m, enum cpu_vendor v, const char *edits, bool nested,
                                unsigned cpus, u64 tsc_hz, struct err *err);
+/* The same within what an engine's host can offer. */
+int must_check cpu_model_build_within(struct cpu_model *m, enum cpu_vendor v, const char *edits, bool nested,
+                                      unsigned cpus, u64 tsc_hz, const struct accel_limits *limits,
+                                      struct err *err);
 /* The host processor's vendor; false when it is neither. */
 bool cpu_model_host_vendor(enum cpu_vendor *v);
 

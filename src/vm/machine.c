@@ -12,6 +12,8 @@
 #include <stdlib.h>
 
 #include "dev/chip/acpi_pm.h"
+#include "dev/chip/i8259.h"
+#include "dev/chip/ioapic.h"
 #include "vm/acpi.h"
 #include "vm/cpu_model.h"
 #include "vm/machine_parts.h"
@@ -127,6 +129,10 @@ static int check_config(const struct machine_config *c, struct err *err)
         return err_set(err, EXIT_STATUS_USAGE, "memory is given in whole MiB, at least 1 MiB");
     if (c->cpus < 1 || c->cpus > MACHINE_CPUS_MAX)
         return err_set(err, EXIT_STATUS_USAGE, "%u CPUs; a machine has 1 to %d", c->cpus, MACHINE_CPUS_MAX);
+    if (c->options.icount && c->engine != &accel_soft)
+        return err_set(err, EXIT_STATUS_USAGE,
+                       "a counted clock (icount) needs engine soft: engine %s counts no instructions",
+                       c->engine->name);
     if (c->options.icount && c->cpus > 1)
         return err_set(err, EXIT_STATUS_USAGE, "a counted clock (icount) needs a machine of one CPU");
     return 0;
@@ -161,6 +167,19 @@ static int build_base(struct machine *m, struct err *err)
     return memory_map_populate(&m->map, m->memory, err);
 }
 
+/* Of engines with local APICs of their own. The board is built, and could send, before there is a VM. */
+static void engine_msi(void *opaque, u64 address, u32 data)
+{
+    struct machine *m = opaque;
+    if (m->vm)
+        m->config.engine->msi(m->vm, address, data);
+}
+
+static void engine_extint(void *opaque, int pin, int level)
+{
+    vcpu_signal(opaque, ACCEL_SIGNAL_INTR);
+}
+
 static int build_board(struct machine *m, struct err *err)
 {
     struct machine_config *c = &m->config;
@@ -190,6 +209,10 @@ static int build_board(struct machine *m, struct err *err)
         .current_opaque = m,
         .cpu = cpu,
     };
+    if (c->engine->own_lapics) {
+        bc.msi = (struct msi_sink){engine_msi, m};
+        bc.extint = (struct irq_line){engine_extint, &m->vcpus[0], 0};
+    }
     int r = board_build(&m->board, &m->env, &bc, err);
     free(cpu);
     return r;
@@ -199,22 +222,48 @@ _Static_assert((int)ACCEL_SIGNAL_INTR == (int)LAPIC_INTR && (int)ACCEL_SIGNAL_NM
                    (int)ACCEL_SIGNAL_INIT == (int)LAPIC_INIT && (int)ACCEL_SIGNAL_SIPI == (int)LAPIC_SIPI,
                "what a local APIC signals, an engine takes unchanged");
 
+static struct apic_port apic_port(struct machine *m, unsigned i)
+{
+    if (!m->config.engine->own_lapics)
+        return (struct apic_port){m->board.lapic[i], lapic_pending,   lapic_acknowledge,
+                                  lapic_get_tpr,     lapic_set_tpr,   lapic_msr_read,
+                                  lapic_msr_write,   lapic_take_sipi, lapic_init};
+    if (i == 0)
+        return (struct apic_port){
+            .opaque = m->board.pic, .pending = i8259_pending, .acknowledge = i8259_acknowledge};
+    return (struct apic_port){0};
+}
+
 static int build_vcpus(struct machine *m, struct err *err)
 {
     const struct accel_ops *ops = m->config.engine;
-    struct accel_vm_init init = {m->memory, m->ports, m->clock, &m->model, m->config.options};
+    struct accel_vm_init init = {m->memory,         m->ports,   m->clock,       &m->model,
+                                 m->config.options, ioapic_eoi, m->board.ioapic};
     m->vm = ops->vm_new(&init, err);
     if (!m->vm)
         return -1;
     for (unsigned i = 0; i < m->config.cpus; i++) {
-        struct apic_port port = {m->board.lapic[i], lapic_pending,   lapic_acknowledge,
-                                 lapic_get_tpr,     lapic_set_tpr,   lapic_msr_read,
-                                 lapic_msr_write,   lapic_take_sipi, lapic_init};
+        struct apic_port port = apic_port(m, i);
         m->vcpus[i].accel = ops->vcpu_new(m->vm, i, &port, err);
         if (!m->vcpus[i].accel)
             return -1;
     }
     return 0;
+}
+
+static int build_model(struct machine *m, struct err *err)
+{
+    struct machine_config *c = &m->config;
+    struct accel_limits limits = {0};
+    bool limited = c->engine->limits;
+    if (limited && c->engine->limits(&c->options, &limits, err))
+        return -1;
+    if (limits.tsc_hz)
+        c->tsc_hz = limits.tsc_hz;
+    if (!c->tsc_hz)
+        c->tsc_hz = DEFAULT_TSC_HZ;
+    return cpu_model_build_within(&m->model, c->vendor, c->cpu_features, c->nested, c->cpus, c->tsc_hz,
+                                  limited ? &limits : NULL, err);
 }
 
 struct machine *machine_new(const struct machine_config *cfg, struct err *err)
@@ -227,14 +276,10 @@ struct machine *machine_new(const struct machine_config *cfg, struct err *err)
         return NULL;
     }
     m->config = *cfg;
-    if (!m->config.tsc_hz)
-        m->config.tsc_hz = DEFAULT_TSC_HZ;
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->rested, NULL);
-    if (cpu_model_build(&m->model, cfg->vendor, cfg->cpu_features, cfg->nested, cfg->cpus, m->config.tsc_hz,
-                        err) ||
-        cfg->engine->probe(&m->model, err) || build_base(m, err) || build_board(m, err) ||
-        build_vcpus(m, err) || power_on(m, err)) {
+    if (build_model(m, err) || cfg->engine->probe(&m->model, err) || build_base(m, err) ||
+        build_board(m, err) || build_vcpus(m, err) || power_on(m, err)) {
         machine_free(m);
         return NULL;
     }
@@ -350,8 +395,12 @@ void machine_power_button(struct machine *m)
 
 void machine_nmi(struct machine *m)
 {
-    for (unsigned i = 0; i < m->config.cpus; i++)
-        lapic_nmi(m->board.lapic[i]);
+    for (unsigned i = 0; i < m->config.cpus; i++) {
+        if (m->config.engine->own_lapics)
+            vcpu_signal(&m->vcpus[i], ACCEL_SIGNAL_NMI);
+        else
+            lapic_nmi(m->board.lapic[i]);
+    }
 }
 
 void machine_stats(struct machine *m, unsigned cpu, struct accel_stats *out)
