@@ -57,7 +57,13 @@
         void *p = operand_hit(c, in, c->tlb->w, n);                                                          \
         if (unlikely(!p))                                                                                    \
             return op##_any##n(c, in, s);                                                                    \
-        c->fl = unlikely(in->flags & INSN_LOCK) ? op##_lock##n(c, p, s) : op##_mem##n(c, p, s);              \
+        if (unlikely(in->flags & INSN_LOCK)) {                                                               \
+            if (unlikely(splits_line(p, n)))                                                                 \
+                return op##_any##n(c, in, s);                                                                \
+            c->fl = op##_lock##n(c, p, s);                                                                   \
+        } else {                                                                                             \
+            c->fl = op##_mem##n(c, p, s);                                                                    \
+        }                                                                                                    \
         return DONE;                                                                                         \
     }                                                                                                        \
     static enum outcome op##_EG_r##n(struct cpu *c, const struct insn *in)                                   \
@@ -239,7 +245,13 @@ DEFINE_MEANING_SIZES(test_EI, test_EI);
         void *p = operand_hit(c, in, c->tlb->w, n);                                                          \
         if (unlikely(!p))                                                                                    \
             return op##_any##n(c, in);                                                                       \
-        c->fl = unlikely(in->flags & INSN_LOCK) ? op##_lock##n(c->fl, p) : op##_mem##n(c->fl, p);            \
+        if (unlikely(in->flags & INSN_LOCK)) {                                                               \
+            if (unlikely(splits_line(p, n)))                                                                 \
+                return op##_any##n(c, in);                                                                   \
+            c->fl = op##_lock##n(c->fl, p);                                                                  \
+        } else {                                                                                             \
+            c->fl = op##_mem##n(c->fl, p);                                                                   \
+        }                                                                                                    \
         return DONE;                                                                                         \
     }
 

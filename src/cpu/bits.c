@@ -92,7 +92,13 @@ static inline enum outcome bit_linear(struct cpu *c, const struct insn *in, unsi
         void *p = tlb_hit(c->tlb->w, lin, n);                                                                \
         if (unlikely(!p))                                                                                    \
             return op##_slow##n(c, lin, bit);                                                                \
-        c->fl = in->flags & INSN_LOCK ? op##_lock##n(c->fl, p, bit) : op##_at##n(c->fl, p, bit);             \
+        if (in->flags & INSN_LOCK) {                                                                         \
+            if (unlikely(splits_line(p, n)))                                                                 \
+                return op##_slow##n(c, lin, bit);                                                            \
+            c->fl = op##_lock##n(c->fl, p, bit);                                                             \
+        } else {                                                                                             \
+            c->fl = op##_at##n(c->fl, p, bit);                                                               \
+        }                                                                                                    \
         return DONE;                                                                                         \
     }                                                                                                        \
     static enum outcome op##_EG_r##n(struct cpu *c, const struct insn *in)                                   \

@@ -70,7 +70,7 @@
         T s = GET(T, in->reg_off);                                                                           \
         if (unlikely(operand_rmw(c, in, n, &lin, &p) != DONE))                                               \
             return FAULT;                                                                                    \
-        if (unlikely(!p))                                                                                    \
+        if (unlikely(!p || ((in->flags & INSN_LOCK) && splits_line(p, n))))                                  \
             return cmpxchg_slow##n(c, in, lin);                                                              \
         c->fl = in->flags & INSN_LOCK ? cmpxchg_lock##n(p, &c->regs[RAX], s)                                 \
                                       : cmpxchg_at##n(p, &c->regs[RAX], s);                                  \
@@ -129,7 +129,7 @@ DEFINE_MEANING_SIZES(cmpxchg, cmpxchg);
         T s = GET(T, in->reg_off);                                                                           \
         if (unlikely(operand_rmw(c, in, n, &lin, &p) != DONE))                                               \
             return FAULT;                                                                                    \
-        if (unlikely(!p))                                                                                    \
+        if (unlikely(!p || ((in->flags & INSN_LOCK) && splits_line(p, n))))                                  \
             return xadd_slow##n(c, in, lin);                                                                 \
         c->fl = in->flags & INSN_LOCK ? xadd_lock##n(p, &s) : xadd_at##n(p, &s);                             \
         put##n(c, in->reg_off, s);                                                                           \

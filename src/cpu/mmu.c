@@ -164,9 +164,9 @@ static void ram_write(struct cpu *c, const struct part *p, const u8 *buf)
     struct page_info *info = space_page(c->memory, p->gpa);
     if (!info || !__atomic_load_n(&info->watch, __ATOMIC_SEQ_CST))
         return;
-    u32 version = info->code_version;
+    u32 version = __atomic_load_n(&info->code_version, __ATOMIC_SEQ_CST);
     space_written(c->memory, p->gpa, p->size);
-    if (info->code_version != version)
+    if (__atomic_load_n(&info->code_version, __ATOMIC_SEQ_CST) != version)
         c->code_dirty = 1;
 }
 
@@ -222,12 +222,12 @@ enum outcome mmu_rmw_begin(struct cpu *c, struct rmw *r, u64 lin, unsigned size)
     r->size = size;
     r->bounced = false;
     r->ptr = tlb_hit(c->tlb->w, lin, size);
-    if (likely(r->ptr))
+    if (likely(r->ptr && !splits_line(r->ptr, size)))
         return DONE;
     if (mmu_probe_write(c, lin, size, AS_CURRENT) != DONE)
         return FAULT;
     r->ptr = tlb_hit(c->tlb->w, lin, size);
-    if (r->ptr)
+    if (r->ptr && !splits_line(r->ptr, size))
         return DONE;
     world_stop(c->world, c);
     r->bounced = true;

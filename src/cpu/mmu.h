@@ -21,9 +21,16 @@ enum outcome mmu_read_slow(struct cpu *c, u64 lin, void *buf, unsigned size, enu
 enum outcome mmu_write_slow(struct cpu *c, u64 lin, const void *buf, unsigned size, enum mmu_as as);
 /* Translates for a write without writing (all of [lin, lin+size)): faults now rather than halfway. */
 enum outcome mmu_probe_write(struct cpu *c, u64 lin, unsigned size, enum mmu_as as);
+/* A locked access here would lock the host's whole bus, for which hosts slow the thread down or kill the
+ * process (Intel SDM 3A 9.1.2.3): the guest's are done with the world stopped. */
+static inline bool splits_line(const void *p, unsigned size)
+{
+    return ((u64)p & 63) + size > 64;
+}
+
 /* Host pointer for an atomic read-modify-write of [lin, lin+size) with write permission established. *host is
- * NULL when there is none (device, watched page, page crossing): then mmu_rmw_begin() stopped the world if
- * needed and copied the value to buf; mmu_rmw_end() writes it back. Always pair them. */
+ * NULL when there is none (device, watched page, page or line crossing): then mmu_rmw_begin() stopped the
+ * world if needed and copied the value to buf; mmu_rmw_end() writes it back. Always pair them. */
 struct rmw {
     void *ptr; /* operate here with the host's LOCK form */
     u64 lin;

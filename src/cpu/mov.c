@@ -246,7 +246,7 @@ const struct meaning m_bswap = {{NULL, bswap_r2, bswap_r4, bswap_r8}, {NULL, NUL
         void *p;                                                                                             \
         if (unlikely(operand_rmw(c, in, n, &lin, &p) != DONE))                                               \
             return FAULT;                                                                                    \
-        if (unlikely(!p))                                                                                    \
+        if (unlikely(!p || splits_line(p, n)))                                                               \
             return xchg_slow##n(c, in, lin);                                                                 \
         put##n(c, in->reg_off, xchg_at##n(p, GET(T, in->reg_off)));                                          \
         return DONE;                                                                                         \
