@@ -88,7 +88,8 @@ static void decode_run(struct cpu *c, struct block *b, const u8 *at, unsigned ro
     }
 }
 
-/* Watch first, then the version, then the bytes; if the watch fell meanwhile (another vCPU's store), again.
+/* Watch first, then the version, then the bytes; if the watch, or this block's part of it, fell meanwhile
+ * (another vCPU's store), again.
  * That order is the decoder's half of mem/watch.c's promise. How far to watch is only known after decoding,
  * so the first pass finds the length and the second one counts. */
 static bool decode_block(struct cpu *c, struct block *b, const u8 *at)
@@ -104,8 +105,8 @@ static bool decode_block(struct cpu *c, struct block *b, const u8 *at)
         decode_run(c, b, at, room);
         if (!b->count)
             return false;
-        if (b->bytes <= watched && b->version == __atomic_load_n(&b->page->code_version, __ATOMIC_SEQ_CST) &&
-            (__atomic_load_n(&b->page->watch, __ATOMIC_SEQ_CST) & PAGE_CODE))
+        if (b->bytes <= watched && space_watches_code(b->page, gpa, watched) &&
+            b->version == __atomic_load_n(&b->page->code_version, __ATOMIC_SEQ_CST))
             return true;
         watched = b->bytes;
         space_watch_code(c->memory, gpa, watched);

@@ -19,14 +19,14 @@
 struct slot {
     struct cpu *cpu;
     atomic_bool inside;
-    pthread_t thread; /* valid while inside */
+    _Atomic(pthread_t) thread; /* valid while inside */
 };
 
 struct world {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* somebody left, or the world started again */
     atomic_uint stopped;    /* depth of the holder's stops; 0: running */
-    pthread_t holder;
+    _Atomic(pthread_t) holder;
     unsigned count;
     struct slot *slot[WORLD_MAX];
 };
@@ -85,7 +85,7 @@ void world_enter(struct cpu *c)
 {
     struct world *w = c->world;
     struct slot *s = c->world_slot;
-    s->thread = pthread_self();
+    atomic_store_explicit(&s->thread, pthread_self(), memory_order_relaxed);
     atomic_store(&s->inside, true);
     if (likely(!atomic_load(&w->stopped)) || held_by_me(w))
         return;

@@ -292,6 +292,13 @@ static bool device_access(struct space *s, u64 gpa, unsigned size, bool write, u
     return any;
 }
 
+/* A decoder watches, then reads; here it is the other way round. Without this the processor may look at the
+ * watch before others see the store, and both miss. */
+static void store_then_look(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
 bool space_io_read(struct space *s, u64 gpa, unsigned size, u64 *value)
 {
     u64 room;
@@ -310,6 +317,7 @@ bool space_io_write(struct space *s, u64 gpa, unsigned size, u64 value)
     if (!p || room < size)
         return device_access(s, gpa, size, true, &value);
     store_le(p, size, value);
+    store_then_look();
     space_written(s, gpa, size);
     return true;
 }
@@ -350,6 +358,7 @@ int space_write(struct space *s, u64 gpa, const void *buf, size_t len)
         void *p = ram_piece(s, gpa, len, &n);
         if (p) {
             memcpy(p, buf, n);
+            store_then_look();
             space_written(s, gpa, n);
             continue;
         }

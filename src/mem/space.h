@@ -95,6 +95,15 @@ void space_watch_code(struct space *s, u64 gpa, u64 len);
 void space_unwatch_code(struct space *s, u64 gpa); /* the page holds no decoded code any more */
 void space_written(struct space *s, u64 gpa, u64 len);
 
+/* The watch stands for all of [gpa, gpa+len), which lies in the page of p. Whoever has watched must ask again
+ * after having read: a store in between may have taken the watch, or only this part of it, away. */
+static inline bool space_watches_code(const struct page_info *p, u64 gpa, u64 len)
+{
+    unsigned first = gpa >> 8 & 15, last = (gpa + len - 1) >> 8 & 15, mask = (2u << last) - (1u << first);
+    return (__atomic_load_n(&p->watch, __ATOMIC_SEQ_CST) & PAGE_CODE) &&
+           (__atomic_load_n(&p->code_granule, __ATOMIC_SEQ_CST) & mask) == mask;
+}
+
 /* Somebody who keeps host pointers. Callbacks come from any thread, with no space lock held. */
 struct space_listener {
     /* Every write pointer into [gpa, gpa+len) must be gone when this returns. */
