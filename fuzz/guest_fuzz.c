@@ -46,7 +46,7 @@ enum {
     DEVICE = 0x200000,
     DEVICE_SIZE = 0x1000,
 };
-enum { HEADER = 16, PATCH = 10, CODE_MAX = 0x400, BUDGET = 2500 };
+enum { HEADER = 16, PATCH = 10, CODE_MAX = 0x400, BUDGET = 1500 };
 enum {
     KCODE = 0x08,
     KDATA = 0x10,
@@ -145,17 +145,17 @@ static void apic_init(void *opaque) {}
 
 /* ---- the rig ---- */
 
-/* A repeated string instruction may count to 2^64 without one being finished: no run lasts much over 0.3 s.
+/* A repeated string instruction may count to 2^64 without one being finished: no run lasts much over 0.1 s.
  */
 static void *watchdog(void *opaque)
 {
     struct rig *r = opaque;
     for (unsigned last = 0, ticks = 0;;) {
-        usleep(50000);
+        usleep(20000);
         unsigned now = atomic_load(&r->run);
         ticks = now == last && now % 2 ? ticks + 1 : 0;
         last = now;
-        if (ticks < 6)
+        if (ticks < 5)
             continue;
         atomic_store(&r->timed_out, true);
         for (unsigned i = 0; i < 4; i++)
@@ -389,6 +389,7 @@ static void start_registers(struct cpu *c, enum mode mode, const u8 *h)
         if (mode < LONG)
             c->regs[i] &= 0xffffffff;
     }
+    c->regs[RCX] &= x >> 61 ? 0x1f : ~0ull; /* the longest of string instructions are the same all the way */
     c->regs[RSP] = STACK;
     c->rip = c->regs[REG_RIP] = CODE;
     for (unsigned i = 0; i < 16 * 32; i++)
