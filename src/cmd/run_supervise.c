@@ -98,7 +98,7 @@ static void reap(struct supervisor *s)
             event_loop_stop(s->loop);
         } else if (pid == s->network) {
             s->network = 0;
-            if (s->worker && !s->reason)
+            if (s->worker && !s->reason && status) /* status 0: the cable ended, because the worker ends */
                 log_line("the network process ended (status 0x%x): the guest goes on without network",
                          status);
         }

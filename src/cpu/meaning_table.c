@@ -34,17 +34,31 @@ static unsigned size_index(unsigned size)
 
 meaning_fn meaning_of(const struct cpu *c, const struct insn *in)
 {
-    if (nested_guest(c) && (insn_infos[in->id].attr & ATTR_EXIT))
+    const struct insn_info *i = &insn_infos[in->id];
+    if (nested_guest(c) && (i->attr & ATTR_EXIT) && cpu_has(c, i->gate))
         return nested_insn;
     return meaning_plain(c, in);
 }
 
+/* A processor without the feature ignores the prefix that tells TZCNT and LZCNT from BSF and BSR. SDM 2B
+ * TZCNT */
+static const struct meaning *without_feature(const struct insn *in)
+{
+    switch (in->id) {
+    case ID_TZCNT:
+        return &m_bsf;
+    case ID_LZCNT:
+        return &m_bsr;
+    default:
+        return &m_ud;
+    }
+}
+
 meaning_fn meaning_plain(const struct cpu *c, const struct insn *in)
 {
-    const struct meaning *m = insn_meaning[in->id];
+    bool has = cpu_has(c, insn_infos[in->id].gate);
+    const struct meaning *m = has ? insn_meaning[in->id] : without_feature(in);
     unsigned i = size_index(in->size);
-    if (!cpu_has(c, insn_infos[in->id].gate))
-        return m_ud.reg[0];
     meaning_fn f = in->flags & INSN_MEM ? m->mem[i] : m->reg[i];
     return f ? f : m_ud.reg[0];
 }
