@@ -19,6 +19,15 @@ static void set_feature(struct cpu_model *m, enum feature f, bool on)
     m->features[f / 64] = (m->features[f / 64] & ~BIT(f % 64)) | (u64)on << f % 64;
 }
 
+/* #UD, but for the two whose prefix an older processor ignores. SDM 2B TZCNT */
+static meaning_fn expected(const struct insn *in)
+{
+    unsigned i = in->size >= 8 ? 3 : in->size == 4 ? 2 : in->size == 2 ? 1 : 0;
+    const struct meaning *m = in->id == ID_TZCNT ? &m_bsf : in->id == ID_LZCNT ? &m_bsr : &m_ud;
+    meaning_fn f = in->flags & INSN_MEM ? m->mem[i] : m->reg[i];
+    return f ? f : m_ud.reg[0];
+}
+
 static void test_gates(void **state)
 {
     static struct cpu_model model;
@@ -33,7 +42,7 @@ static void test_gates(void **state)
         for (unsigned mem = 0; mem < 2; mem++)
             for (unsigned size = 1; size <= 32; size *= 2) {
                 struct insn in = row(id, size, mem);
-                assert_ptr_equal(meaning_of(&c, &in), m_ud.reg[0]);
+                assert_ptr_equal(meaning_of(&c, &in), expected(&in));
             }
         gated++;
     }
