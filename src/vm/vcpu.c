@@ -93,10 +93,9 @@ static bool rest(struct vcpu *v)
 
 static void triple_fault(struct vcpu *v)
 {
-    char what[300], text[400];
+    char what[300];
     v->machine->config.engine->describe(v->accel, what, sizeof(what));
-    snprintf(text, sizeof(text), "triple fault: %s", what);
-    machine_set_end(v->machine, MACHINE_TRIPLE_FAULT, 0, text);
+    machine_set_end(v->machine, MACHINE_TRIPLE_FAULT, 0, what);
 }
 
 static void run_once(struct vcpu *v)
