@@ -3,7 +3,8 @@
  * A multiboot 1 kernel for tests of the command line: does what the letter behind "do=" on its command line says.
  *   o power off   r reset   t triple fault   d debug exit 10H (status 33)   p panic   l loop for ever   h halt for ever
  *   e echo the console's input until 'q', then power off       s print its modules' strings, then power off
- *   n print a great deal without end
+ *   n print a great deal without end   c loop with interrupts off   i loop by single steps, each an exception
+ *   xN access ports and device memory at random for ever, seed N
  * It prints "hello" first. Power off: PM1a control, SLP_TYP 5 (ACPI 6.5 4.8.3.2.1).
  */
 #define COM1 0x3f8
@@ -55,6 +56,12 @@ find:
     je modules
     cmp $'n', %al
     je noise
+    cmp $'c', %al
+    je no_interrupts
+    cmp $'i', %al
+    je steps
+    cmp $'x', %al
+    je poke
     ud2
 
 power_off:
@@ -116,6 +123,89 @@ noise:
     call print
     jmp noise
 
+no_interrupts:
+    cli
+    jmp .
+
+/* #DB comes after each instruction; its handler returns. */
+steps:
+    lgdt gdt_pointer
+    ljmp $8, $1f
+1:  mov $16, %eax
+    mov %eax, %ss
+    mov $handler, %eax
+    mov %ax, idt + 8
+    movw $8, idt + 10
+    movw $0x8e00, idt + 12
+    shr $16, %eax
+    mov %ax, idt + 14
+    lidt idt_pointer
+    pushf
+    orl $0x100, (%esp)
+    popf
+    jmp .
+handler:
+    iret
+
+/* EBX: the seed. Ports from a list of those that answer (power off, reset and panic left out) and the 15 behind; addresses from a list of windows. */
+poke:
+    movzbl 3(%esi), %ebx
+    imul $2654435761, %ebx
+1:  call random
+    mov %ebx, %ecx
+    shr $28, %ecx
+    movzwl ports(, %ecx, 2), %edx
+    mov %ebx, %eax
+    shr $20, %eax
+    and $15, %eax
+    add %eax, %edx
+    cmp $0xcf9, %edx /* a reset */
+    je 1b
+    call random
+    mov %ebx, %eax
+    test $0x10000, %ebx
+    jz 2f
+    test $0x20000, %ebx
+    jz 3f
+    in %dx, %al
+    in %dx, %ax
+    in %dx, %eax
+    jmp 4f
+2:  out %al, %dx
+    jmp 4f
+3:  out %eax, %dx
+4:  call random
+    mov %ebx, %ecx
+    shr $29, %ecx
+    mov windows(, %ecx, 8), %edi
+    mov %ebx, %eax
+    shr $3, %eax
+    and windows + 4(, %ecx, 8), %eax
+    add %eax, %edi
+    call random
+    test $0x10000, %ebx
+    jz 5f
+    mov (%edi), %eax
+    jmp 1b
+5:  mov %ebx, (%edi)
+    test $0x60000, %ebx
+    jnz 1b
+    mov %bl, 1(%edi)
+    mov %bx, 2(%edi)
+    jmp 1b
+
+random:
+    mov %ebx, %eax
+    shl $13, %eax
+    xor %eax, %ebx
+    mov %ebx, %eax
+    shr $17, %eax
+    xor %eax, %ebx
+    mov %ebx, %eax
+    shl $5, %eax
+    xor %eax, %ebx
+    ret
+
 print:
     lodsb
     test %al, %al
@@ -142,6 +232,22 @@ newline:
 no_idt:
     .word 0
     .long 0
+ports:
+    .word 0x20, 0xa0, 0x40, 0x50, 0x70, 0x7f, 0x3f8, 0x606, 0x608, 0x4f0, 0xcf8, 0xcf8, 0xcf8, 0xc000, 0x4d0, 0xf0
+windows: /* ECAM of the first functions, twice; where BARs are, twice; I/O APIC, HPET, local APIC, everything */
+    .long 0xb0000000, 0x7ffff, 0xb0000000, 0x7ffff, 0xc0000000, 0x1ffff, 0xc0000000, 0xfffff
+    .long 0xfec00000, 0x3f, 0xfed00000, 0x3ff, 0xfee00000, 0xfff, 0xc0000000, 0x1fffffff
+    .align 8
+gdt:
+    .quad 0, 0x00cf9a000000ffff, 0x00cf92000000ffff
+gdt_pointer:
+    .word 23
+    .long gdt
+idt_pointer:
+    .word 255
+    .long idt
     .bss
+idt:
+    .space 256
     .space 4096
 stack:

@@ -42,10 +42,15 @@ check "reset under --no-reboot is 0" 0 '^hello' '^$' "${run[@]}" --append do=r -
 check "debug exit is odd" 33 hello '' "${run[@]}" --append do=d --test-devices
 check "without --test-devices there is no debug exit" 124 hello timeout "${quick[@]}" --append do=d --timeout 1
 check "panic is 6" 6 hello 'droste: .*panic' "${run[@]}" --append do=p
-check "triple fault is 8" 8 hello 'droste: triple fault' "${run[@]}" --append do=t
+# LIDT of nothing, then UD2: #UD is delivered, #GP, #DF; the chain has the newest first.
+check "triple fault is 8" 8 hello 'droste: triple fault: .*rip=0x1[0-9a-f]{5} .*vectors \(newest first\) 8 13 6' "${run[@]}" --append do=t
 check "triple fault is 8 under --test-devices" 8 hello 'droste: triple fault' "${run[@]}" --append do=t --test-devices
 check "triple fault is 8 under --no-reboot" 8 hello 'droste: triple fault' "${run[@]}" --append do=t --no-reboot
 check "timeout is 124" 124 hello 'within 0.500 seconds' "${quick[@]}" --append do=l --timeout 0.5
+check "timeout of a loop without interrupts is 124" 124 hello 'within 0.500' "${quick[@]}" --append do=c --timeout 0.5
+check "timeout of that loop, interpreted" 124 hello 'within 0.500' run --engine soft,jit=off --kernel "$guest" --append do=c --timeout 0.5
+check "timeout of that loop, counted" 124 hello 'within 0.500' "${quick[@]}" --append do=c --timeout 0.5 --icount
+check "timeout of a guest that steps itself, counted" 124 hello 'within 0.500' "${quick[@]}" --append do=i --timeout 0.5 --icount
 check "timeout of a halted guest is 124" 124 hello 'within 0.500' "${quick[@]}" --append do=h --timeout 0.5
 check "a guest that never stops printing can be stopped" 124 hello 'within 1.000' "${quick[@]}" --append do=n --timeout 1
 check "icount" 0 hello '^$' "${run[@]}" --append do=o --icount
@@ -78,6 +83,7 @@ timeout 30 "$droste" "${quick[@]}" --append do=n --timeout 5 2>err | head -c 100
 [ "$(stat -c %s out)" = 100000 ] || { echo "FAIL: a reader that goes away"; failed=1; }
 
 # Signals
+truncate -s 1M disk
 for sig in INT TERM HUP; do
     start "${run[@]}" --append do=l
     kill -$sig $pid
@@ -89,6 +95,24 @@ for sig in INT TERM HUP; do
     sleep 0.2
     pgrep -P $pid >/dev/null && { echo "FAIL: SIG$sig left a process"; failed=1; }
 done
+for guest_does in c x; do
+    start "${run[@]}" --append do=$guest_does --cpus 2
+    kill -TERM $pid
+    status=0
+    wait $pid || status=$?
+    [ $status = 143 ] && echo "ok: SIGTERM under do=$guest_does" || { echo "FAIL: SIGTERM under do=$guest_does: status $status"; failed=1; }
+done
+
+# A guest that pokes every device at random ends as it is told, or by what it hit; never by a signal or a host error.
+for seed in 1 2 3; do
+    status=0
+    timeout 60 "$droste" "${quick[@]}" --append "do=x$seed" --timeout 2 --disk disk --net user --no-reboot >out 2>err </dev/null || status=$?
+    case $status in
+    124 | 0 | 6 | 8) echo "ok: random device accesses, seed $seed (status $status)" ;;
+    *) echo "FAIL: random device accesses, seed $seed: status $status"; cat err; failed=1 ;;
+    esac
+done
+
 start "${run[@]}" --append do=l
 worker=$(pgrep -P $pid droste-vm)
 kill -SEGV "$worker"
