@@ -7,6 +7,7 @@
 #include "cpu/control.h"
 
 #include "cpu/meanings.h"
+#include "cpu/nested/nested.h"
 #include "cpu/operands.h"
 #include "cpu/system.h"
 #include "cpu/tlb.h"
@@ -53,7 +54,7 @@ static bool cr0_paging_allowed(const struct cpu *c, u64 v)
 enum outcome control_set_cr0(struct cpu *c, u64 v)
 {
     if (v >> 32 || ((v & CR0_PG) && !(v & CR0_PE)) || ((v & CR0_NW) && !(v & CR0_CD)) ||
-        !cr0_paging_allowed(c, v))
+        !cr0_paging_allowed(c, v) || !nested_cr0_allowed(c, v))
         return fault_gp0(c);
     u64 old = c->cr0;
     c->cr0 = (v & CR0_WRITABLE) | CR0_ET;
@@ -86,7 +87,7 @@ enum outcome control_set_cr3(struct cpu *c, u64 v)
 enum outcome control_set_cr4(struct cpu *c, u64 v)
 {
     u64 changed = c->cr4 ^ v;
-    if (v & ~cr4_valid(c))
+    if ((v & ~cr4_valid(c)) || !nested_cr4_allowed(c, v))
         return fault_gp0(c);
     if (long_mode(c) && !(v & CR4_PAE))
         return fault_gp0(c);

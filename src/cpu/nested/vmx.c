@@ -1,30 +1,90 @@
 /* SPDX-License-Identifier: MIT */
 /* VMX: the vCPU's state and its place in the processor. */
-#include "cpu/nested/nested.h"
+#include "cpu/nested/vmx.h"
 
 #include <stdlib.h>
 
-struct vmx {
-    bool on;
+static bool triple_fault(struct cpu *c)
+{
+    vmx_exit(c, &(struct vmx_exit){.reason = EXIT_TRIPLE_FAULT});
+    return true;
+}
+
+static bool init(struct cpu *c)
+{
+    atomic_fetch_and(&c->requests, ~(unsigned)REQ_INIT);
+    vmx_exit(c, &(struct vmx_exit){.reason = EXIT_INIT});
+    return true;
+}
+
+static const struct nested_ops vmx_ops = {
+    .name = "vmx",
+    .insn = vmx_insn,
+    .fault = vmx_fault,
+    .boundary = vmx_boundary,
+    .due = vmx_due,
+    .triple_fault = triple_fault,
+    .init = init,
+    .translate = vmx_translate,
 };
+
+static void timer_fired(void *opaque)
+{
+    struct cpu *c = opaque;
+    cpu_request(c, REQ_NESTED);
+    if (c->wake)
+        c->wake(c->wake_opaque);
+}
 
 int vmx_new(struct cpu *c)
 {
-    c->nested->vmx = calloc(1, sizeof(*c->nested->vmx));
-    return c->nested->vmx ? 0 : -1;
+    struct vmx *x = calloc(1, sizeof(*x));
+    if (!x)
+        return -1;
+    c->nested->vmx = x;
+    c->nested->ops = &vmx_ops;
+    x->current = VMCS_NONE;
+    x->deadline = CLOCK_NEVER;
+    if (c->clock)
+        timer_init(&x->timer, c->clock, timer_fired, c);
+    return 0;
 }
 
 void vmx_free(struct cpu *c)
 {
+    if (c->clock)
+        timer_cancel(&vmx_of(c)->timer);
     free(c->nested->vmx);
 }
 
 void vmx_reset(struct cpu *c)
 {
-    c->nested->vmx->on = false;
+    struct vmx *x = vmx_of(c);
+    x->on = x->host_nmi_blocked = x->tpr_written = false;
+    x->vmxon = 0;
+    x->current = VMCS_NONE;
+    x->deadline = CLOCK_NEVER;
+    if (c->clock)
+        timer_cancel(&x->timer);
+    atomic_fetch_and(&c->requests, ~(unsigned)REQ_NESTED);
 }
 
 bool vmx_operation(const struct cpu *c)
 {
-    return c->nested->vmx->on;
+    return vmx_of(c)->on;
+}
+
+/* Fixed bits are those of VMX operation; an unrestricted guest may clear PE and PG. SDM 3C 23.8 */
+bool nested_cr0_allowed(const struct cpu *c, u64 v)
+{
+    if (!c->nested || !c->nested->vmx || !vmx_of(c)->on)
+        return true;
+    bool free = c->nested->guest && ctl2(&vmx_of(c)->v, UNRESTRICTED);
+    u64 need = CR0_NE | (free ? 0 : CR0_PE | (u64)CR0_PG);
+    return (v & need) == need;
+}
+
+bool nested_cr4_allowed(const struct cpu *c, u64 v)
+{
+    return !c->nested || !c->nested->vmx || !vmx_of(c)->on || (v & CR4_VMXE);
 }

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * EPT: guest-physical addresses on their way to memory, and the APIC-access page behind it. SDM 3C 28.3, 29.4
+ *
+ * Like a guest's own paging structures, entries are read, then judged, then marked accessed and dirty by
+ * compare-and-exchange; an entry that changed meanwhile starts the walk again.
+ */
+#include "cpu/control.h"
+#include "cpu/nested/vmx.h"
+
+enum { EPT_R = 1, EPT_W = 2, EPT_X = 4, EPT_RWX = 7, EPT_LARGE = 1 << 7, EPT_A = 1 << 8, EPT_D = 1 << 9 };
+enum { EPTP_AD = 1 << 6, LEVELS = 4, TYPE_UC = 0, TYPE_WB = 6 };
+
+/* Exit qualification. SDM 3C table 27-7 */
+enum {
+    QUAL_READ = 1,
+    QUAL_WRITE = 2,
+    QUAL_FETCH = 4,
+    QUAL_RIGHTS_SHIFT = 3,
+    QUAL_LINEAR = 1 << 7,
+    QUAL_FINAL = 1 << 8,
+    QUAL_NMI_UNBLOCKING = 1 << 12
+};
+
+struct ept_walk {
+    u64 entry[LEVELS];
+    u64 *host[LEVELS]; /* NULL: not RAM */
+    u64 at[LEVELS];
+    unsigned depth;
+    u64 rights; /* of all entries */
+    u64 page, size;
+};
+
+enum ept_result { EPT_GOOD, EPT_NOT_PRESENT, EPT_BAD };
+
+bool vmx_eptp_valid(const struct cpu *c, u64 eptp)
+{
+    u64 type = eptp & 7;
+    return (type == TYPE_UC || type == TYPE_WB) && (eptp >> 3 & 7) == LEVELS - 1 && !(eptp & 0xf80) &&
+           !(eptp & physical_reserved(c));
+}
+
+static u64 entry_read(struct cpu *c, struct ept_walk *w, u64 at)
+{
+    u64 v;
+    w->at[w->depth] = at;
+    w->host[w->depth] = space_ram(c->memory, at, NULL);
+    if (w->host[w->depth])
+        return __atomic_load_n(w->host[w->depth], __ATOMIC_RELAXED);
+    space_io_read(c->memory, at, 8, &v);
+    return v;
+}
+
+static bool memory_type_valid(u64 e)
+{
+    unsigned t = (unsigned)bits(e, 5, 3);
+    return t == 0 || t == 1 || t == 4 || t == 5 || t == 6;
+}
+
+/* SDM 3C 28.3.3.1 */
+static bool misconfigured(const struct cpu *c, u64 e, unsigned depth, bool leaf)
+{
+    unsigned up = LEVELS - 1 - depth;
+    if ((e & EPT_W) && !(e & EPT_R))
+        return true;
+    if (e & physical_reserved(c) & (BIT(52) - 1))
+        return true;
+    if (!leaf)
+        return depth == 0 ? e & 0xf8 : e & 0x78;
+    if (up && (e & ((BIT(PAGE_SHIFT + 9 * up) - 1) & ~0xfffull)))
+        return true;
+    return !memory_type_valid(e);
+}
+
+static enum ept_result ept_read(struct cpu *c, u64 eptp, u64 gpa, struct ept_walk *w)
+{
+    u64 table = eptp & 0x000ffffffffff000ull;
+    w->rights = EPT_RWX;
+    for (w->depth = 0;;) {
+        unsigned depth = w->depth, shift = PAGE_SHIFT + 9 * (LEVELS - 1 - depth);
+        u64 e = entry_read(c, w, table + (gpa >> shift & 511) * 8);
+        w->entry[depth] = e;
+        w->depth++;
+        w->rights &= e;
+        if (!(e & EPT_RWX))
+            return EPT_NOT_PRESENT;
+        bool leaf = depth == LEVELS - 1 || (depth && (e & EPT_LARGE));
+        if (misconfigured(c, e, depth, leaf))
+            return EPT_BAD;
+        table = e & 0x000ffffffffff000ull;
+        if (leaf) {
+            w->size = BIT(shift);
+            w->page = table & ~(w->size - 1);
+            return EPT_GOOD;
+        }
+    }
+}
+
+/* False: an entry changed, walk again. */
+static bool ept_mark(struct cpu *c, struct ept_walk *w, bool write)
+{
+    for (unsigned d = 0; d < w->depth; d++) {
+        u64 old = w->entry[d], mark = EPT_A | (write && d == w->depth - 1 ? EPT_D : 0);
+        if ((old & mark) == mark || !w->host[d])
+            continue;
+        if (!__atomic_compare_exchange_n(w->host[d], &old, old | mark, false, __ATOMIC_SEQ_CST,
+                                         __ATOMIC_SEQ_CST))
+            return false;
+        w->entry[d] |= mark;
+        struct page_info *p = space_page(c->memory, w->at[d]);
+        if (p && __atomic_load_n(&p->watch, __ATOMIC_SEQ_CST))
+            space_written(c->memory, w->at[d], 8);
+    }
+    return true;
+}
+
+static enum outcome stop(struct cpu *c, u32 reason, u64 gpa, const struct second_access *a, u64 qualification)
+{
+    vmx_of(c)->second = (struct second_fault){.reason = reason,
+                                              .qualification = qualification,
+                                              .physical = gpa,
+                                              .linear = a->linear_valid ? a->linear : 0};
+    c->fault = (struct fault){.exit = true};
+    return FAULT;
+}
+
+static enum outcome violation(struct cpu *c, u64 gpa, const struct second_access *a, u64 rights)
+{
+    u64 q = (a->read ? QUAL_READ : 0) | (a->write ? QUAL_WRITE : 0) | (a->fetch ? QUAL_FETCH : 0);
+    q |= rights << QUAL_RIGHTS_SHIFT;
+    if (a->linear_valid)
+        q |= QUAL_LINEAR | (a->table ? 0 : QUAL_FINAL);
+    return stop(c, EXIT_EPT_VIOLATION, gpa, a, q);
+}
+
+/* With A and D flags, an access to a guest paging-structure entry counts as a write. SDM 3C 28.3.3.2 */
+static bool needs_write(u64 eptp, const struct second_access *a)
+{
+    return a->write || (a->table && (eptp & EPTP_AD));
+}
+
+static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out,
+                                  bool *writable)
+{
+    u64 eptp = c->nested->second_root;
+    for (;;) {
+        struct ept_walk w;
+        enum ept_result r = gpa >> 48 ? EPT_NOT_PRESENT : ept_read(c, eptp, gpa, &w);
+        if (gpa >> 48)
+            w.rights = 0;
+        if (r == EPT_BAD)
+            return stop(c, EXIT_EPT_MISCONFIGURATION, gpa, a, 0);
+        bool write = needs_write(eptp, a);
+        u64 need = (a->read ? EPT_R : 0) | (write ? EPT_W : 0) | (a->fetch ? EPT_X : 0);
+        if (r == EPT_NOT_PRESENT || (w.rights & need) != need) {
+            struct second_access shown = *a;
+            shown.write = write;
+            shown.read = a->read || (a->table && (eptp & EPTP_AD));
+            return violation(c, gpa, &shown, r == EPT_NOT_PRESENT ? 0 : w.rights & EPT_RWX);
+        }
+        if ((eptp & EPTP_AD) && !ept_mark(c, &w, write))
+            continue;
+        *out = w.page | (gpa & (w.size - 1));
+        *writable = (w.rights & EPT_W) && (!(eptp & EPTP_AD) || (w.entry[w.depth - 1] & EPT_D));
+        return DONE;
+    }
+}
+
+/* Every access there exits, the TPR's too: software that emulates the access finds it in the virtual-APIC
+ * page. SDM 3C 29.4, table 27-6 */
+static enum outcome apic_access(struct cpu *c, u64 gpa, const struct second_access *a)
+{
+    u64 type = a->fetch ? 2 : a->write ? 1 : 0;
+    if (c->delivering)
+        type = 3;
+    if (a->table)
+        type = c->delivering ? 10 : 15;
+    return stop(c, EXIT_APIC_ACCESS, gpa, a, (type >= 10 ? 0 : gpa & 0xfff) | type << 12);
+}
+
+enum outcome vmx_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out, bool *writable)
+{
+    const struct vmcs *v = &vmx_of(c)->v;
+    *out = gpa;
+    *writable = true;
+    if (ctl2(v, EPT) && ept_translate(c, gpa, a, out, writable) != DONE)
+        return FAULT;
+    if (ctl2(v, APIC_ACCESSES) && (*out & ~0xfffull) == v->f[VMCS_APIC_ACCESS])
+        return apic_access(c, *out, a);
+    return DONE;
+}
+
+bool vmx_peek(struct cpu *c, u64 gpa, u64 *out)
+{
+    struct ept_walk w;
+    if (gpa >> 48 || ept_read(c, c->nested->second_root, gpa, &w) != EPT_GOOD)
+        return false;
+    *out = w.page | (gpa & (w.size - 1));
+    return true;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* VMCS fields by encoding, and the page they live in. SDM 3C 24.11.2 (encodings), appendix B */
+#include "cpu/nested/vmcs.h"
+
+/* Encoding: bit 0 high half, 9:1 index, 11:10 type, 14:13 width; the rest must be 0. */
+enum { INDEX_BITS = 6, WIDTH_16 = 0, WIDTH_64 = 1, WIDTH_32 = 2, WIDTH_NATURAL = 3, TYPE_READ_ONLY = 1 };
+#define KEY(e) (((e) >> 13 & 3) << (INDEX_BITS + 2) | ((e) >> 10 & 3) << INDEX_BITS | ((e) >> 1 & 63))
+
+static const u8 by_key[1 << (INDEX_BITS + 4)] = {
+#define VMCS_FIELD(name, encoding) [KEY(encoding)] = VMCS_##name + 1,
+#include "x86/vmcs.def"
+#undef VMCS_FIELD
+};
+
+static unsigned width(u64 encoding)
+{
+    return (unsigned)(encoding >> 13 & 3);
+}
+
+int vmcs_find(u64 encoding)
+{
+    if (encoding >> 15 || (encoding & 0x1000) || (encoding >> 1 & 0x1ff) >= BIT(INDEX_BITS))
+        return -1;
+    if ((encoding & 1) && width(encoding) != WIDTH_64)
+        return -1;
+    return by_key[KEY(encoding)] - 1;
+}
+
+bool vmcs_read_only(u64 encoding)
+{
+    return (encoding >> 10 & 3) == TYPE_READ_ONLY;
+}
+
+unsigned vmcs_highest_index(void)
+{
+    static const u16 all[] = {
+#define VMCS_FIELD(name, encoding) encoding,
+#include "x86/vmcs.def"
+#undef VMCS_FIELD
+    };
+    unsigned max = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+        if ((all[i] >> 1 & 0x1ffu) > max)
+            max = all[i] >> 1 & 0x1ffu;
+    return max;
+}
+
+u64 vmcs_get(const struct vmcs *v, int field, u64 encoding)
+{
+    u64 x = v->f[field];
+    switch (width(encoding)) {
+    case WIDTH_16:
+        return (u16)x;
+    case WIDTH_32:
+        return (u32)x;
+    default:
+        return encoding & 1 ? x >> 32 : x;
+    }
+}
+
+void vmcs_put(struct vmcs *v, int field, u64 encoding, u64 value)
+{
+    u64 *x = &v->f[field];
+    switch (width(encoding)) {
+    case WIDTH_16:
+        *x = (u16)value;
+        return;
+    case WIDTH_32:
+        *x = (u32)value;
+        return;
+    default:
+        *x = encoding & 1 ? (*x & 0xffffffff) | value << 32 : value;
+    }
+}
+
+struct vmcs *vmcs_at(struct cpu *c, u64 gpa)
+{
+    u64 room;
+    void *p = space_ram(c->memory, gpa, &room);
+    return p && room >= VMCS_SIZE && !(gpa & (VMCS_SIZE - 1)) ? p : NULL;
+}
+
+void vmcs_written(struct cpu *c, u64 gpa)
+{
+    struct page_info *p = space_page(c->memory, gpa);
+    if (p && __atomic_load_n(&p->watch, __ATOMIC_SEQ_CST))
+        space_written(c->memory, gpa, VMCS_SIZE);
+}

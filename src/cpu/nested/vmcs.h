@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A VMCS in guest memory: revision and abort indicator where the manual puts them, then ours: the launch
+ * state, then every field of x86/vmcs.def as 8 bytes. Nothing in it is an address of the host's, and a guest
+ * may write to it behind our back: VM entry takes a copy and works on that alone. SDM 3C 24.2
+ */
+#ifndef CPU_NESTED_VMCS_H
+#define CPU_NESTED_VMCS_H
+
+#include "cpu/cpu.h"
+
+enum { VMCS_REVISION = 0x64726f, VMCS_SIZE = 4096 };
+#define VMCS_NONE (~0ull) /* the current-VMCS pointer that is none */
+
+enum vmcs_field {
+#define VMCS_FIELD(name, encoding) VMCS_##name,
+#include "x86/vmcs.def"
+#undef VMCS_FIELD
+    VMCS_FIELDS
+};
+
+struct vmcs {
+    u32 revision, abort;
+    u32 launched, unused;
+    u64 f[VMCS_FIELDS];
+};
+_Static_assert(sizeof(struct vmcs) <= VMCS_SIZE, "a VMCS is one page");
+
+enum vmx_reason {
+#define VMX_EXIT(number, name) EXIT_##name = number,
+#include "x86/vmx_exits.def"
+#undef VMX_EXIT
+};
+
+#define VMX_DEFAULT1(...)
+enum vmx_control {
+#define VMX_CONTROL(group, name, bit) group##_##name##_BIT = bit,
+#include "x86/vmx_controls.def"
+#undef VMX_CONTROL
+#undef VMX_DEFAULT1
+};
+
+/* Whether a control of a copy is on: ctl(v, PIN, NMI). */
+#define ctl(v, group, name) ((v)->f[VMCS_##group] >> group##_##name##_BIT & 1)
+/* Of the secondary ones, which count only with PROC_SECONDARY. */
+#define ctl2(v, name) (ctl(v, PROC, SECONDARY) && ctl(v, PROC2, name))
+
+/* The field of an encoding whose access type is full or high; -1: none. */
+int vmcs_find(u64 encoding);
+bool vmcs_read_only(u64 encoding);
+/* Largest index of an encoding, for IA32_VMX_VMCS_ENUM. */
+unsigned vmcs_highest_index(void);
+
+/* By encoding, as VMREAD and VMWRITE see them: width and high half applied. */
+u64 vmcs_get(const struct vmcs *v, int field, u64 encoding);
+void vmcs_put(struct vmcs *v, int field, u64 encoding, u64 value);
+
+/* The VMCS page at gpa, or NULL when no RAM is there. Valid until the world may stop. */
+struct vmcs *vmcs_at(struct cpu *c, u64 gpa);
+/* Call after writing to it: the page may be watched. */
+void vmcs_written(struct cpu *c, u64 gpa);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VMX, inside: one vCPU's state and what its files promise each other.
+ *
+ * In non-root operation `v` is the copy of the current VMCS that VM entry took, checked and loaded; exits
+ * write their fields to it and to the page. Only vmx_enter() and vmx_exit() change between root and non-root
+ * operation.
+ */
+#ifndef CPU_NESTED_VMX_H
+#define CPU_NESTED_VMX_H
+
+#include "cpu/nested/nested.h"
+#include "cpu/nested/vmcs.h"
+
+/* Why and how the guest stopped. What an exit has no use for stays 0. */
+struct vmx_exit {
+    u32 reason;              /* enum vmx_reason */
+    u32 info, error;         /* VM-exit interruption information */
+    u32 idt_info, idt_error; /* IDT-vectoring information */
+    u32 length, insn_info;
+    bool rf; /* the saved RFLAGS image has RF: faults */
+    u64 qualification, linear, physical;
+};
+
+/* What translate() stopped, until fault() comes for it. */
+struct second_fault {
+    u32 reason;
+    u64 qualification, linear, physical;
+};
+
+struct vmx {
+    bool on;
+    bool host_nmi_blocked; /* while virtual NMIs are on in the guest */
+    bool tpr_written;      /* through the APIC-access page: threshold is due */
+    u64 vmxon, current;    /* pointers; current: VMCS_NONE */
+    struct vmcs v;
+    u64 deadline; /* of the preemption timer, by the machine's clock; CLOCK_NEVER: off */
+    struct timer timer;
+    struct second_fault second;
+    const char *why; /* the check the last entry failed, or NULL */
+    bool told;       /* the first failure was reported */
+};
+
+static inline struct vmx *vmx_of(const struct cpu *c)
+{
+    return c->nested->vmx;
+}
+
+extern const struct state_desc vmx_state_desc; /* obj: the cpu */
+
+/* Interruption information fields. SDM 3C tables 24-15, 24-16, 24-17 */
+enum {
+    INTR_EXTERNAL = 0,
+    INTR_NMI = 2,
+    INTR_HARDWARE = 3,
+    INTR_SOFT_INT = 4,
+    INTR_PRIVILEGED = 5,
+    INTR_SOFT_EXCEPTION = 6,
+    INTR_OTHER = 7,
+    INTR_ERROR_VALID = 1 << 11,
+    INTR_NMI_UNBLOCKING = 1 << 12,
+};
+#define INTR_VALID   (1u << 31)
+#define ENTRY_FAILED (1u << 31)
+
+/* Interruptibility and activity. SDM 3C tables 24-3, 24.4.2 */
+enum { BLOCK_STI = 1, BLOCK_MOV_SS = 2, BLOCK_SMI = 4, BLOCK_NMI = 8 };
+enum { ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_SIPI };
+
+/* VM-instruction errors. SDM 3C 30.4 */
+enum {
+    ERR_VMCALL_IN_ROOT = 1,
+    ERR_VMCLEAR_ADDRESS = 2,
+    ERR_VMCLEAR_VMXON = 3,
+    ERR_LAUNCH_NOT_CLEAR = 4,
+    ERR_RESUME_NOT_LAUNCHED = 5,
+    ERR_CONTROLS = 7,
+    ERR_HOST_STATE = 8,
+    ERR_VMPTRLD_ADDRESS = 9,
+    ERR_VMPTRLD_VMXON = 10,
+    ERR_VMPTRLD_REVISION = 11,
+    ERR_FIELD = 12,
+    ERR_READ_ONLY = 13,
+    ERR_VMXON_IN_ROOT = 15,
+    ERR_MOV_SS = 26,
+    ERR_INVALIDATE_OPERAND = 28,
+};
+
+/* vmx_entry.c: VMLAUNCH and VMRESUME once their operands are settled. END, or DONE after a VMfail. */
+enum outcome vmx_enter(struct cpu *c, bool launch);
+/* vmx_exit.c: to root operation. */
+void vmx_exit(struct cpu *c, const struct vmx_exit *x);
+/* A VM entry that failed once guest state was being checked: nothing of the guest is saved. */
+void vmx_entry_failure(struct cpu *c, u32 reason, u64 qualification);
+
+/* VM-entry checks, in the manual's order: 0, or the VMfail number. */
+unsigned vmx_check_controls_and_host(struct cpu *c, struct vmx *x);
+/* True: good. Else *qualification. */
+bool vmx_check_guest(struct cpu *c, struct vmx *x, u64 *qualification);
+bool vmx_eptp_valid(const struct cpu *c, u64 eptp);
+
+/* VM-entry and VM-exit MSR areas. 0, or the number (from 1) of the entry that failed. */
+u32 vmx_load_msrs(struct cpu *c, u64 area, u32 count);
+u32 vmx_store_msrs(struct cpu *c, u64 area, u32 count);
+
+/* vmx_intercept.c */
+enum outcome vmx_insn(struct cpu *c, const struct insn *in);
+bool vmx_fault(struct cpu *c, const struct fault *f, const struct event *during);
+enum outcome vmx_boundary(struct cpu *c, unsigned r, u8 shadow);
+bool vmx_due(struct cpu *c);
+/* REQ_NESTED as windows, timer and threshold need it. */
+void vmx_arm(struct cpu *c);
+u8 vmx_vtpr(struct cpu *c);
+
+/* ept.c */
+enum outcome vmx_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out, bool *writable);
+/* Guest-physical to physical without trace; false: not mapped. */
+bool vmx_peek(struct cpu *c, u64 gpa, u64 *out);
+
+/* vmx_caps.c: what IA32_VMX_* say. */
+u32 vmx_must_be_1(enum vmcs_field group); /* with the TRUE MSRs */
+u32 vmx_may_be_1(enum vmcs_field group);
+enum { VMX_CR3_TARGETS = 4, VMX_TIMER_SHIFT = 5, VMX_MSR_LIST_MAX = 512 };
+
+/* VMsucceed and VMfail. SDM 3C 30.2 */
+void vmx_succeed(struct cpu *c);
+void vmx_fail(struct cpu *c, unsigned error);
+
+#endif

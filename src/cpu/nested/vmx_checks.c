@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The checks at VM entry, one row each, in the manual's order: what must hold, in words and as an expression
+ * over the copy of the VMCS. SDM 3C 26.2 (VMX controls, host state), 26.3.1 (guest state)
+ */
+#include "cpu/control.h"
+#include "cpu/nested/vmx.h"
+#include "cpu/system.h"
+
+struct check {
+    const char *text;
+    bool (*holds)(struct cpu *c, const struct vmcs *v);
+    u64 qualification; /* guest state only */
+};
+
+#define F(name) (v->f[VMCS_##name])
+#define RULE(id, expr)                                                                                       \
+    static bool id(struct cpu *c, const struct vmcs *v)                                                      \
+    {                                                                                                        \
+        return expr;                                                                                         \
+    }
+
+static bool group_valid(const struct vmcs *v, enum vmcs_field group)
+{
+    u32 x = (u32)v->f[group], must = vmx_must_be_1(group);
+    return (x & must) == must && !(x & ~vmx_may_be_1(group));
+}
+
+static bool page_valid(const struct cpu *c, u64 a)
+{
+    return !(a & 0xfff) && !(a & physical_reserved(c));
+}
+
+static bool area_valid(const struct cpu *c, u64 a, u64 count)
+{
+    u64 last = a + (u32)count * 16ull - 1;
+    return !(u32)count || (!(a & 15) && !(a & physical_reserved(c)) && !(last & physical_reserved(c)));
+}
+
+static bool pat_valid(u64 v)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        u8 t = (u8)(v >> (8 * i));
+        if (t == 2 || t == 3 || t > 7)
+            return false;
+    }
+    return true;
+}
+
+static bool efer_valid(u64 v, bool wide)
+{
+    bool lma = v & EFER_LMA;
+    return !(v & ~(u64)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)) && lma == wide;
+}
+
+/* Control fields. 26.2.1 */
+RULE(pin, group_valid(v, VMCS_PIN))
+RULE(proc, group_valid(v, VMCS_PROC))
+RULE(proc2, !ctl(v, PROC, SECONDARY) || group_valid(v, VMCS_PROC2))
+RULE(cr3_targets, (u32)F(CR3_TARGETS) <= VMX_CR3_TARGETS)
+RULE(io_bitmaps,
+     !ctl(v, PROC, IO_BITMAPS) || (page_valid(c, F(IO_BITMAP_A)) && page_valid(c, F(IO_BITMAP_B))))
+RULE(msr_bitmap, !ctl(v, PROC, MSR_BITMAPS) || page_valid(c, F(MSR_BITMAP)))
+RULE(virtual_apic, !ctl(v, PROC, TPR_SHADOW) || page_valid(c, F(VIRTUAL_APIC)))
+RULE(threshold, !ctl(v, PROC, TPR_SHADOW) || !(F(TPR_THRESHOLD) & 0xfffffff0))
+
+static bool threshold_met(struct cpu *c, const struct vmcs *v)
+{
+    if (!ctl(v, PROC, TPR_SHADOW) || ctl2(v, APIC_ACCESSES))
+        return true;
+    u8 tpr = 0;
+    (void)space_read(c->memory, F(VIRTUAL_APIC) + 0x80, &tpr, 1);
+    return (F(TPR_THRESHOLD) & 15) <= tpr >> 4;
+}
+
+RULE(virtual_nmi, ctl(v, PIN, NMI) || !ctl(v, PIN, VIRTUAL_NMI))
+RULE(nmi_window, ctl(v, PIN, VIRTUAL_NMI) || !ctl(v, PROC, NMI_WINDOW))
+RULE(apic_page, !ctl2(v, APIC_ACCESSES) || page_valid(c, F(APIC_ACCESS)))
+RULE(vpid, !ctl2(v, VPID) || (u16)F(VPID))
+RULE(eptp, !ctl2(v, EPT) || vmx_eptp_valid(c, F(EPTP)))
+RULE(unrestricted, !ctl2(v, UNRESTRICTED) || ctl2(v, EPT))
+RULE(exit_controls, group_valid(v, VMCS_EXIT))
+RULE(save_timer, ctl(v, PIN, TIMER) || !ctl(v, EXIT, SAVE_TIMER))
+RULE(exit_store, area_valid(c, F(EXIT_MSR_STORE), F(EXIT_MSR_STORE_COUNT)))
+RULE(exit_load, area_valid(c, F(EXIT_MSR_LOAD), F(EXIT_MSR_LOAD_COUNT)))
+RULE(entry_controls, group_valid(v, VMCS_ENTRY))
+
+static bool vector_has_error(unsigned vector)
+{
+    return vector < 32 && (0x00027d00u >> vector & 1);
+}
+
+static bool inject_type(struct cpu *c, const struct vmcs *v)
+{
+    u32 i = (u32)F(INJECT_INFO);
+    unsigned type = i >> 8 & 7, vector = i & 0xff;
+    if (!(i & INTR_VALID))
+        return true;
+    if (type == 1 || type == INTR_OTHER || (i & 0x7ffff000))
+        return false;
+    return type == INTR_NMI ? vector == 2 : type != INTR_HARDWARE || vector < 32;
+}
+
+static bool inject_error(struct cpu *c, const struct vmcs *v)
+{
+    u32 i = (u32)F(INJECT_INFO);
+    bool real = ctl2(v, UNRESTRICTED) && !(F(CR0) & CR0_PE);
+    bool want = !real && (i >> 8 & 7) == INTR_HARDWARE && vector_has_error(i & 0xff);
+    if (!(i & INTR_VALID))
+        return true;
+    return !(i & INTR_ERROR_VALID) == !want && (!want || !(F(INJECT_ERROR) & 0xffff0000));
+}
+
+static bool inject_length(struct cpu *c, const struct vmcs *v)
+{
+    u32 i = (u32)F(INJECT_INFO);
+    unsigned type = i >> 8 & 7;
+    return !(i & INTR_VALID) || type < INTR_SOFT_INT || (u32)F(INJECT_LENGTH) <= 15;
+}
+
+RULE(entry_load, area_valid(c, F(ENTRY_MSR_LOAD), F(ENTRY_MSR_LOAD_COUNT)))
+
+static const struct check control_checks[] = {
+    {"pin-based controls that are offered", pin, 0},
+    {"processor-based controls that are offered", proc, 0},
+    {"secondary controls that are offered", proc2, 0},
+    {"at most 4 CR3 targets", cr3_targets, 0},
+    {"I/O bitmap addresses", io_bitmaps, 0},
+    {"MSR bitmap address", msr_bitmap, 0},
+    {"virtual-APIC address", virtual_apic, 0},
+    {"TPR threshold bits 31:4 clear", threshold, 0},
+    {"TPR threshold not above the virtual TPR", threshold_met, 0},
+    {"virtual NMIs only with NMI exiting", virtual_nmi, 0},
+    {"NMI-window exiting only with virtual NMIs", nmi_window, 0},
+    {"APIC-access address", apic_page, 0},
+    {"a VPID other than 0", vpid, 0},
+    {"a valid EPTP", eptp, 0},
+    {"unrestricted guest only with EPT", unrestricted, 0},
+    {"VM-exit controls that are offered", exit_controls, 0},
+    {"preemption timer saved only when active", save_timer, 0},
+    {"VM-exit MSR-store area", exit_store, 0},
+    {"VM-exit MSR-load area", exit_load, 0},
+    {"VM-entry controls that are offered", entry_controls, 0},
+    {"type and vector of the injected event", inject_type, 0},
+    {"error code of the injected event", inject_error, 0},
+    {"instruction length of the injected event", inject_length, 0},
+    {"VM-entry MSR-load area", entry_load, 0},
+};
+
+/* Host state. 26.2.2 to 26.2.4 */
+#define CR0_MUST (CR0_PE | CR0_NE | (u64)CR0_PG)
+RULE(host_cr0, !(F(HOST_CR0) >> 32) && (F(HOST_CR0) & CR0_MUST) == CR0_MUST)
+RULE(host_cr4, !(F(HOST_CR4) & ~cr4_valid(c)) && (F(HOST_CR4) & CR4_VMXE))
+RULE(host_cr3, !(F(HOST_CR3) & physical_reserved(c)))
+RULE(host_sysenter, canonical(F(HOST_SYSENTER_ESP)) && canonical(F(HOST_SYSENTER_EIP)))
+RULE(host_pat, !ctl(v, EXIT, LOAD_PAT) || pat_valid(F(HOST_PAT)))
+RULE(host_efer, !ctl(v, EXIT, LOAD_EFER) || (efer_valid(F(HOST_EFER), ctl(v, EXIT, HOST_64)) &&
+                                             !(F(HOST_EFER) & EFER_LMA) == !(F(HOST_EFER) & EFER_LME)))
+RULE(host_selectors, !((F(HOST_ES_SEL) | F(HOST_CS_SEL) | F(HOST_SS_SEL) | F(HOST_DS_SEL) | F(HOST_FS_SEL) |
+                        F(HOST_GS_SEL) | F(HOST_TR_SEL)) &
+                       7))
+RULE(host_cs_tr, (u16)F(HOST_CS_SEL) && (u16)F(HOST_TR_SEL))
+RULE(host_ss, ctl(v, EXIT, HOST_64) || (u16)F(HOST_SS_SEL))
+RULE(host_bases, canonical(F(HOST_FS_BASE)) && canonical(F(HOST_GS_BASE)) && canonical(F(HOST_TR_BASE)) &&
+                     canonical(F(HOST_GDTR_BASE)) && canonical(F(HOST_IDTR_BASE)))
+RULE(host_size, long_mode(c) ? ctl(v, EXIT, HOST_64) : !ctl(v, EXIT, HOST_64) && !ctl(v, ENTRY, GUEST_64))
+RULE(host_32, ctl(v, EXIT, HOST_64) ||
+                  (!ctl(v, ENTRY, GUEST_64) && !(F(HOST_CR4) & CR4_PCIDE) && !(F(HOST_RIP) >> 32)))
+RULE(host_64, !ctl(v, EXIT, HOST_64) || ((F(HOST_CR4) & CR4_PAE) && canonical(F(HOST_RIP))))
+
+static const struct check host_checks[] = {
+    {"host CR0 with PE, NE, PG and no reserved bit", host_cr0, 0},
+    {"host CR4 with VMXE and no reserved bit", host_cr4, 0},
+    {"host CR3 within the physical width", host_cr3, 0},
+    {"canonical host SYSENTER addresses", host_sysenter, 0},
+    {"host PAT of valid types", host_pat, 0},
+    {"host EFER that fits the address-space size", host_efer, 0},
+    {"host selectors with RPL and TI 0", host_selectors, 0},
+    {"host CS and TR not null", host_cs_tr, 0},
+    {"host SS not null outside 64-bit mode", host_ss, 0},
+    {"canonical host bases", host_bases, 0},
+    {"host address-space size as the host runs now", host_size, 0},
+    {"a 32-bit host without 64-bit guest, PCIDE, wide RIP", host_32, 0},
+    {"a 64-bit host with PAE and canonical RIP", host_64, 0},
+};
+
+/* Guest control registers, debug registers, MSRs. 26.3.1.1 */
+static bool guest_cr0(struct cpu *c, const struct vmcs *v)
+{
+    u64 must = ctl2(v, UNRESTRICTED) ? (u64)CR0_NE : CR0_MUST;
+    return !(F(CR0) >> 32) && (F(CR0) & must) == must;
+}
+RULE(guest_pg, !(F(CR0) & CR0_PG) || (F(CR0) & CR0_PE))
+RULE(guest_cr4, !(F(CR4) & ~cr4_valid(c)) && (F(CR4) & CR4_VMXE))
+RULE(guest_debugctl, !ctl(v, ENTRY, LOAD_DEBUG) || !(F(DEBUGCTL) & ~3ull))
+RULE(guest_64, !ctl(v, ENTRY, GUEST_64) || ((F(CR0) & CR0_PG) && (F(CR4) & CR4_PAE)))
+RULE(guest_pcide, ctl(v, ENTRY, GUEST_64) || !(F(CR4) & CR4_PCIDE))
+RULE(guest_cr3, !(F(CR3) & physical_reserved(c)))
+RULE(guest_dr7, !ctl(v, ENTRY, LOAD_DEBUG) || !(F(DR7) >> 32))
+RULE(guest_sysenter, canonical(F(SYSENTER_ESP)) && canonical(F(SYSENTER_EIP)))
+RULE(guest_pat, !ctl(v, ENTRY, LOAD_PAT) || pat_valid(F(PAT)))
+RULE(guest_efer,
+     !ctl(v, ENTRY, LOAD_EFER) || (efer_valid(F(EFER), ctl(v, ENTRY, GUEST_64)) &&
+                                   (!(F(CR0) & CR0_PG) || !(F(EFER) & EFER_LMA) == !(F(EFER) & EFER_LME))))
+
+/* Segments. 26.3.1.2 */
+#define SEL(s)   ((u16)v->f[VMCS_ES_SEL + (s)])
+#define BASE(s)  (v->f[VMCS_ES_BASE + (s)])
+#define LIMIT(s) ((u32)v->f[VMCS_ES_LIMIT + (s)])
+#define AR(s)    ((u32)v->f[VMCS_ES_AR + (s)])
+
+static bool v86(const struct vmcs *v)
+{
+    return F(RFLAGS) & FLAG_VM;
+}
+static bool usable(const struct vmcs *v, unsigned s)
+{
+    return !(AR(s) & SEG_UNUSABLE);
+}
+static unsigned dpl(const struct vmcs *v, unsigned s)
+{
+    return AR(s) >> 5 & 3;
+}
+static bool each_data(const struct vmcs *v, bool (*holds)(const struct vmcs *, unsigned))
+{
+    for (unsigned s = ES; s <= GS; s++)
+        if (s != CS && !holds(v, s))
+            return false;
+    return true;
+}
+
+RULE(tr_sel, !(SEL(SEG_TR) & 4))
+RULE(ldtr_sel, !usable(v, SEG_LDTR) || !(SEL(SEG_LDTR) & 4))
+RULE(ss_sel, v86(v) || ctl2(v, UNRESTRICTED) || (SEL(SS) & 3) == (SEL(CS) & 3))
+
+static bool v86_bases(struct cpu *c, const struct vmcs *v)
+{
+    for (unsigned s = ES; s <= GS && v86(v); s++)
+        if (BASE(s) != (u64)SEL(s) << 4)
+            return false;
+    return true;
+}
+static bool seg_bases(struct cpu *c, const struct vmcs *v)
+{
+    if (!canonical(BASE(SEG_TR)) || !canonical(BASE(FS)) || !canonical(BASE(GS)))
+        return false;
+    if (usable(v, SEG_LDTR) && !canonical(BASE(SEG_LDTR)))
+        return false;
+    return !(BASE(CS) >> 32) && (!usable(v, SS) || !(BASE(SS) >> 32)) &&
+           (!usable(v, DS) || !(BASE(DS) >> 32)) && (!usable(v, ES) || !(BASE(ES) >> 32));
+}
+static bool v86_limits(struct cpu *c, const struct vmcs *v)
+{
+    for (unsigned s = ES; s <= GS && v86(v); s++)
+        if (LIMIT(s) != 0xffff || AR(s) != 0xf3)
+            return false;
+    return true;
+}
+
+static bool cs_type(struct cpu *c, const struct vmcs *v)
+{
+    unsigned t = AR(CS) & SEG_TYPE;
+    if (v86(v))
+        return true;
+    return t == 9 || t == 11 || t == 13 || t == 15 || (t == 3 && ctl2(v, UNRESTRICTED));
+}
+RULE(ss_type, v86(v) || !usable(v, SS) || (AR(SS) & SEG_TYPE) == 3 || (AR(SS) & SEG_TYPE) == 7)
+static bool data_type(const struct vmcs *v, unsigned s)
+{
+    unsigned t = AR(s) & SEG_TYPE;
+    return s == SS || !usable(v, s) || ((t & 1) && (!(t & 8) || (t & 2)));
+}
+RULE(data_types, v86(v) || each_data(v, data_type))
+static bool data_s(const struct vmcs *v, unsigned s)
+{
+    return !usable(v, s) || (AR(s) & SEG_S);
+}
+RULE(seg_s, v86(v) || ((AR(CS) & SEG_S) && each_data(v, data_s)))
+static bool cs_dpl(struct cpu *c, const struct vmcs *v)
+{
+    unsigned t = AR(CS) & SEG_TYPE;
+    if (v86(v))
+        return true;
+    if (t == 3)
+        return dpl(v, CS) == 0;
+    return t & 4 ? dpl(v, CS) <= dpl(v, SS) : dpl(v, CS) == dpl(v, SS);
+}
+static bool ss_dpl(struct cpu *c, const struct vmcs *v)
+{
+    if (v86(v))
+        return true;
+    if (!ctl2(v, UNRESTRICTED) && dpl(v, SS) != (SEL(SS) & 3u))
+        return false;
+    bool zero = (AR(CS) & SEG_TYPE) == 3 || !(F(CR0) & CR0_PE);
+    return !zero || dpl(v, SS) == 0;
+}
+static bool data_dpl(const struct vmcs *v, unsigned s)
+{
+    return s == SS || !usable(v, s) || (AR(s) & SEG_TYPE) > 11 || dpl(v, s) >= (SEL(s) & 3u);
+}
+RULE(data_dpls, v86(v) || ctl2(v, UNRESTRICTED) || each_data(v, data_dpl))
+static bool data_rest(const struct vmcs *v, unsigned s)
+{
+    u32 ar = AR(s), limit = LIMIT(s);
+    if (!usable(v, s))
+        return true;
+    if (!(ar & SEG_P) || (ar & 0xfffe0f00))
+        return false;
+    return !((limit & 0xfff) != 0xfff && (ar & SEG_G)) && !((limit >> 20) && !(ar & SEG_G));
+}
+RULE(seg_rest, v86(v) || (data_rest(v, CS) && each_data(v, data_rest)))
+RULE(cs_usable, usable(v, CS))
+RULE(cs_db, v86(v) || !(ctl(v, ENTRY, GUEST_64) && (AR(CS) & SEG_L) && (AR(CS) & SEG_DB)))
+static bool tr_ar(struct cpu *c, const struct vmcs *v)
+{
+    unsigned t = AR(SEG_TR) & SEG_TYPE;
+    return usable(v, SEG_TR) && (t == 11 || (t == 3 && !ctl(v, ENTRY, GUEST_64))) && !(AR(SEG_TR) & SEG_S) &&
+           data_rest(v, SEG_TR);
+}
+RULE(ldtr_ar, !usable(v, SEG_LDTR) ||
+                  ((AR(SEG_LDTR) & SEG_TYPE) == 2 && !(AR(SEG_LDTR) & SEG_S) && data_rest(v, SEG_LDTR)))
+RULE(tables, canonical(F(GDTR_BASE)) && canonical(F(IDTR_BASE)) && !(F(GDTR_LIMIT) & 0xffff0000) &&
+                 !(F(IDTR_LIMIT) & 0xffff0000))
+
+/* RIP, RFLAGS. 26.3.1.4 */
+RULE(rip, ctl(v, ENTRY, GUEST_64) && (AR(CS) & SEG_L) ? canonical(F(RIP)) : !(F(RIP) >> 32))
+RULE(rflags, !(F(RFLAGS) & 0xffffffffffc08028ull) && (F(RFLAGS) & FLAG_R1))
+RULE(rflags_vm, !v86(v) || (!ctl(v, ENTRY, GUEST_64) && (F(CR0) & CR0_PE)))
+
+/* Non-register state. 26.3.1.5 */
+static bool injects(const struct vmcs *v, unsigned type)
+{
+    return (F(INJECT_INFO) & INTR_VALID) && (F(INJECT_INFO) >> 8 & 7) == type;
+}
+RULE(rflags_if, !injects(v, INTR_EXTERNAL) || (F(RFLAGS) & FLAG_IF))
+RULE(activity, (u32)F(ACTIVITY) <= ACTIVITY_HLT)
+RULE(activity_dpl, F(ACTIVITY) != ACTIVITY_HLT || dpl(v, SS) == 0)
+RULE(activity_block, F(ACTIVITY) == ACTIVITY_ACTIVE || !(F(INTERRUPTIBILITY) & (BLOCK_STI | BLOCK_MOV_SS)))
+static bool activity_inject(struct cpu *c, const struct vmcs *v)
+{
+    u8 vector = (u8)F(INJECT_INFO);
+    if (!(F(INJECT_INFO) & INTR_VALID) || F(ACTIVITY) != ACTIVITY_HLT)
+        return true;
+    return injects(v, INTR_EXTERNAL) || injects(v, INTR_NMI) ||
+           (injects(v, INTR_HARDWARE) && (vector == VEC_DB || vector == VEC_MC));
+}
+RULE(block_reserved, !(F(INTERRUPTIBILITY) & 0xfffffff0))
+RULE(block_both, (F(INTERRUPTIBILITY) & 3) != 3)
+RULE(block_sti, !(F(INTERRUPTIBILITY) & BLOCK_STI) || (F(RFLAGS) & FLAG_IF))
+RULE(block_external, !injects(v, INTR_EXTERNAL) || !(F(INTERRUPTIBILITY) & 3))
+RULE(block_nmi, !injects(v, INTR_NMI) || !(F(INTERRUPTIBILITY) & BLOCK_MOV_SS))
+RULE(block_smi, !(F(INTERRUPTIBILITY) & BLOCK_SMI))
+RULE(block_virtual_nmi,
+     !injects(v, INTR_NMI) || !ctl(v, PIN, VIRTUAL_NMI) || !(F(INTERRUPTIBILITY) & BLOCK_NMI))
+RULE(pending_reserved, !(F(PENDING_DEBUG) & ~0x500full))
+static bool pending_bs(struct cpu *c, const struct vmcs *v)
+{
+    if (!(F(INTERRUPTIBILITY) & (BLOCK_STI | BLOCK_MOV_SS)) && F(ACTIVITY) != ACTIVITY_HLT)
+        return true;
+    bool btf = ctl(v, ENTRY, LOAD_DEBUG) && (F(DEBUGCTL) & 2);
+    bool want = (F(RFLAGS) & FLAG_TF) && !btf;
+    return !(F(PENDING_DEBUG) >> 14 & 1) == !want;
+}
+static bool link(struct cpu *c, const struct vmcs *v)
+{
+    u32 revision = 0;
+    if (F(LINK) == ~0ull)
+        return true;
+    return page_valid(c, F(LINK)) && !space_read(c->memory, F(LINK), &revision, 4) &&
+           revision == VMCS_REVISION && F(LINK) != vmx_of(c)->current;
+}
+
+/* PDPTEs. 26.3.1.6 */
+static bool pdpte_valid(struct cpu *c, u64 e)
+{
+    return !(e & 1) || !(e & (0x1e6ull | physical_reserved(c)));
+}
+static bool pdptes(struct cpu *c, const struct vmcs *v)
+{
+    u64 e[4] = {F(PDPTE0), F(PDPTE1), F(PDPTE2), F(PDPTE3)};
+    if (!(F(CR0) & CR0_PG) || !(F(CR4) & CR4_PAE) || ctl(v, ENTRY, GUEST_64))
+        return true;
+    if (!ctl2(v, EPT))
+        (void)space_read(c->memory, F(CR3) & 0xffffffe0, e, sizeof(e));
+    return pdpte_valid(c, e[0]) && pdpte_valid(c, e[1]) && pdpte_valid(c, e[2]) && pdpte_valid(c, e[3]);
+}
+
+static const struct check guest_checks[] = {
+    {"guest CR0 with the bits VMX requires", guest_cr0, 0},
+    {"guest CR0.PG only with PE", guest_pg, 0},
+    {"guest CR4 with VMXE and no reserved bit", guest_cr4, 0},
+    {"guest DEBUGCTL without reserved bits", guest_debugctl, 0},
+    {"IA-32e mode guest with PG and PAE", guest_64, 0},
+    {"guest CR4.PCIDE only in IA-32e mode", guest_pcide, 0},
+    {"guest CR3 within the physical width", guest_cr3, 0},
+    {"guest DR7 bits 63:32 clear", guest_dr7, 0},
+    {"canonical guest SYSENTER addresses", guest_sysenter, 0},
+    {"guest PAT of valid types", guest_pat, 0},
+    {"guest EFER that fits IA-32e mode guest", guest_efer, 0},
+    {"guest TR selector with TI 0", tr_sel, 0},
+    {"guest LDTR selector with TI 0", ldtr_sel, 0},
+    {"guest SS and CS of one RPL", ss_sel, 0},
+    {"virtual-8086 bases of 16 times the selector", v86_bases, 0},
+    {"canonical or 32-bit guest segment bases", seg_bases, 0},
+    {"virtual-8086 limits FFFFH, rights F3H", v86_limits, 0},
+    {"guest CS usable", cs_usable, 0},
+    {"guest CS type", cs_type, 0},
+    {"guest SS type", ss_type, 0},
+    {"guest DS, ES, FS, GS types", data_types, 0},
+    {"guest segments with S 1", seg_s, 0},
+    {"guest CS.DPL", cs_dpl, 0},
+    {"guest SS.DPL", ss_dpl, 0},
+    {"guest data segments' DPL not below RPL", data_dpls, 0},
+    {"guest segments present, reserved bits clear, limit fits G", seg_rest, 0},
+    {"guest CS not both L and D", cs_db, 0},
+    {"guest TR: a busy TSS", tr_ar, 0},
+    {"guest LDTR: an LDT", ldtr_ar, 0},
+    {"guest GDTR and IDTR", tables, 0},
+    {"guest RIP", rip, 0},
+    {"guest RFLAGS without reserved bits", rflags, 0},
+    {"guest RFLAGS.VM only in legacy protected mode", rflags_vm, 0},
+    {"RFLAGS.IF when an interrupt is injected", rflags_if, 0},
+    {"activity state active or HLT", activity, 0},
+    {"HLT only with SS.DPL 0", activity_dpl, 0},
+    {"active while blocking by STI or MOV SS", activity_block, 0},
+    {"an event that HLT lets in", activity_inject, 0},
+    {"interruptibility without reserved bits", block_reserved, 0},
+    {"not both blocking by STI and by MOV SS", block_both, 0},
+    {"blocking by STI only with IF", block_sti, 0},
+    {"no blocking when an interrupt is injected", block_external, 0},
+    {"no blocking by MOV SS when an NMI is injected", block_nmi, 3},
+    {"no blocking by SMI", block_smi, 0},
+    {"no blocking by NMI when a virtual NMI is injected", block_virtual_nmi, 3},
+    {"pending debug exceptions without reserved bits", pending_reserved, 0},
+    {"pending BS as TF and blocking demand", pending_bs, 0},
+    {"VMCS link pointer", link, 4},
+    {"PDPTEs without reserved bits", pdptes, 2},
+};
+
+static const struct check *first_failed(struct cpu *c, const struct vmcs *v, const struct check *k,
+                                        unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!k[i].holds(c, v))
+            return &k[i];
+    return NULL;
+}
+
+unsigned vmx_check_controls_and_host(struct cpu *c, struct vmx *x)
+{
+    const struct check *k = first_failed(c, &x->v, control_checks, ARRAY_SIZE(control_checks));
+    unsigned error = ERR_CONTROLS;
+    if (!k) {
+        k = first_failed(c, &x->v, host_checks, ARRAY_SIZE(host_checks));
+        error = ERR_HOST_STATE;
+    }
+    x->why = k ? k->text : NULL;
+    return k ? error : 0;
+}
+
+bool vmx_check_guest(struct cpu *c, struct vmx *x, u64 *qualification)
+{
+    const struct check *k = first_failed(c, &x->v, guest_checks, ARRAY_SIZE(guest_checks));
+    x->why = k ? k->text : NULL;
+    *qualification = k ? k->qualification : 0;
+    return !k;
+}

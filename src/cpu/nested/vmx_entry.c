@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VM entry: the one way into non-root operation. SDM 3C chapter 26
+ *
+ * The VMCS is copied, the copy is checked, then loaded; until everything was found good the processor is
+ * unchanged but for MSRs of the load area, as the manual has it.
+ */
+#include <stdio.h>
+
+#include "cpu/debug.h"
+#include "cpu/msr.h"
+#include "cpu/nested/vmx.h"
+#include "cpu/system.h"
+
+#define F(name) (v->f[VMCS_##name])
+
+/* What loading CR0 leaves alone: ET, NW, CD and reserved bits. 26.3.2.1 */
+#define CR0_KEPT 0x7ffaffd0ull
+
+static void load_segments(struct cpu *c, const struct vmcs *v)
+{
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        c->seg[s] = (struct segment){.base = v->f[VMCS_ES_BASE + s],
+                                     .limit = (u32)v->f[VMCS_ES_LIMIT + s],
+                                     .attr = (u32)v->f[VMCS_ES_AR + s] & 0x1f0ff,
+                                     .sel = (u16)v->f[VMCS_ES_SEL + s]};
+    c->gdtr = (struct dtable){F(GDTR_BASE), (u16)F(GDTR_LIMIT)};
+    c->idtr = (struct dtable){F(IDTR_BASE), (u16)F(IDTR_LIMIT)};
+}
+
+static void load_efer(struct cpu *c, const struct vmcs *v)
+{
+    if (ctl(v, ENTRY, LOAD_EFER)) {
+        c->efer = F(EFER);
+        return;
+    }
+    u64 lm = ctl(v, ENTRY, GUEST_64) ? EFER_LMA | EFER_LME : 0;
+    u64 changed = F(CR0) & CR0_PG ? EFER_LMA | EFER_LME : EFER_LMA;
+    c->efer = (c->efer & ~changed) | (lm & changed);
+}
+
+static void load_registers(struct cpu *c, const struct vmcs *v)
+{
+    c->cr0 = (F(CR0) & ~CR0_KEPT) | (c->cr0 & CR0_KEPT);
+    c->cr3 = F(CR3);
+    c->cr4 = F(CR4);
+    load_efer(c, v);
+    if (ctl(v, ENTRY, LOAD_DEBUG)) {
+        c->dr7 = (F(DR7) & 0xffff27ff) | DR7_FIXED;
+        c->msr_store[MSR_SLOT_DEBUGCTL] = F(DEBUGCTL);
+    }
+    if (ctl(v, ENTRY, LOAD_PAT))
+        c->pat = F(PAT);
+    c->sysenter_cs = (u32)F(SYSENTER_CS);
+    c->sysenter_esp = F(SYSENTER_ESP);
+    c->sysenter_eip = F(SYSENTER_EIP);
+    c->regs[RSP] = F(RSP);
+    c->rip = c->regs[REG_RIP] = F(RIP);
+    cpu_set_rflags(c, F(RFLAGS));
+}
+
+static void load_events(struct cpu *c, struct vmx *x, const struct vmcs *v)
+{
+    u32 block = (u32)F(INTERRUPTIBILITY);
+    c->shadow = (block & BLOCK_STI ? SHADOW_STI : 0) | (block & BLOCK_MOV_SS ? SHADOW_MOV_SS : 0);
+    x->host_nmi_blocked = c->nmi_blocked;
+    c->nmi_blocked = block & BLOCK_NMI;
+    c->activity = F(ACTIVITY) == ACTIVITY_HLT ? CPU_HLT : CPU_ACTIVE;
+    c->pending_dr6 = F(PENDING_DEBUG) & 0x400f;
+    c->step_armed = false;
+    c->rf_kept = true;
+    x->tpr_written = false;
+}
+
+static void load_nested(struct cpu *c, const struct vmcs *v)
+{
+    struct nested_state *n = c->nested;
+    n->guest = true;
+    n->second = ctl2(v, EPT) || ctl2(v, APIC_ACCESSES);
+    n->second_root = ctl2(v, EPT) ? F(EPTP) : 0;
+    n->asid = ctl2(v, VPID) ? (u16)F(VPID) : 0;
+    c->guest_tsc_offset = ctl(v, PROC, TSC_OFFSET) ? F(TSC_OFFSET) : 0;
+}
+
+static void load_timer(struct cpu *c, struct vmx *x)
+{
+    u64 hz = c->model->tsc_hz, ticks = (x->v.f[VMCS_TIMER] & 0xffffffff) << VMX_TIMER_SHIFT;
+    x->deadline = CLOCK_NEVER;
+    if (!ctl(&x->v, PIN, TIMER))
+        return;
+    x->deadline = clock_now(c->clock) + ticks / hz * 1000000000 + ticks % hz * 1000000000 / hz;
+    if (ticks)
+        timer_arm(&x->timer, x->deadline);
+}
+
+u32 vmx_load_msrs(struct cpu *c, u64 area, u32 count)
+{
+    for (u32 i = 0; i < count; i++) {
+        struct {
+            u32 number, reserved;
+            u64 value;
+        } e;
+        if (i >= VMX_MSR_LIST_MAX * 8 || space_read(c->memory, area + i * 16ull, &e, sizeof(e)))
+            return i + 1;
+        /* FS and GS bases are the guest-state area's; x2APIC registers are refused. 26.4 */
+        if (e.reserved || e.number == 0xc0000100 || e.number == 0xc0000101 || e.number >> 8 == 8 ||
+            !msr_write(c, e.number, e.value))
+            return i + 1;
+    }
+    return 0;
+}
+
+/* Without VPIDs translations of linear addresses do not outlive an entry or exit. 28.4.3.1 */
+static bool match_vpid_0(const struct tlb_tag *t, const void *arg)
+{
+    return t->asid == 0;
+}
+
+/* The first refusal of a machine's hypervisor is told: its author has only a number. */
+static void report(const struct cpu *c, struct vmx *x, const char *what, unsigned n)
+{
+    if (x->told)
+        return;
+    x->told = true;
+    fprintf(stderr, "droste: vCPU %u: VM entry refused with %s %u: not so: %s\n", c->index, what, n, x->why);
+}
+
+/* 26.6 */
+static enum outcome inject(struct cpu *c, const struct vmcs *v)
+{
+    static const u8 kind[] = {
+        [INTR_EXTERNAL] = EVENT_EXTERNAL, [INTR_NMI] = EVENT_EXTERNAL,    [INTR_HARDWARE] = EVENT_EXCEPTION,
+        [INTR_SOFT_INT] = EVENT_INT_N,    [INTR_PRIVILEGED] = EVENT_INT1, [INTR_SOFT_EXCEPTION] = EVENT_INT3,
+        [INTR_OTHER] = EVENT_EXCEPTION};
+    u32 info = (u32)F(INJECT_INFO);
+    unsigned type = info >> 8 & 7;
+    if (!(info & INTR_VALID))
+        return END;
+    struct event e = {.vector = (u8)info,
+                      .kind = kind[type],
+                      .has_error = info & INTR_ERROR_VALID,
+                      .error = (u32)F(INJECT_ERROR),
+                      .rip = c->rip};
+    if (type >= INTR_SOFT_INT)
+        e.rip += (u32)F(INJECT_LENGTH);
+    else
+        c->pending_dr6 = 0;
+    c->shadow = 0;
+    c->activity = CPU_ACTIVE;
+    if (event_deliver(c, &e) == END) {
+        if (type == INTR_NMI)
+            c->nmi_blocked = true;
+        return END;
+    }
+    return event_fault(c);
+}
+
+static void load_guest(struct cpu *c, struct vmx *x)
+{
+    const struct vmcs *v = &x->v;
+    load_segments(c, v);
+    load_registers(c, v);
+    load_events(c, x, v);
+    load_nested(c, v);
+    cpu_mode_changed(c);
+    debug_registers_changed(c);
+    if (!ctl2(v, VPID))
+        tlb_flush_matching(c, match_vpid_0, NULL);
+}
+
+enum outcome vmx_enter(struct cpu *c, bool launch)
+{
+    struct vmx *x = vmx_of(c);
+    struct vmcs *page = vmcs_at(c, x->current);
+    u64 qualification;
+    if (!page) {
+        vmx_fail(c, 0);
+        return DONE;
+    }
+    if (c->held_shadow & SHADOW_MOV_SS) {
+        vmx_fail(c, ERR_MOV_SS);
+        return DONE;
+    }
+    memcpy(&x->v, page, sizeof(x->v));
+    if (!x->v.launched != launch) {
+        vmx_fail(c, launch ? ERR_LAUNCH_NOT_CLEAR : ERR_RESUME_NOT_LAUNCHED);
+        return DONE;
+    }
+    unsigned error = vmx_check_controls_and_host(c, x);
+    if (error) {
+        report(c, x, "VM-instruction error", error);
+        vmx_fail(c, error);
+        return DONE;
+    }
+    if (!vmx_check_guest(c, x, &qualification)) {
+        report(c, x, "entry failure", EXIT_GUEST_STATE);
+        vmx_entry_failure(c, EXIT_GUEST_STATE, qualification);
+        return END;
+    }
+    /* EFER.LME and CR0.PG of the guest come with the MSRs' rules. */
+    u32 bad = vmx_load_msrs(c, x->v.f[VMCS_ENTRY_MSR_LOAD], (u32)x->v.f[VMCS_ENTRY_MSR_LOAD_COUNT]);
+    if (bad) {
+        vmx_entry_failure(c, EXIT_MSR_LOAD, bad);
+        return END;
+    }
+    vmx_succeed(c);
+    if (launch) {
+        page->launched = x->v.launched = 1;
+        vmcs_written(c, x->current);
+    }
+    load_guest(c, x);
+    load_timer(c, x);
+    c->nested->entries++;
+    c->nested->last_entry = clock_now(c->clock);
+    vmx_arm(c);
+    return inject(c, &x->v);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VMX instructions in root operation and outside VMX operation; in non-root operation they leave before they
+ * get here (vmx_intercept.c). SDM 3C chapter 30
+ */
+#include "cpu/control.h"
+#include "cpu/meanings.h"
+#include "cpu/nested/vmx.h"
+#include "cpu/operands.h"
+#include "cpu/system.h"
+#include "cpu/tlb.h"
+
+#define ARITH (FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
+
+void vmx_succeed(struct cpu *c)
+{
+    c->fl = (u16)(c->fl & ~ARITH);
+}
+
+/* VMfailInvalid without a current VMCS, else VMfailValid. 30.2 */
+void vmx_fail(struct cpu *c, unsigned error)
+{
+    struct vmcs *page = error ? vmcs_at(c, vmx_of(c)->current) : NULL;
+    vmx_succeed(c);
+    c->fl |= page ? FL_ZF : FL_CF;
+    if (!page)
+        return;
+    page->f[VMCS_INSN_ERROR] = error;
+    vmcs_written(c, vmx_of(c)->current);
+}
+
+static enum outcome failed(struct cpu *c, unsigned error)
+{
+    vmx_fail(c, error);
+    return DONE;
+}
+
+static enum outcome succeeded(struct cpu *c)
+{
+    vmx_succeed(c);
+    return DONE;
+}
+
+static bool right_mode(const struct cpu *c)
+{
+    return protected_mode(c) && !(long_mode(c) && c->mode != MODE_64);
+}
+
+/* What all instructions but VMXON begin with. */
+static enum outcome allowed(struct cpu *c)
+{
+    if (!c->nested || !c->nested->vmx || !vmx_of(c)->on || !right_mode(c))
+        return fault_ud(c);
+    return c->cpl ? fault_gp0(c) : DONE;
+}
+
+static bool pointer_valid(const struct cpu *c, u64 p)
+{
+    return !(p & 0xfff) && !(p & physical_reserved(c));
+}
+
+static u32 revision_at(struct cpu *c, u64 p)
+{
+    u32 r = 0;
+    (void)space_read(c->memory, p, &r, 4);
+    return r;
+}
+
+static enum outcome vmxon(struct cpu *c, const struct insn *in)
+{
+    u64 p;
+    if (!c->nested || !c->nested->vmx || !(c->cr4 & CR4_VMXE) || !right_mode(c))
+        return fault_ud(c);
+    struct vmx *x = vmx_of(c);
+    if (x->on)
+        return c->cpl ? fault_gp0(c) : failed(c, ERR_VMXON_IN_ROOT);
+    u64 need = CR0_PE | CR0_NE | (u64)CR0_PG;
+    if (c->cpl || (c->cr0 & need) != need)
+        return fault_gp0(c);
+    if (operand_load(c, in, 8, &p) != DONE)
+        return FAULT;
+    if (!pointer_valid(c, p) || revision_at(c, p) != VMCS_REVISION)
+        return failed(c, 0);
+    x->on = true;
+    x->vmxon = p;
+    x->current = VMCS_NONE;
+    return succeeded(c);
+}
+DEFINE_MEANING_ONE(vmxon, vmxon);
+
+static enum outcome vmxoff(struct cpu *c, const struct insn *in)
+{
+    if (allowed(c) != DONE)
+        return FAULT;
+    vmx_of(c)->on = false;
+    vmx_of(c)->current = VMCS_NONE;
+    return succeeded(c);
+}
+DEFINE_MEANING_ONE(vmxoff, vmxoff);
+
+static enum outcome vmclear(struct cpu *c, const struct insn *in)
+{
+    u64 p;
+    if (allowed(c) != DONE || operand_load(c, in, 8, &p) != DONE)
+        return FAULT;
+    struct vmx *x = vmx_of(c);
+    if (!pointer_valid(c, p))
+        return failed(c, ERR_VMCLEAR_ADDRESS);
+    if (p == x->vmxon)
+        return failed(c, ERR_VMCLEAR_VMXON);
+    struct vmcs *page = vmcs_at(c, p);
+    if (page) {
+        page->launched = 0;
+        vmcs_written(c, p);
+    }
+    if (p == x->current)
+        x->current = VMCS_NONE;
+    return succeeded(c);
+}
+DEFINE_MEANING_ONE(vmclear, vmclear);
+
+static enum outcome vmptrld(struct cpu *c, const struct insn *in)
+{
+    u64 p;
+    if (allowed(c) != DONE || operand_load(c, in, 8, &p) != DONE)
+        return FAULT;
+    struct vmx *x = vmx_of(c);
+    if (!pointer_valid(c, p))
+        return failed(c, ERR_VMPTRLD_ADDRESS);
+    if (p == x->vmxon)
+        return failed(c, ERR_VMPTRLD_VMXON);
+    struct vmcs *page = vmcs_at(c, p);
+    if (!page || page->revision != VMCS_REVISION)
+        return failed(c, ERR_VMPTRLD_REVISION);
+    x->current = p;
+    return succeeded(c);
+}
+DEFINE_MEANING_ONE(vmptrld, vmptrld);
+
+static enum outcome vmptrst(struct cpu *c, const struct insn *in)
+{
+    if (allowed(c) != DONE || operand_store(c, in, 8, vmx_of(c)->current) != DONE)
+        return FAULT;
+    return succeeded(c);
+}
+DEFINE_MEANING_ONE(vmptrst, vmptrst);
+
+/* 64-bit operands in 64-bit mode, else 32. */
+static unsigned operand_size(const struct cpu *c)
+{
+    return c->mode == MODE_64 ? 8 : 4;
+}
+
+static enum outcome vmread(struct cpu *c, const struct insn *in)
+{
+    unsigned size = operand_size(c);
+    if (allowed(c) != DONE)
+        return FAULT;
+    const struct vmcs *page = vmcs_at(c, vmx_of(c)->current);
+    u64 encoding = reg_get(c, in->reg * 8, size);
+    int field = vmcs_find(encoding);
+    if (!page)
+        return failed(c, 0);
+    if (field < 0)
+        return failed(c, ERR_FIELD);
+    u64 v = vmcs_get(page, field, encoding);
+    if (!(in->flags & INSN_MEM))
+        reg_set(c, in->rm * 8, size, v);
+    else if (operand_store(c, in, size, v) != DONE)
+        return FAULT;
+    return succeeded(c);
+}
+DEFINE_MEANING_ONE(vmread, vmread);
+
+static enum outcome vmwrite(struct cpu *c, const struct insn *in)
+{
+    unsigned size = operand_size(c);
+    u64 v, encoding = reg_get(c, in->reg * 8, size);
+    if (allowed(c) != DONE)
+        return FAULT;
+    if (!(in->flags & INSN_MEM))
+        v = reg_get(c, in->rm * 8, size);
+    else if (operand_load(c, in, size, &v) != DONE)
+        return FAULT;
+    struct vmcs *page = vmcs_at(c, vmx_of(c)->current);
+    int field = vmcs_find(encoding);
+    if (!page)
+        return failed(c, 0);
+    if (field < 0)
+        return failed(c, ERR_FIELD);
+    vmcs_put(page, field, encoding, v); /* read-only fields too: IA32_VMX_MISC bit 29 */
+    vmcs_written(c, vmx_of(c)->current);
+    return succeeded(c);
+}
+DEFINE_MEANING_ONE(vmwrite, vmwrite);
+
+static enum outcome vmlaunch(struct cpu *c, const struct insn *in)
+{
+    return allowed(c) == DONE ? vmx_enter(c, true) : FAULT;
+}
+DEFINE_MEANING_ONE(vmlaunch, vmlaunch);
+
+static enum outcome vmresume(struct cpu *c, const struct insn *in)
+{
+    return allowed(c) == DONE ? vmx_enter(c, false) : FAULT;
+}
+DEFINE_MEANING_ONE(vmresume, vmresume);
+
+/* Outside VMX operation the KVM hypercall interface, with no hypercall in it. Linux
+ * Documentation/virt/kvm/x86/hypercalls.rst */
+static enum outcome vmcall(struct cpu *c, const struct insn *in)
+{
+    enum { KVM_EPERM = 1, KVM_ENOSYS = 1000 };
+    if (c->nested && c->nested->vmx && vmx_of(c)->on)
+        return c->cpl ? fault_gp0(c) : failed(c, ERR_VMCALL_IN_ROOT);
+    i64 r = c->cpl ? -KVM_EPERM : -KVM_ENOSYS;
+    c->regs[RAX] = c->mode == MODE_64 ? (u64)r : (u32)r;
+    return DONE;
+}
+DEFINE_MEANING_ONE(vmcall, vmcall);
+
+/* VM functions are not offered. */
+static enum outcome vmfunc(struct cpu *c, const struct insn *in)
+{
+    return fault_ud(c);
+}
+DEFINE_MEANING_ONE(vmfunc, vmfunc);
+
+static enum outcome descriptor(struct cpu *c, const struct insn *in, u64 *type, u64 d[2])
+{
+    u64 lin;
+    *type = reg_get(c, in->reg * 8, operand_size(c));
+    return insn_linear(c, in, 16, false, &lin) == DONE ? mmu_read(c, lin, d, 16) : FAULT;
+}
+
+static bool match_eptp(const struct tlb_tag *t, const void *arg)
+{
+    /* Mappings belong to the EPT's root: flags of the pointer do not tell them apart. 28.4.2 */
+    return t->level && ((t->nested ^ *(const u64 *)arg) & 0x000ffffffffff000ull) == 0;
+}
+
+static bool match_guests(const struct tlb_tag *t, const void *arg)
+{
+    return t->level != 0;
+}
+
+static enum outcome invept(struct cpu *c, const struct insn *in)
+{
+    u64 type, d[2];
+    if (allowed(c) != DONE || descriptor(c, in, &type, d) != DONE)
+        return FAULT;
+    if ((type != 1 && type != 2) || (type == 1 && !vmx_eptp_valid(c, d[0])))
+        return failed(c, ERR_INVALIDATE_OPERAND);
+    tlb_flush_matching(c, type == 1 ? match_eptp : match_guests, &d[0]);
+    return succeeded(c);
+}
+DEFINE_MEANING_ONE(invept, invept);
+
+static bool match_vpid(const struct tlb_tag *t, const void *arg)
+{
+    return t->level && t->asid == *(const u16 *)arg;
+}
+
+static bool match_any_vpid(const struct tlb_tag *t, const void *arg)
+{
+    return t->level && t->asid;
+}
+
+enum { INVVPID_ADDRESS, INVVPID_ONE, INVVPID_ALL, INVVPID_ONE_BUT_GLOBAL };
+
+static enum outcome invvpid(struct cpu *c, const struct insn *in)
+{
+    u64 type, d[2];
+    if (allowed(c) != DONE || descriptor(c, in, &type, d) != DONE)
+        return FAULT;
+    u16 vpid = (u16)d[0];
+    if (type > INVVPID_ONE_BUT_GLOBAL || d[0] >> 16 || (type != INVVPID_ALL && !vpid) ||
+        (type == INVVPID_ADDRESS && !canonical(d[1])))
+        return failed(c, ERR_INVALIDATE_OPERAND);
+    tlb_flush_matching(c, type == INVVPID_ALL ? match_any_vpid : match_vpid, &vpid);
+    return succeeded(c);
+}
+DEFINE_MEANING_ONE(invvpid, invvpid);
