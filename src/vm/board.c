@@ -88,8 +88,11 @@ static int build_pci(struct board *b, const struct board_config *cfg, struct err
     b->next_slot = 1;
     b->random_state = 1;
     struct random_source seeded = {repeatable_random, &b->random_state};
-    return own(b, virtio_rng_new(b->env, b->pci, b->next_slot++, cfg->repeatable ? &seeded : NULL, err)) ? 0
-                                                                                                         : -1;
+    if (!own(b, virtio_rng_new(b->env, b->pci, b->next_slot++, cfg->repeatable ? &seeded : NULL, err)))
+        return -1;
+    struct console_out out = console_virtio_out(&b->console);
+    b->console.virtio = own(b, virtio_console_new(b->env, b->pci, b->next_slot++, &out, err));
+    return b->console.virtio ? 0 : -1;
 }
 
 static int build_test_devices(struct board *b, const struct board_config *cfg, struct err *err)
@@ -131,9 +134,11 @@ int board_build(struct board *b, struct dev_env *env, const struct board_config 
         return -1;
 
     /* Console, power and what a PC must have. */
-    b->uart = own(b, uart_new(env, COM1_PORT, 0, isa_irq_line(&b->isa, COM1_IRQ), cfg->serial, err));
+    console_init(&b->console, cfg->serial);
+    b->console.uart = own(b, uart_new(env, COM1_PORT, 0, isa_irq_line(&b->isa, COM1_IRQ),
+                                      console_uart_backend(&b->console), err));
     b->pm = own(b, acpi_pm_new(env, isa_irq_line(&b->isa, ACPI_SCI_IRQ), err));
-    if (!b->uart || !b->pm ||
+    if (!b->console.uart || !b->pm ||
         !own(b, i8042_new(env, isa_irq_line(&b->isa, 1), isa_irq_line(&b->isa, 12), err)) ||
         !own(b, pvpanic_new(env, err)))
         return -1;

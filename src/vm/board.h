@@ -12,6 +12,7 @@
 #include "disk/block.h"
 #include "net/port.h"
 #include "vm/layout.h"
+#include "vm/console.h"
 
 #define BOARD_DEVICES_MAX 64
 
@@ -39,7 +40,8 @@ struct board {
     struct lapic_bus *lapics;
     struct dev **lapic; /* by vCPU number; none when they are somebody else's */
     unsigned lapic_count;
-    struct dev *pic, *ioapic, *uart, *pm;
+    struct dev *pic, *ioapic, *pm;
+    struct console console; /* COM1 and the virtio console */
     struct isa_irq isa;
     struct pci_bus *pci;
     unsigned next_slot;

@@ -385,7 +385,7 @@ void machine_resume(struct machine *m)
 
 size_t machine_serial_receive(struct machine *m, const void *data, size_t len)
 {
-    return uart_receive(m->board.uart, data, len);
+    return console_receive(&m->board.console, data, len);
 }
 
 void machine_power_button(struct machine *m)
