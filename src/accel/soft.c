@@ -37,11 +37,11 @@ struct accel_vcpu {
     struct state_image hashed; /* scratch */
 };
 
+/* Every model runs anywhere. */
 static int soft_probe(const struct cpu_model *model, struct err *err)
 {
-    if (model_has(model, FEAT_VMX) || model_has(model, FEAT_SVM))
-        return err_set(err, EXIT_STATUS_NO_ENGINE,
-                       "engine soft does not nest in this version: use --nested off");
+    (void)model;
+    (void)err;
     return 0;
 }
 
@@ -80,6 +80,14 @@ static void soft_vcpu_free(struct accel_vcpu *v)
     free(v);
 }
 
+static void soft_wake(void *opaque)
+{
+    const struct accel_vcpu *v = opaque;
+    const struct accel_vm_init *init = &v->vm->init;
+    if (init->wake)
+        init->wake(init->wake_opaque, v->cpu->index);
+}
+
 static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, unsigned index, const struct apic_port *apic,
                                         struct err *err)
 {
@@ -91,6 +99,8 @@ static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, unsigned index, con
                           .apic = *apic,
                           .world = vm->world,
                           .model = vm->init.model,
+                          .wake = soft_wake,
+                          .wake_opaque = v,
                           .random_seed = vm->init.options.icount ? 1 + index : 0};
     if (!v) {
         err_set(err, EXIT_STATUS_HOST, "no memory for vCPU %u", index);
@@ -142,6 +152,7 @@ static void trace_hash(struct accel_vcpu *v)
     v->next_hash = (c->retired / ACCEL_HASH_STEP + 1) * ACCEL_HASH_STEP;
     v->hashed.len = 0;
     state_save(&v->hashed, &cpu_state_desc, c->index, c);
+    nested_save(c, &v->hashed);
     if (!v->hashed.failed)
         o->hash(o->hash_opaque, c->index, c->retired,
                 state_hash(state_hash(STATE_HASH_BEGIN, v->hashed.data, v->hashed.len), &now, 8));
@@ -267,13 +278,14 @@ static const struct state_desc slice_desc = {
 static void soft_save(struct accel_vcpu *v, struct state_image *img)
 {
     state_save(img, &cpu_state_desc, v->cpu->index, v->cpu);
+    nested_save(v->cpu, img);
     if (v->vm->init.options.icount)
         state_save(img, &slice_desc, v->cpu->index, v);
 }
 
 static int soft_load(struct accel_vcpu *v, const struct state_image *img, struct err *err)
 {
-    if (state_load(img, &cpu_state_desc, v->cpu->index, v->cpu, err))
+    if (state_load(img, &cpu_state_desc, v->cpu->index, v->cpu, err) || nested_load(v->cpu, img, err))
         return -1;
     v->next_hash = (v->cpu->retired / ACCEL_HASH_STEP + 1) * ACCEL_HASH_STEP;
     return v->vm->init.options.icount ? state_load(img, &slice_desc, v->cpu->index, v, err) : 0;

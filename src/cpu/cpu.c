@@ -44,6 +44,8 @@ struct cpu *cpu_new(const struct cpu_init *init, struct err *err)
     c->apic = init->apic;
     c->world = init->world;
     c->model = init->model;
+    c->wake = init->wake;
+    c->wake_opaque = init->wake_opaque;
     c->msr_store = b->msr;
     c->budget_end = ~0ull;
     c->random = init->random_seed;
@@ -94,7 +96,7 @@ static void reset_events(struct cpu *c)
 {
     c->fault = c->first_fault = (struct fault){0};
     c->pending_dr6 = 0;
-    c->shadow = 0;
+    c->shadow = c->held_shadow = 0;
     c->nmi_blocked = c->delivering = c->step_armed = c->rf_kept = false;
     c->activity = c->index == 0 ? CPU_ACTIVE : CPU_WAIT_SIPI;
     c->dr6 = DR6_FIXED;

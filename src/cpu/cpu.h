@@ -149,6 +149,7 @@ struct cpu {
     bool nmi_blocked;
     bool breakpoints; /* DR7 enables some: cpu/debug.h */
     bool step_armed;  /* TF was set when the current instruction began */
+    u8 held_shadow;   /* the shadow that the current instruction runs in: nested/ saves it when it leaves */
     bool rf_kept;     /* the current instruction loaded RF: it holds for the next one */
     u8 sipi_vector;
     u32 saved_requests;       /* `requests` as a saved state holds them */
@@ -171,7 +172,9 @@ struct cpu {
     const struct jit_port *jit; /* NULL: interpret only */
     void *jit_state;
     struct nested_state *nested; /* NULL: extensions hidden */
-    u64 random;                  /* state of the generator behind RDRAND and RDSEED; 0: the host's */
+    void (*wake)(void *opaque);  /* wakes this vCPU's sleeping thread, from any thread; may be NULL */
+    void *wake_opaque;
+    u64 random; /* state of the generator behind RDRAND and RDSEED; 0: the host's */
 };
 
 typedef enum outcome (*meaning_fn)(struct cpu *c, const struct insn *in);
@@ -190,6 +193,8 @@ struct cpu_init {
     struct apic_port apic;
     struct world *world;
     const struct cpu_model *model;
+    void (*wake)(void *opaque); /* struct cpu's; NULL: a sleeping vCPU looks at its requests by itself */
+    void *wake_opaque;
     u64 random_seed; /* RDRAND and RDSEED repeat from here; 0: they are the host's */
 };
 struct cpu *cpu_new(const struct cpu_init *init, struct err *err);

@@ -178,6 +178,8 @@ static enum outcome take_trap(struct cpu *c)
 {
     c->fault = (struct fault){.vector = VEC_DB, .dr6 = c->pending_dr6};
     c->pending_dr6 = 0;
+    if (nested_guest(c) && c->nested->ops->fault(c, &c->fault, NULL))
+        return END;
     fault_side_effects(c, &c->fault);
     return deliver_at_boundary(c, VEC_DB, EVENT_EXCEPTION);
 }
@@ -221,8 +223,8 @@ enum outcome event_poll(struct cpu *c)
     }
     if ((r & REQ_INIT) && nested_guest(c) && c->nested->ops->init(c))
         return END;
-    if (c->nested && !c->nested->gif)
-        return asleep(c);
+    if (c->nested && !c->nested->gif) /* traps are not held back. APM 2 15.17 */
+        return c->pending_dr6 && !(shadow & SHADOW_MOV_SS) ? take_trap(c) : asleep(c);
     if (r & REQ_INIT)
         return take_init(c);
     if (r & REQ_SIPI && take_sipi(c) == END)

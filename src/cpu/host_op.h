@@ -53,12 +53,6 @@ static inline void put8(struct cpu *c, u8 off, u64 v)
     *(u64 *)((u8 *)c->regs + off) = v;
 }
 
-/* SDM 1 3.3.7.1; 48 bits: five-level paging is not offered. */
-static inline bool canonical(u64 lin)
-{
-    return (u64)((i64)(lin << 16) >> 16) == lin;
-}
-
 /* Linear address of an offset in a segment: what insn_linear() does for operands whose address is not in `in`
  * alone. */
 static inline enum outcome offset_linear(struct cpu *c, unsigned seg, u64 off, unsigned size, bool write,

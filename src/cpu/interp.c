@@ -92,12 +92,14 @@ static enum outcome step_one(struct cpu *c)
         return FAULT;
     if (fetch_one(c, &in) != DONE)
         return FAULT;
+    c->held_shadow = c->shadow;
     c->shadow = 0;
     c->regs[REG_RIP] = c->rip + in.len;
     enum outcome o = cpu_settle(c, &in, meaning_of(c, &in)(c, &in));
     c->code_dirty = 0;
     if (o == FAULT)
         return o;
+    c->held_shadow = 0;
     c->retired += o != AGAIN;
     if (debug)
         debug_after(c, o == AGAIN);
@@ -114,7 +116,7 @@ static bool attention(const struct cpu *c)
     unsigned mask = ~0u;
     if (!(c->rflags & FLAG_IF) && !nested_guest(c))
         mask &= ~(unsigned)REQ_INTR;
-    if (c->nmi_blocked)
+    if (c->nmi_blocked && !nested_guest(c))
         mask &= ~(unsigned)REQ_NMI;
     return (atomic_load_explicit(&c->requests, memory_order_relaxed) & mask) | c->pending_dr6 | c->activity;
 }
@@ -170,6 +172,7 @@ static enum outcome next(struct cpu *c, enum outcome o)
     switch (o) {
     case FAULT:
         o = event_fault(c);
+        c->held_shadow = 0;
         return o == SHUTDOWN ? o : DONE;
     case HALTED:
         return event_due(c) ? DONE : HALTED;

@@ -13,6 +13,12 @@
 #include "cpu/cpu.h"
 #include "cpu/tlb.h"
 
+/* SDM 1 3.3.7.1; 48 bits: five-level paging is not offered. */
+static inline bool canonical(u64 lin)
+{
+    return (u64)((i64)(lin << 16) >> 16) == lin;
+}
+
 /* Who accesses, for permissions: the current class, or system structures (GDT, IDT, TSS) at supervisor. */
 enum mmu_as { AS_CURRENT, AS_SYSTEM, AS_USER };
 enum mmu_access { MMU_READ = 0, MMU_WRITE = 1, MMU_FETCH = 2 };

@@ -150,6 +150,11 @@ static bool msr_write_mtrr_variable(struct cpu *c, const struct msr_row *r, u32 
     return true;
 }
 
+bool msr_pat_valid(u64 v)
+{
+    return memory_types_valid(v, true);
+}
+
 static bool msr_read_pat(struct cpu *c, const struct msr_row *r, u32 i, u64 *v)
 {
     *v = c->pat;
@@ -212,8 +217,7 @@ static bool msr_read_efer(struct cpu *c, const struct msr_row *r, u32 i, u64 *v)
     return true;
 }
 
-/* LMA is not software's to set; LME cannot change while paging is on. SDM 3A 9.8.5 */
-static bool msr_write_efer(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
+u64 msr_efer_valid(const struct cpu *c)
 {
     u64 valid = EFER_LMA;
     if (cpu_has(c, FEAT_SYSCALL))
@@ -226,11 +230,37 @@ static bool msr_write_efer(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
         valid |= EFER_FFXSR;
     if (c->nested && cpu_has(c, FEAT_SVM))
         valid |= EFER_SVME;
+    return valid;
+}
+
+static bool svm_disabled(const struct cpu *c)
+{
+    return c->msr_store[MSR_SLOT_VM_CR] & VM_CR_SVMDIS;
+}
+
+/* LMA is not software's to set; LME cannot change while paging is on. SDM 3A 9.8.5 */
+static bool msr_write_efer(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
+{
+    u64 valid = msr_efer_valid(c) & ~(u64)(svm_disabled(c) ? EFER_SVME : 0);
     if ((v & ~valid) || (((v ^ c->efer) & EFER_LME) && (c->cr0 & CR0_PG)))
         return false;
     c->efer = (v & ~(u64)EFER_LMA) | (c->efer & EFER_LMA);
     cpu_mode_changed(c);
     return true;
+}
+
+static bool msr_read_vm_cr(struct cpu *c, const struct msr_row *r, u32 i, u64 *v)
+{
+    *v = *word(c, r, i);
+    return true;
+}
+
+/* Once LOCK is set, writing LOCK and SVMDIS has no effect. APM 2 15.30.1 */
+static bool msr_write_vm_cr(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
+{
+    if ((v & VM_CR_SVMDIS) && (c->efer & EFER_SVME))
+        return false;
+    return (*word(c, r, i) & VM_CR_LOCK) ? !(v & ~r->writable) : store_masked(c, r, i, v);
 }
 
 static const struct msr_row rows[] = {

@@ -17,6 +17,11 @@ enum {
     MSR_SLOT_COUNT
 };
 
+enum { VM_CR_LOCK = 1 << 3, VM_CR_SVMDIS = 1 << 4 }; /* APM 2 15.30.1 */
+
+u64 msr_efer_valid(const struct cpu *c); /* EFER bits the model lets be set */
+bool msr_pat_valid(u64 v);
+
 /* Power-on contents. */
 void msr_reset(struct cpu *c);
 
@@ -25,6 +30,11 @@ void msr_each(const struct cpu *c, void (*fn)(u32 number, const char *name, void
 
 /* The guest's TSC now, as RDTSC gives it. */
 u64 tsc_now(const struct cpu *c);
+
+/* nested/vmx_caps.c: IA32_VMX_*, by distance from 480H. */
+struct msr_row;
+bool msr_read_vmx_capability(struct cpu *c, const struct msr_row *r, u32 i, u64 *v);
+bool msr_write_vmx_capability(struct cpu *c, const struct msr_row *r, u32 i, u64 v);
 
 /* kvmclock.c: the pages of the KVM paravirtual clock. */
 void kvmclock_write_wall(struct cpu *c, u64 gpa);

@@ -5,8 +5,11 @@
  * A device may block or take locks, so the vCPU is outside the world while it is called. A finished access
  * ends the block: the device may have raised an interrupt, reset the machine or moved memory.
  */
+#include "cpu/portio.h"
+
 #include "cpu/debug.h"
 #include "cpu/string.h"
+#include "cpu/system.h"
 #include "cpu/world.h"
 
 /* The I/O permission bitmap's answer. Two bytes are read always, the second within the limit too. SDM
@@ -27,7 +30,7 @@ static enum outcome bitmap_check(struct cpu *c, u16 port, unsigned size)
     return map >> (port & 7) & ((1u << size) - 1) ? fault_gp0(c) : DONE;
 }
 
-static enum outcome port_check(struct cpu *c, u16 port, unsigned size)
+enum outcome port_permitted(struct cpu *c, u16 port, unsigned size)
 {
     if (!(c->cr0 & CR0_PE))
         return DONE;
@@ -57,7 +60,7 @@ static void port_write(struct cpu *c, u16 port, unsigned size, u64 value)
 
 static inline enum outcome in_port(struct cpu *c, unsigned size, u16 port)
 {
-    if (port_check(c, port, size) != DONE)
+    if (port_permitted(c, port, size) != DONE)
         return FAULT;
     reg_set(c, 0, size, port_read(c, port, size));
     return END;
@@ -65,7 +68,7 @@ static inline enum outcome in_port(struct cpu *c, unsigned size, u16 port)
 
 static inline enum outcome out_port(struct cpu *c, unsigned size, u16 port)
 {
-    if (port_check(c, port, size) != DONE)
+    if (port_permitted(c, port, size) != DONE)
         return FAULT;
     port_write(c, port, size, c->regs[RAX]);
     return END;
@@ -127,7 +130,7 @@ static inline enum outcome repeat(struct cpu *c, const struct insn *in,
 {
     bool rep = in->flags & (INSN_REP | INSN_REPNE);
     u16 port = (u16)c->regs[RDX];
-    if (port_check(c, port, in->size) != DONE)
+    if (port_permitted(c, port, in->size) != DONE)
         return FAULT;
     if (rep && string_index(c, in, RCX) == 0)
         return DONE;

@@ -8,12 +8,7 @@
 
 #include "cpu/event.h"
 #include "cpu/mmu.h"
-
-/* Canonical for 4-level paging (no model offers LA57). */
-static inline bool canonical(u64 a)
-{
-    return (u64)((i64)(a << 16) >> 16) == a;
-}
+#include "cpu/portio.h"
 
 static inline bool real_mode(const struct cpu *c)
 {

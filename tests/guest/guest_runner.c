@@ -2,9 +2,10 @@
 /*
  * Runs one freestanding guest on the interpreter and reports its verdict.
  *
- * guest_runner intel|amd [shutdown] IMAGE: loads IMAGE at 7C00H and starts it there in real mode. Ports: E9H
- * console, F4H exit status (0: passed), F5H raises that interrupt vector, F6H raises an NMI. With `shutdown`
- * a triple fault is what passes. A guest that runs too long fails.
+ * guest_runner intel|amd [shutdown|nested] IMAGE: loads IMAGE at 7C00H and starts it there in real mode.
+ * Ports: E9H console, F4H exit status (0: passed), F5H raises that interrupt vector, F6H raises an NMI. With
+ * `shutdown` a triple fault is what passes, with `nested` the model has virtualization extensions. A guest
+ * that runs too long fails.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,11 +147,13 @@ int main(int argc, char **argv)
     struct board b = {.status = STATUS_NONE, .vector = -1};
     struct err err = {0};
     if (argc < 3) {
-        fprintf(stderr, "usage: guest_runner intel|amd [shutdown] IMAGE\n");
+        fprintf(stderr, "usage: guest_runner intel|amd [shutdown|nested] IMAGE\n");
         return 2;
     }
     enum cpu_vendor vendor = strcmp(argv[1], "amd") ? VENDOR_INTEL : VENDOR_AMD;
-    if (cpu_model_build(&model, vendor, NULL, false, 1, 2000000000, &err)) {
+    bool option = argc > 3, nested = option && !strcmp(argv[2], "nested");
+    bool want_shutdown = option && !strcmp(argv[2], "shutdown");
+    if (cpu_model_build(&model, vendor, NULL, nested, 1, 2000000000, &err)) {
         fprintf(stderr, "%s\n", err.text);
         return 2;
     }
@@ -180,7 +183,7 @@ int main(int argc, char **argv)
         return 2;
     }
     start_at_load_address(b.cpu);
-    int status = run(&b), result = verdict(&b, status, argc > 3);
+    int status = run(&b), result = verdict(&b, status, want_shutdown);
     cpu_free(b.cpu);
     world_free(world);
     clock_free(clock);

@@ -49,6 +49,26 @@ void nested_reset(struct cpu *c)
         svm_reset(c);
 }
 
+static void *vendor_state(const struct nested_state *n)
+{
+    return n->svm ? (void *)n->svm : n->vmx;
+}
+
+void nested_save(struct cpu *c, struct state_image *img)
+{
+    const struct nested_state *n = c->nested;
+    if (n && n->ops && n->ops->state)
+        state_save(img, n->ops->state, c->index, vendor_state(n));
+}
+
+int nested_load(struct cpu *c, const struct state_image *img, struct err *err)
+{
+    const struct nested_state *n = c->nested;
+    if (!n || !n->ops || !n->ops->state)
+        return 0;
+    return state_load(img, n->ops->state, c->index, vendor_state(n), err);
+}
+
 bool nested_active(struct cpu *c)
 {
     const struct nested_state *n = c->nested;

@@ -32,6 +32,7 @@ struct second_access {
 
 struct nested_ops {
     const char *name;
+    const struct state_desc *state; /* of the vendor's struct; NULL: saved elsewhere */
     /* DONE: not intercepted, run it. END: the exit was taken. FAULT: this fault comes first. */
     enum outcome (*insn)(struct cpu *c, const struct insn *in);
     /* f is about to be delivered (or f->exit: translate() stopped the access). during: the event whose
@@ -76,8 +77,16 @@ int nested_new(struct cpu *c);
 void nested_free(struct cpu *c);
 void nested_reset(struct cpu *c); /* reset and INIT leave non-root operation and forget everything */
 
+/* The vendor's state beside the processor's own, which is loaded first. Nothing without one. */
+void nested_save(struct cpu *c, struct state_image *img);
+int nested_load(struct cpu *c, const struct state_image *img, struct err *err);
+
 /* docs: "nested active": an L1 hypervisor runs guests now. */
 bool nested_active(struct cpu *c);
+
+/* Bits of CR0 and CR4 that VMX operation fixes. */
+bool nested_cr0_allowed(const struct cpu *c, u64 v);
+bool nested_cr4_allowed(const struct cpu *c, u64 v);
 
 /* The meaning of every ATTR_EXIT row in non-root operation. */
 enum outcome nested_insn(struct cpu *c, const struct insn *in);

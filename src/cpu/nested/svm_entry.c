@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VMRUN: the only way into guest mode. APM 2 15.5.
+ *
+ * Control and save area are copied, then checked as a flat table (APM 2 15.5.1 "Canonicalization and
+ * Consistency Checks"), then loaded without further look: what no row refuses the processor can run.
+ */
+#include "cpu/nested/svm.h"
+
+#include "cpu/control.h"
+#include "cpu/debug.h"
+#include "cpu/msr.h"
+#include "cpu/tlb.h"
+
+enum { IOPM_SIZE = 0x3000, MSRPM_SIZE = 0x2000 };
+
+struct entry {
+    struct cpu *c;
+    const struct vmcb_control *ctl;
+    const struct vmcb_save *save;
+};
+
+static bool long_paging(const struct vmcb_save *v)
+{
+    return (v->efer & EFER_LME) && (v->cr0 & CR0_PG);
+}
+
+static bool bad_vmrun_intercept(const struct entry *e)
+{
+    return !(e->ctl->intercept[SVM_EXIT_VMRUN / 32] >> (SVM_EXIT_VMRUN % 32) & 1);
+}
+
+static bool bad_asid(const struct entry *e)
+{
+    return e->ctl->asid == 0;
+}
+
+/* The low 12 bits are ignored. APM 2 15.10.1, 15.11 */
+static bool beyond_physical(const struct cpu *c, u64 base, u64 size)
+{
+    u64 last = (base & ~(PAGE_SIZE - 1)) + size - 1;
+    return (base | last) & physical_reserved(c);
+}
+
+static bool bad_iopm(const struct entry *e)
+{
+    return e->ctl->intercept[SVM_EXIT_IOIO / 32] >> (SVM_EXIT_IOIO % 32) & 1 &&
+           beyond_physical(e->c, e->ctl->iopm, IOPM_SIZE);
+}
+
+static bool bad_msrpm(const struct entry *e)
+{
+    return e->ctl->intercept[SVM_EXIT_MSR / 32] >> (SVM_EXIT_MSR % 32) & 1 &&
+           beyond_physical(e->c, e->ctl->msrpm, MSRPM_SIZE);
+}
+
+/* APM 2 15.20 */
+static bool bad_event(const struct entry *e)
+{
+    u64 v = e->ctl->event_inj;
+    u8 vector = (u8)v;
+    if (!(v & EVENT_VALID))
+        return false;
+    switch (bits(v, 10, 8)) {
+    case EVENT_TYPE_INTR:
+    case EVENT_TYPE_NMI:
+    case EVENT_TYPE_SOFT:
+        return false;
+    case EVENT_TYPE_EXCEPTION:
+        return vector > 31 || vector == VEC_NMI;
+    default:
+        return true;
+    }
+}
+
+/* APM 2 15.25.3, 15.25.4 */
+static bool bad_nested_paging(const struct entry *e)
+{
+    if (!(e->ctl->np_enable & 1))
+        return false;
+    return !(e->c->cr0 & CR0_PG) || (e->ctl->nested_cr3 & physical_reserved(e->c)) ||
+           !msr_pat_valid(e->save->pat);
+}
+
+static bool bad_svme(const struct entry *e)
+{
+    return !(e->save->efer & EFER_SVME);
+}
+
+static bool bad_efer(const struct entry *e)
+{
+    return e->save->efer & ~msr_efer_valid(e->c);
+}
+
+static bool bad_cr0(const struct entry *e)
+{
+    u64 v = e->save->cr0;
+    return v >> 32 || ((v & CR0_NW) && !(v & CR0_CD));
+}
+
+static bool bad_cr3(const struct entry *e)
+{
+    return long_paging(e->save) && (e->save->cr3 & physical_reserved(e->c));
+}
+
+static bool bad_cr4(const struct entry *e)
+{
+    return e->save->cr4 & ~cr4_valid(e->c);
+}
+
+static bool bad_dr6(const struct entry *e)
+{
+    return e->save->dr6 >> 32;
+}
+
+static bool bad_dr7(const struct entry *e)
+{
+    return e->save->dr7 >> 32;
+}
+
+static bool bad_long_mode(const struct entry *e)
+{
+    const struct vmcb_save *v = e->save;
+    if (!long_paging(v))
+        return false;
+    bool l = v->cs.attr & BIT(9), d = v->cs.attr & BIT(10);
+    return !(v->cr4 & CR4_PAE) || !(v->cr0 & CR0_PE) || (l && d);
+}
+
+static const struct {
+    const char *what;
+    bool (*bad)(const struct entry *e);
+} checks[] = {
+    {"the VMRUN intercept is clear", bad_vmrun_intercept},
+    {"ASID 0", bad_asid},
+    {"the I/O permission map lies beyond physical memory", bad_iopm},
+    {"the MSR permission map lies beyond physical memory", bad_msrpm},
+    {"EVENTINJ", bad_event},
+    {"nested paging: host CR0.PG, nCR3 or G_PAT", bad_nested_paging},
+    {"EFER.SVME is clear", bad_svme},
+    {"EFER reserved bits", bad_efer},
+    {"CR0", bad_cr0},
+    {"CR3 reserved bits", bad_cr3},
+    {"CR4 reserved bits", bad_cr4},
+    {"DR6[63:32]", bad_dr6},
+    {"DR7[63:32]", bad_dr7},
+    {"EFER.LME with CR0.PG: CR4.PAE, CR0.PE, CS.L and CS.D", bad_long_mode},
+};
+
+static const char *first_failed(const struct entry *e)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(checks); i++)
+        if (checks[i].bad(e))
+            return checks[i].what;
+    return NULL;
+}
+
+/* Exit code -1, the host's state as it was. */
+static enum outcome refuse(struct cpu *c, u64 pa, struct vmcb *v)
+{
+    v->control.exit_code = SVM_EXIT_INVALID;
+    v->control.exit_info1 = v->control.exit_info2 = 0;
+    v->control.exit_int_info = 0;
+    space_written(c->memory, pa, sizeof(*v));
+    c->nested->gif = false;
+    return END;
+}
+
+static void save_host(struct cpu *c, struct svm_host *h)
+{
+    memcpy(h->seg, c->seg, sizeof(h->seg));
+    h->gdtr = c->gdtr;
+    h->idtr = c->idtr;
+    h->efer = c->efer;
+    h->cr0 = c->cr0;
+    h->cr3 = c->cr3;
+    h->cr4 = c->cr4;
+    h->rflags = cpu_rflags(c);
+    h->rip = c->regs[REG_RIP];
+    h->rsp = c->regs[RSP];
+    h->rax = c->regs[RAX];
+    h->pat = c->pat;
+    h->step = c->step_armed;
+    c->step_armed = false;
+}
+
+static u64 canonicalize(u64 a)
+{
+    return (u64)((i64)(a << 16) >> 16);
+}
+
+void svm_load_segment(struct segment *to, const struct vmcb_segment *from)
+{
+    u32 attr = from->attr;
+    to->sel = from->sel;
+    to->limit = from->limit;
+    to->base = canonicalize(from->base);
+    to->attr = (attr & 0xff) | (attr & 0xf00) << 4;
+    if (!(attr & SEG_P))
+        to->attr = SEG_UNUSABLE | (attr & SEG_DPL);
+}
+
+/* CPL is SS.DPL here. CS and SS have rules of their own. APM 2 15.5.1 "Segment State in the VMCB" */
+static void load_segments(struct cpu *c, const struct vmcb_save *v)
+{
+    const struct vmcb_segment *from = &v->es;
+    for (unsigned i = 0; i < 4; i++)
+        svm_load_segment(&c->seg[ES + i], &from[i]);
+    unsigned cpl = !(c->cr0 & CR0_PE) ? 0 : c->rflags & FLAG_VM ? 3 : v->cpl & 3;
+    c->seg[CS].attr = (v->cs.attr & 0xff) | (v->cs.attr & 0xf00u) << 4 | SEG_P | SEG_S;
+    c->seg[SS].attr = (c->seg[SS].attr & ~(u32)SEG_DPL) | cpl << 5;
+    c->gdtr = (struct dtable){.base = canonicalize(v->gdtr.base), .limit = (u16)v->gdtr.limit};
+    c->idtr = (struct dtable){.base = canonicalize(v->idtr.base), .limit = (u16)v->idtr.limit};
+}
+
+static void load_guest(struct cpu *c, const struct vmcb_save *v)
+{
+    struct svm *s = c->nested->svm;
+    c->efer = (v->efer & ~(u64)EFER_LMA) | (long_paging(v) ? EFER_LMA : 0);
+    c->cr0 = (v->cr0 & 0xe005003f) | CR0_ET;
+    c->cr2 = v->cr2;
+    c->cr3 = v->cr3;
+    c->cr4 = v->cr4;
+    c->dr6 = (v->dr6 & 0xe00f) | DR6_FIXED;
+    c->dr7 = (v->dr7 & ~0xd800ull) | DR7_FIXED;
+    bool virtual8086 = (v->cr0 & CR0_PE) && !long_paging(v);
+    cpu_set_rflags(c, (v->rflags & (virtual8086 ? ~0ull : ~(u64)FLAG_VM)) | FLAG_R1);
+    load_segments(c, v);
+    c->regs[RAX] = v->rax;
+    c->regs[RSP] = v->rsp;
+    c->rip = c->regs[REG_RIP] = v->rip;
+    if (svm_nested_paging(s))
+        c->pat = v->pat;
+}
+
+static bool of_asid(const struct tlb_tag *t, const void *arg)
+{
+    return t->level == 1 && t->asid == *(const u32 *)arg;
+}
+
+/* APM 2 15.16.1, 15.16.2 */
+static void flush(struct cpu *c, const struct vmcb_control *ctl)
+{
+    switch (ctl->tlb_control) {
+    case TLB_CONTROL_ALL:
+        tlb_flush_all(c);
+        break;
+    case TLB_CONTROL_ASID:
+    case TLB_CONTROL_ASID_LOCAL:
+        tlb_flush_matching(c, of_asid, &ctl->asid);
+        break;
+    default:
+        break;
+    }
+}
+
+static void become_guest(struct cpu *c)
+{
+    struct nested_state *n = c->nested;
+    struct svm *s = n->svm;
+    n->guest = true;
+    n->gif = true;
+    n->second = svm_nested_paging(s);
+    n->second_root = n->second ? s->ctl.nested_cr3 : 0;
+    n->asid = s->ctl.asid;
+    n->entries++;
+    n->last_entry = clock_now(c->clock);
+    c->guest_tsc_offset = s->ctl.tsc_offset;
+    c->shadow = s->ctl.int_state & 1 ? SHADOW_STI : 0;
+    s->pause_left = s->ctl.pause_count;
+    svm_virtual_interrupt_changed(c);
+}
+
+/* An injected event is not checked against intercepts; faults on its way are. APM 2 15.20. INT3, INTO and INT
+ * n push the address behind the instruction that the VMCB names. */
+static enum outcome inject(struct cpu *c, const struct vmcb_control *ctl)
+{
+    u64 v = ctl->event_inj;
+    struct event e = {.vector = (u8)v, .kind = EVENT_EXTERNAL, .rip = c->rip};
+    unsigned type = (unsigned)bits(v, 10, 8);
+    if (type == EVENT_TYPE_NMI)
+        e.vector = VEC_NMI;
+    if (type == EVENT_TYPE_SOFT)
+        e.kind = EVENT_INT_N;
+    if (type == EVENT_TYPE_EXCEPTION) {
+        e.kind = e.vector == VEC_BP || e.vector == VEC_OF ? EVENT_INT3 : EVENT_EXCEPTION;
+        e.has_error = (v & EVENT_ERROR_VALID) && (c->cr0 & CR0_PE);
+        e.error = (u32)(v >> 32);
+    }
+    if (e.kind == EVENT_INT_N || e.kind == EVENT_INT3)
+        e.rip = ctl->next_rip;
+    c->shadow = 0;
+    return event_deliver(c, &e) == END ? END : event_fault(c);
+}
+
+enum outcome svm_enter(struct cpu *c, u64 pa)
+{
+    struct svm *s = c->nested->svm;
+    struct vmcb *v = svm_vmcb(c, pa);
+    if (!v)
+        return fault_gp0(c);
+    struct vmcb_save save = v->save;
+    s->ctl = v->control;
+    s->failed = first_failed(&(struct entry){c, &s->ctl, &save});
+    if (s->failed)
+        return refuse(c, pa, v);
+    s->vmcb = pa;
+    save_host(c, &s->host);
+    flush(c, &s->ctl);
+    load_guest(c, &save);
+    become_guest(c);
+    debug_registers_changed(c);
+    cpu_mode_changed(c);
+    return s->ctl.event_inj & EVENT_VALID ? inject(c, &s->ctl) : END;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Events in guest mode: physical interrupts and NMIs that are intercepted, virtual interrupts, INIT,
+ * shutdown. APM 2 15.13 (intercepts), 15.21 (virtual interrupts), 15.17 and 15.33.2 (GIF, virtual GIF).
+ *
+ * An intercepted physical interrupt leaves whatever the guest's interrupt shadow; it stays pending for the
+ * host. With V_INTR_MASKING the host's RFLAGS.IF masks it, else the guest's.
+ */
+#include "cpu/nested/svm.h"
+
+static bool masking(const struct svm *s)
+{
+    return s->ctl.int_ctl & VINTR_MASKING;
+}
+
+static bool physical_open(const struct cpu *c)
+{
+    const struct svm *s = c->nested->svm;
+    return (masking(s) ? s->host.rflags : c->rflags) & FLAG_IF;
+}
+
+/* REQ_INTR is cleared before the local APIC is asked, as event.c does. */
+static bool physical_pending(struct cpu *c)
+{
+    atomic_fetch_and(&c->requests, ~(unsigned)REQ_INTR);
+    if (!c->apic.pending || c->apic.pending(c->apic.opaque) < 0)
+        return false;
+    cpu_request(c, REQ_INTR);
+    return true;
+}
+
+static bool virtual_pending(const struct svm *s)
+{
+    u32 v = s->ctl.int_ctl;
+    if (!(v & VINTR_IRQ) || ((v & VINTR_GIF_ENABLE) && !(v & VINTR_GIF)))
+        return false;
+    return (v & VINTR_IGN_TPR) || bits(v, 19, 16) > (v & VINTR_TPR);
+}
+
+static bool virtual_due(const struct cpu *c, u8 shadow)
+{
+    return virtual_pending(c->nested->svm) && (c->rflags & FLAG_IF) && !shadow;
+}
+
+void svm_virtual_interrupt_changed(struct cpu *c)
+{
+    if (c->nested->svm->ctl.int_ctl & VINTR_IRQ)
+        cpu_request(c, REQ_NESTED);
+    else
+        atomic_fetch_and(&c->requests, ~(unsigned)REQ_NESTED);
+}
+
+static enum outcome take_virtual(struct cpu *c)
+{
+    struct svm *s = c->nested->svm;
+    if (svm_intercepts(s, SVM_EXIT_VINTR))
+        return svm_leave_simple(c, SVM_EXIT_VINTR, 0, 0);
+    struct event e = {.vector = (u8)s->ctl.int_vector, .kind = EVENT_EXTERNAL, .rip = c->rip};
+    s->ctl.int_ctl &= ~(u32)VINTR_IRQ;
+    svm_virtual_interrupt_changed(c);
+    c->activity = CPU_ACTIVE;
+    return event_deliver(c, &e) == END ? END : event_fault(c);
+}
+
+/* Not intercepted while V_INTR_MASKING: through the guest's IDT by the host's RFLAGS.IF alone. APM 2 15.21.1
+ */
+static enum outcome take_physical(struct cpu *c)
+{
+    int vector = c->apic.acknowledge(c->apic.opaque);
+    if (vector < 0)
+        return DONE;
+    struct event e = {.vector = (u8)vector, .kind = EVENT_EXTERNAL, .rip = c->rip};
+    c->activity = CPU_ACTIVE;
+    return event_deliver(c, &e) == END ? END : event_fault(c);
+}
+
+enum outcome svm_boundary(struct cpu *c, unsigned r, u8 shadow)
+{
+    const struct svm *s = c->nested->svm;
+    if ((r & REQ_NMI) && !c->nmi_blocked && svm_intercepts(s, SVM_EXIT_NMI)) {
+        c->shadow = shadow;
+        return svm_leave_simple(c, SVM_EXIT_NMI, 0, 0);
+    }
+    bool physical = (r & REQ_INTR) && physical_open(c) && physical_pending(c);
+    if (physical && svm_intercepts(s, SVM_EXIT_INTR)) {
+        c->shadow = shadow;
+        return svm_leave_simple(c, SVM_EXIT_INTR, 0, 0);
+    }
+    if (physical && masking(s) && !shadow && !(r & REQ_NMI))
+        return take_physical(c);
+    if (!physical && virtual_due(c, shadow) && !(r & REQ_NMI && !c->nmi_blocked))
+        return take_virtual(c);
+    if ((r & REQ_INTR) && !physical_open(c) && !((r & REQ_NMI) && !c->nmi_blocked))
+        return AGAIN;
+    return DONE;
+}
+
+bool svm_due(struct cpu *c)
+{
+    const struct svm *s = c->nested->svm;
+    unsigned r = atomic_load(&c->requests);
+    if ((r & REQ_NMI) && !c->nmi_blocked && svm_intercepts(s, SVM_EXIT_NMI))
+        return true;
+    if ((r & REQ_INTR) && physical_open(c) && c->apic.pending && c->apic.pending(c->apic.opaque) >= 0)
+        return true;
+    return virtual_due(c, 0);
+}
+
+bool svm_triple_fault(struct cpu *c)
+{
+    if (!svm_intercepts(c->nested->svm, SVM_EXIT_SHUTDOWN))
+        return false;
+    svm_leave_simple(c, SVM_EXIT_SHUTDOWN, 0, 0);
+    return true;
+}
+
+/* INIT stays pending: GIF holds it back until the host's STGI. APM 2 15.13.4 */
+bool svm_init(struct cpu *c)
+{
+    if (!svm_intercepts(c->nested->svm, SVM_EXIT_INIT) || !c->nested->gif)
+        return false;
+    svm_leave_simple(c, SVM_EXIT_INIT, 0, 0);
+    return true;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VMRUN VMLOAD VMSAVE STGI CLGI SKINIT INVLPGA, by whoever executes them: the host, or a guest whose
+ * hypervisor does not intercept them. APM 3 by name; APM 2 15.33 (virtual VMLOAD, VMSAVE, GIF).
+ */
+#include "cpu/nested/svm.h"
+
+#include "cpu/control.h"
+#include "cpu/meanings.h"
+#include "cpu/tlb.h"
+
+enum outcome svm_allowed(struct cpu *c)
+{
+    if (!c->nested || !(c->efer & EFER_SVME) || !protected_mode(c))
+        return fault_ud(c);
+    return c->cpl ? fault_gp0(c) : DONE;
+}
+
+static u64 rax_address(const struct cpu *c, const struct insn *in)
+{
+    return c->regs[RAX] & size_mask(in->adsize);
+}
+
+static enum outcome vmrun(struct cpu *c, const struct insn *in)
+{
+    if (svm_allowed(c) != DONE)
+        return FAULT;
+    if (c->nested->guest) /* consistency demands the intercept: never here */
+        return fault_ud(c);
+    return svm_enter(c, rax_address(c, in));
+}
+DEFINE_MEANING_ONE(vmrun, vmrun);
+
+/* In a guest with virtual VMLOAD and VMSAVE the address is the guest's. */
+static enum outcome operand(struct cpu *c, const struct insn *in, bool write, struct vmcb **v, u64 *pa)
+{
+    if (svm_allowed(c) != DONE)
+        return FAULT;
+    *pa = rax_address(c, in);
+    struct nested_state *n = c->nested;
+    if (n->guest && n->second && (n->svm->ctl.virt_ext & VIRT_EXT_VMLOAD_VMSAVE)) {
+        struct second_access a = {.read = !write, .write = write, .user = true};
+        bool writable;
+        if (*pa & (PAGE_SIZE - 1) || *pa & physical_reserved(c))
+            return fault_gp0(c);
+        if (npt_translate(c, *pa, &a, pa, &writable) != DONE)
+            return FAULT;
+    }
+    *v = svm_vmcb(c, *pa);
+    return *v ? DONE : fault_gp0(c);
+}
+
+static u64 canonicalize(u64 a)
+{
+    return (u64)((i64)(a << 16) >> 16);
+}
+
+static enum outcome vmload(struct cpu *c, const struct insn *in)
+{
+    struct vmcb *v;
+    u64 pa;
+    if (operand(c, in, false, &v, &pa) != DONE)
+        return FAULT;
+    struct vmcb_save s = v->save;
+    svm_load_segment(&c->seg[FS], &s.fs);
+    svm_load_segment(&c->seg[GS], &s.gs);
+    svm_load_segment(&c->seg[SEG_LDTR], &s.ldtr);
+    svm_load_segment(&c->seg[SEG_TR], &s.tr);
+    c->kernel_gs_base = canonicalize(s.kernel_gs_base);
+    c->star = s.star;
+    c->lstar = canonicalize(s.lstar);
+    c->cstar = canonicalize(s.cstar);
+    c->sfmask = (u32)s.sfmask;
+    c->sysenter_cs = (u32)s.sysenter_cs;
+    c->sysenter_esp = canonicalize(s.sysenter_esp);
+    c->sysenter_eip = canonicalize(s.sysenter_eip);
+    return END;
+}
+DEFINE_MEANING_ONE(vmload, vmload);
+
+static enum outcome vmsave(struct cpu *c, const struct insn *in)
+{
+    struct vmcb *v;
+    u64 pa;
+    if (operand(c, in, true, &v, &pa) != DONE)
+        return FAULT;
+    svm_store_segment(&v->save.fs, &c->seg[FS]);
+    svm_store_segment(&v->save.gs, &c->seg[GS]);
+    svm_store_segment(&v->save.ldtr, &c->seg[SEG_LDTR]);
+    svm_store_segment(&v->save.tr, &c->seg[SEG_TR]);
+    v->save.kernel_gs_base = c->kernel_gs_base;
+    v->save.star = c->star;
+    v->save.lstar = c->lstar;
+    v->save.cstar = c->cstar;
+    v->save.sfmask = c->sfmask;
+    v->save.sysenter_cs = c->sysenter_cs;
+    v->save.sysenter_esp = c->sysenter_esp;
+    v->save.sysenter_eip = c->sysenter_eip;
+    space_written(c->memory, pa, sizeof(*v));
+    return END;
+}
+DEFINE_MEANING_ONE(vmsave, vmsave);
+
+/* A guest with a virtual GIF has only that one. */
+static enum outcome set_gif(struct cpu *c, bool on)
+{
+    if (svm_allowed(c) != DONE)
+        return FAULT;
+    struct nested_state *n = c->nested;
+    u32 *v = &n->svm->ctl.int_ctl;
+    if (n->guest && (*v & VINTR_GIF_ENABLE))
+        *v = on ? *v | VINTR_GIF : *v & ~(u32)VINTR_GIF;
+    else
+        n->gif = on;
+    return END;
+}
+
+static enum outcome stgi(struct cpu *c, const struct insn *in)
+{
+    return set_gif(c, true);
+}
+DEFINE_MEANING_ONE(stgi, stgi);
+
+static enum outcome clgi(struct cpu *c, const struct insn *in)
+{
+    return set_gif(c, false);
+}
+DEFINE_MEANING_ONE(clgi, clgi);
+
+/* CPUID does not offer it. */
+static enum outcome skinit(struct cpu *c, const struct insn *in)
+{
+    return fault_ud(c);
+}
+DEFINE_MEANING_ONE(skinit, skinit);
+
+/* The page is forgotten in every address space: more than ECX's ASID asks for. */
+static enum outcome invlpga(struct cpu *c, const struct insn *in)
+{
+    if (svm_allowed(c) != DONE)
+        return FAULT;
+    tlb_flush_page(c, rax_address(c, in), true);
+    return END;
+}
+DEFINE_MEANING_ONE(invlpga, invlpga);
