@@ -64,6 +64,9 @@ struct accel_vm_init {
     /* own_lapics: a level-triggered interrupt with this vector was ended; on a vCPU's thread */
     void (*eoi)(void *opaque, u8 vector);
     void *eoi_opaque;
+    /* a sleeping vCPU has a reason of its own to run; any thread */
+    void (*wake)(void *opaque, unsigned index);
+    void *wake_opaque;
 };
 
 /* What a boot protocol sets and a debugger reads. */

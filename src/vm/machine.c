@@ -234,11 +234,17 @@ static struct apic_port apic_port(struct machine *m, unsigned i)
     return (struct apic_port){0};
 }
 
+static void wake(void *opaque, unsigned index)
+{
+    struct machine *m = opaque;
+    vcpu_signal(&m->vcpus[index], 0);
+}
+
 static int build_vcpus(struct machine *m, struct err *err)
 {
     const struct accel_ops *ops = m->config.engine;
     struct accel_vm_init init = {m->memory,         m->ports,   m->clock,       &m->model,
-                                 m->config.options, ioapic_eoi, m->board.ioapic};
+                                 m->config.options, ioapic_eoi, m->board.ioapic, wake, m};
     m->vm = ops->vm_new(&init, err);
     if (!m->vm)
         return -1;

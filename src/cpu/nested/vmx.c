@@ -17,8 +17,56 @@ static bool init(struct cpu *c)
     return true;
 }
 
+static void saving(void *obj)
+{
+    struct vmx *x = obj;
+    const struct nested_state *n = x->cpu->nested;
+    x->saved_guest = n->guest;
+    x->saved_entries = n->entries;
+    x->saved_last_entry = n->last_entry;
+}
+
+/* The page of the current VMCS is memory's; the copy is what the guest runs by. */
+static int loaded(void *obj)
+{
+    struct vmx *x = obj;
+    struct cpu *c = x->cpu;
+    if (x->saved_guest && (!x->on || !vmx_host_state_valid(c, x) || c->activity > CPU_HLT))
+        return -1;
+    x->second.reason &= 0xffff;
+    c->nested->entries = x->saved_entries;
+    c->nested->last_entry = x->saved_last_entry;
+    if (!x->saved_guest)
+        return 0;
+    vmx_set_nested(c);
+    if (x->deadline != CLOCK_NEVER)
+        timer_arm(&x->timer, x->deadline);
+    vmx_arm(c);
+    cpu_mode_changed(c);
+    return 0;
+}
+
+static const struct state_field fields[] = {
+    STATE_FIELD(struct vmx, on),
+    STATE_FIELD(struct vmx, host_nmi_blocked),
+    STATE_FIELD(struct vmx, vmxon),
+    STATE_FIELD(struct vmx, current),
+#define VMCS_FIELD(name, encoding) {"vmcs." #name, offsetof(struct vmx, v.f[VMCS_##name]), 8, 1},
+#include "x86/vmcs.def"
+#undef VMCS_FIELD
+    STATE_FIELD(struct vmx, deadline),
+    STATE_FIELD(struct vmx, saved_guest),
+    STATE_FIELD(struct vmx, saved_entries),
+    STATE_FIELD(struct vmx, saved_last_entry),
+    STATE_END,
+};
+
+static const struct state_desc vmx_state_desc = {
+    .name = "vmx", .fields = fields, .saving = saving, .loaded = loaded};
+
 static const struct nested_ops vmx_ops = {
     .name = "vmx",
+    .state = &vmx_state_desc,
     .insn = vmx_insn,
     .fault = vmx_fault,
     .boundary = vmx_boundary,
@@ -41,6 +89,7 @@ int vmx_new(struct cpu *c)
     struct vmx *x = calloc(1, sizeof(*x));
     if (!x)
         return -1;
+    x->cpu = c;
     c->nested->vmx = x;
     c->nested->ops = &vmx_ops;
     x->current = VMCS_NONE;

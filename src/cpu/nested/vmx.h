@@ -29,6 +29,7 @@ struct second_fault {
 };
 
 struct vmx {
+    struct cpu *cpu;
     bool on;
     bool host_nmi_blocked; /* while virtual NMIs are on in the guest */
     bool tpr_written;      /* through the APIC-access page: threshold is due */
@@ -37,16 +38,16 @@ struct vmx {
     u64 deadline; /* of the preemption timer, by the machine's clock; CLOCK_NEVER: off */
     struct timer timer;
     struct second_fault second;
-    const char *why; /* the check the last entry failed, or NULL */
-    bool told;       /* the first failure was reported */
+    const char *why;  /* the check the last entry failed, or NULL */
+    bool told;        /* the first failure was reported */
+    bool saved_guest; /* struct nested_state's, as a saved state holds them */
+    u64 saved_entries, saved_last_entry;
 };
 
 static inline struct vmx *vmx_of(const struct cpu *c)
 {
     return c->nested->vmx;
 }
-
-extern const struct state_desc vmx_state_desc; /* obj: the cpu */
 
 /* Interruption information fields. SDM 3C tables 24-15, 24-16, 24-17 */
 enum {
@@ -91,12 +92,14 @@ enum outcome vmx_enter(struct cpu *c, bool launch);
 /* vmx_exit.c: to root operation. */
 void vmx_exit(struct cpu *c, const struct vmx_exit *x);
 /* A VM entry that failed once guest state was being checked: nothing of the guest is saved. */
+void vmx_set_nested(struct cpu *c); /* vmx_entry.c: what of struct nested_state follows from the copy */
 void vmx_entry_failure(struct cpu *c, u32 reason, u64 qualification);
 
 /* VM-entry checks, in the manual's order: 0, or the VMfail number. */
 unsigned vmx_check_controls_and_host(struct cpu *c, struct vmx *x);
 /* True: good. Else *qualification. */
 bool vmx_check_guest(struct cpu *c, struct vmx *x, u64 *qualification);
+bool vmx_host_state_valid(struct cpu *c, struct vmx *x); /* of a copy that was not checked here */
 bool vmx_eptp_valid(const struct cpu *c, u64 eptp);
 
 /* VM-entry and VM-exit MSR areas. 0, or the number (from 1) of the entry that failed. */

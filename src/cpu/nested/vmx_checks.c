@@ -458,6 +458,15 @@ unsigned vmx_check_controls_and_host(struct cpu *c, struct vmx *x)
     return k ? error : 0;
 }
 
+bool vmx_host_state_valid(struct cpu *c, struct vmx *x)
+{
+    u64 efer = c->efer;
+    c->efer = ctl(&x->v, EXIT, HOST_64) ? efer | EFER_LMA : efer & ~(u64)EFER_LMA; /* as at the entry */
+    bool good = !first_failed(c, &x->v, host_checks, ARRAY_SIZE(host_checks));
+    c->efer = efer;
+    return good;
+}
+
 bool vmx_check_guest(struct cpu *c, struct vmx *x, u64 *qualification)
 {
     const struct check *k = first_failed(c, &x->v, guest_checks, ARRAY_SIZE(guest_checks));

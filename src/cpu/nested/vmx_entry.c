@@ -72,8 +72,9 @@ static void load_events(struct cpu *c, struct vmx *x, const struct vmcs *v)
     x->tpr_written = false;
 }
 
-static void load_nested(struct cpu *c, const struct vmcs *v)
+void vmx_set_nested(struct cpu *c)
 {
+    const struct vmcs *v = &vmx_of(c)->v;
     struct nested_state *n = c->nested;
     n->guest = true;
     n->second = ctl2(v, EPT) || ctl2(v, APIC_ACCESSES);
@@ -161,7 +162,7 @@ static void load_guest(struct cpu *c, struct vmx *x)
     load_segments(c, v);
     load_registers(c, v);
     load_events(c, x, v);
-    load_nested(c, v);
+    vmx_set_nested(c);
     cpu_mode_changed(c);
     debug_registers_changed(c);
     if (!ctl2(v, VPID))
