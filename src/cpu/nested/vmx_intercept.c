@@ -118,6 +118,15 @@ INTERCEPT(on_rdtscp)
         return DONE;
     return leave(c, in, EXIT_RDTSCP, 0);
 }
+INTERCEPT(on_rdpid)
+{
+    return ctl2(v, RDTSCP) ? DONE : fault_ud(c);
+}
+/* The other vendor's. */
+INTERCEPT(on_vmmcall)
+{
+    return fault_ud(c);
+}
 INTERCEPT(on_rdpmc)
 {
     if (!ctl(v, PROC, RDPMC) || (c->cpl && !(c->cr4 & CR4_PCE)))
@@ -469,6 +478,8 @@ static const intercept_fn table[ID_COUNT] = {
     [ID_PAUSE] = on_pause,
     [ID_RDTSC] = on_rdtsc,
     [ID_RDTSCP] = on_rdtscp,
+    [ID_RDPID] = on_rdpid,
+    [ID_VMMCALL] = on_vmmcall,
     [ID_RDPMC] = on_rdpmc,
     [ID_INVD] = on_invd,
     [ID_WBINVD] = on_wbinvd,
