@@ -6,7 +6,7 @@
  * KVM must know their messages: it takes the first KVM_ROUTES routes as an I/O APIC's pins and leaves with
  * KVM_EXIT_IOAPIC_EOI when an interrupt that one of them describes ends. So a level-triggered message becomes
  * a route before it is first sent; the least recently sent one gives way, which is none in service unless a
- * guest has more level interrupts on their way than there are vectors.
+ * guest has that many level interrupts on their way.
  *
  * The 8259's interrupt is offered by vCPU 0's own thread before KVM_RUN, when KVM says that it would be
  * accepted, else KVM is asked to leave as soon as it would.

@@ -177,6 +177,9 @@ static int check_whole(struct run_config *c, const struct scan *s, struct err *e
         return err_set(err, EXIT_STATUS_USAGE, "--expect reads the console: leave --serial none away");
     if (c->icount && c->cpus > 1)
         return err_set(err, EXIT_STATUS_USAGE, "--icount needs one processor: use --cpus 1");
+    if (c->icount && c->engine == RUN_ENGINE_KVM)
+        return err_set(err, EXIT_STATUS_USAGE,
+                       "--icount counts instructions, which kvm cannot: use --engine soft");
     if (c->hash_path && !c->icount)
         return err_set(err, EXIT_STATUS_USAGE,
                        "--trace hash= needs a run that can be repeated: add --icount");

@@ -57,7 +57,7 @@ struct run_config {
     const char *kernel, *append;
     enum run_serial serial;
     const char *serial_path;
-    bool no_reboot, test_devices, icount;
+    bool nested, no_reboot, test_devices, icount;
     bool trace_stats;
     const char *stats_path, *hash_path; /* stats_path NULL: to stderr */
     const char *expect;

@@ -187,8 +187,7 @@ int run_parse_cpus(struct run_value *v, struct err *err)
 
 int run_parse_nested(struct run_value *v, struct err *err)
 {
-    bool on;
-    return on_off(v->text, &on) ? 0 : bad_form(v, err); /* "on" was refused by config/not_built.def */
+    return on_off(v->text, &v->config->nested) ? 0 : bad_form(v, err);
 }
 
 int run_parse_engine(struct run_value *v, struct err *err)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cmd/run_supervise.h"
+#include "main/engine.h"
 
 static int connect_cables(struct run_job *job, struct err *err)
 {
@@ -62,8 +63,6 @@ static int run_guest(struct run_job *job, struct err *err)
     job->terminal = job->config.serial == RUN_SERIAL_STDIO && terminal_usable();
     if (job->config.name)
         prctl(PR_SET_NAME, job->config.name);
-    if (job->config.engine == RUN_ENGINE_AUTO)
-        log_line("engine soft (kvm: not built into this version)");
     if (job->terminal)
         log_line("press " TERMINAL_ESCAPE_NAME " to quit, twice to send it to the guest");
     if (supervisor_begin(&s, err) == 0 && connect_cables(job, err) == 0 && start_network(&s, job, err) == 0) {
@@ -98,7 +97,7 @@ int main_run(int argc, char *const *argv)
         run_options_help(stdout);
     } else if (job->config.action == RUN_VERSION) {
         puts("droste " DROSTE_VERSION);
-    } else if (run_files_open(&job->files, &job->config, &err) == 0) {
+    } else if (run_files_open(&job->files, &job->config, &err) == 0 && engine_choose(job, &err) == 0) {
         status = run_guest(job, &err);
     }
     if (err.status) {

@@ -9,10 +9,14 @@
 /* `droste run`: argv is what follows "run". Returns the exit status. */
 int main_run(int argc, char *const *argv);
 
+struct accel_ops;
+
 struct run_job {
     struct run_config config;
     struct run_files files;
     int net_worker[RUN_NETS_MAX], net_switch[RUN_NETS_MAX]; /* the two ends of each adapter's cable */
+    const struct accel_ops *engine;                         /* what --engine comes to */
+    int device;                                             /* /dev/kvm for engine kvm, else -1 */
     int smaps;                                              /* of the worker, for --trace stats */
     u64 start_ns;                                           /* of the program, CLOCK_MONOTONIC */
     bool terminal;                                          /* stdin is a terminal that is ours to use */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "main/engine.h"
 #include "main/worker_trace.h"
 #include "vm/cpu_model.h"
 
@@ -12,14 +13,6 @@
 
 _Static_assert((int)RUN_CPUS_MAX <= MACHINE_CPUS_MAX && (int)RUN_MODULES_MAX <= BOOT_MODULES_MAX,
                "what the command line takes, a machine can have");
-
-static enum cpu_vendor vendor(enum run_vendor wanted)
-{
-    enum cpu_vendor host;
-    if (wanted != RUN_VENDOR_HOST)
-        return wanted == RUN_VENDOR_AMD ? VENDOR_AMD : VENDOR_INTEL;
-    return cpu_model_host_vendor(&host) ? host : VENDOR_INTEL;
-}
 
 static u64 wall_clock(bool icount)
 {
@@ -74,14 +67,16 @@ struct machine *worker_machine(struct run_job *job, struct serial_sink serial, s
     struct machine_config cfg = {
         .memory = c->memory,
         .cpus = c->cpus,
-        .vendor = vendor(c->vendor),
+        .vendor = run_vendor(c),
         .cpu_features = c->cpu_features,
         .wall_ns = wall_clock(c->icount),
-        .engine = &accel_soft,
+        .nested = c->nested,
+        .engine = job->engine,
         .options = {.jit = c->jit != RUN_JIT_OFF,
                     .icount = c->icount,
                     .hash = c->hash_path ? worker_trace_hash : NULL,
-                    .hash_opaque = job},
+                    .hash_opaque = job,
+                    .device = job->device < 0 ? 0 : job->device},
         .serial = serial,
         .test_devices = c->test_devices,
         .no_reboot = c->no_reboot,

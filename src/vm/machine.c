@@ -243,8 +243,8 @@ static void wake(void *opaque, unsigned index)
 static int build_vcpus(struct machine *m, struct err *err)
 {
     const struct accel_ops *ops = m->config.engine;
-    struct accel_vm_init init = {m->memory,         m->ports,   m->clock,       &m->model,
-                                 m->config.options, ioapic_eoi, m->board.ioapic, wake, m};
+    struct accel_vm_init init = {m->memory,  m->ports,        m->clock, &m->model, m->config.options,
+                                 ioapic_eoi, m->board.ioapic, wake,     m};
     m->vm = ops->vm_new(&init, err);
     if (!m->vm)
         return -1;

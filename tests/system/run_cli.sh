@@ -147,11 +147,23 @@ check "unknown feature" 2 '^$' 'frob' "${run[@]}" --append do=o --cpu-features +
 check "unknown option" 2 '^$' 'did you mean --memory' run --kernel "$guest" --memry 1G
 check "no command" 2 '^$' 'droste run'
 check "unknown command" 2 '^$' 'Get-VM' Get-VM
-check "nested is not built" 4 '^$' 'nested on' "${run[@]}" --nested on
-check "kvm is not built" 4 '^$' 'kvm' run --kernel "$guest" --engine kvm
+kvm=(run --engine kvm --kernel "$guest" --memory 16M --timeout 20)
+if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
+    check "kvm: power off is 0" 0 hello '' "${kvm[@]}" --append do=o
+    check "kvm: debug exit is odd" 33 hello '' "${kvm[@]}" --append do=d --test-devices
+    check "kvm: panic is 6" 6 hello panic "${kvm[@]}" --append do=p
+    check "kvm: triple fault is 8" 8 hello 'triple fault' "${kvm[@]}" --append do=t
+    check "kvm: timeout is 124" 124 hello within "${kvm[@]:0:7}" --append do=l --timeout 0.5
+    check "kvm: timeout of a halted guest is 124" 124 hello within "${kvm[@]:0:7}" --append do=h --timeout 0.5
+    check "kvm: reset under --no-reboot is 0" 0 hello '' "${kvm[@]}" --append do=r --no-reboot
+    check "kvm: several processors" 0 hello '' "${kvm[@]}" --append do=o --cpus 4
+else
+    check "kvm without /dev/kvm is 4" 4 '^$' 'droste: .*/dev/kvm.*--engine soft' "${kvm[@]}"
+fi
+check "kvm does not count" 2 '^$' 'engine soft' "${kvm[@]}" --icount
 check "help" 0 '--kernel FILE' '^$' run --help
 check "version" 0 '^droste [0-9]' '^$' --version
-check "engine auto says what it took" 0 hello 'droste: engine soft' run --kernel "$guest" --append do=o --timeout 20
+check "engine auto says what it took" 0 hello 'droste: engine (soft|kvm) \(' run --kernel "$guest" --append do=o --timeout 20
 check "vendors" 0 hello '^$' "${run[@]}" --append do=o --cpu-vendor amd
 check "several processors" 0 hello '^$' "${run[@]}" --append do=o --cpus 4
 echo m1 >'a,b'
