@@ -56,6 +56,8 @@ enum outcome control_set_cr0(struct cpu *c, u64 v)
     if (v >> 32 || ((v & CR0_PG) && !(v & CR0_PE)) || ((v & CR0_NW) && !(v & CR0_CD)) ||
         !cr0_paging_allowed(c, v) || !nested_cr0_allowed(c, v))
         return fault_gp0(c);
+    if (nested_load_pdptes(c, v, c->cr3, c->cr4) != DONE)
+        return FAULT;
     u64 old = c->cr0;
     c->cr0 = (v & CR0_WRITABLE) | CR0_ET;
     if ((c->cr0 & CR0_PG) && (c->efer & EFER_LME))
@@ -77,6 +79,8 @@ enum outcome control_set_cr3(struct cpu *c, u64 v)
     }
     if (long_mode(c) && (v & physical_reserved(c)))
         return fault_gp0(c);
+    if (nested_load_pdptes(c, c->cr0, v, c->cr4) != DONE)
+        return FAULT;
     c->cr3 = v;
     mmu_space_changed(c);
     if (!keep)
@@ -93,6 +97,8 @@ enum outcome control_set_cr4(struct cpu *c, u64 v)
         return fault_gp0(c);
     if ((changed & v & CR4_PCIDE) && (!long_mode(c) || (c->cr3 & 0xfff)))
         return fault_gp0(c);
+    if (nested_load_pdptes(c, c->cr0, c->cr3, v) != DONE)
+        return FAULT;
     c->cr4 = v;
     if (changed & (CR4_PGE | CR4_PSE | CR4_PAE | CR4_PCIDE | CR4_SMEP | CR4_SMAP))
         tlb_flush_all(c);

@@ -231,13 +231,20 @@ enum outcome event_poll(struct cpu *c)
         return END;
     if (c->activity == CPU_WAIT_SIPI)
         return HALTED;
-    if (c->pending_dr6 && !(shadow & SHADOW_MOV_SS))
-        return take_trap(c);
+    bool trap = c->pending_dr6 && !(shadow & SHADOW_MOV_SS);
+    if (trap) {
+        enum outcome o = take_trap(c);
+        if (o != END || !nested_guest(c))
+            return o;
+        shadow = 0; /* what may leave a guest comes before its handler's first instruction */
+    }
     if (nested_guest(c)) {
         enum outcome o = c->nested->ops->boundary(c, r, shadow);
         if (o != DONE)
             return o == AGAIN ? asleep(c) : o;
     }
+    if (trap)
+        return END;
     if ((r & REQ_NMI) && nmi_open(c, shadow))
         return take_nmi(c);
     if (c->activity == CPU_SHUTDOWN_STATE)

@@ -138,7 +138,9 @@ static enum outcome walk_read(struct walk *w)
         unsigned depth = w->depth;
         u64 index = w->lin >> level_shift(w->m, depth) & (BIT(w->m->index_bits) - 1);
         u64 e;
-        if (entry_read(w, table + index * w->m->entry_size, &e) != DONE)
+        if (w->m->levels == 3 && depth == 0 && unlikely(nested_guest(w->c)) && w->c->nested->pdpte)
+            e = w->c->nested->pdpte[index & 3];
+        else if (entry_read(w, table + index * w->m->entry_size, &e) != DONE)
             return FAULT;
         w->entry[depth] = e;
         w->depth++;

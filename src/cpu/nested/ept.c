@@ -189,12 +189,3 @@ enum outcome vmx_translate(struct cpu *c, u64 gpa, const struct second_access *a
         return apic_access(c, *out, a);
     return DONE;
 }
-
-bool vmx_peek(struct cpu *c, u64 gpa, u64 *out)
-{
-    struct ept_walk w;
-    if (gpa >> 48 || ept_read(c, c->nested->second_root, gpa, &w) != EPT_GOOD)
-        return false;
-    *out = w.page | (gpa & (w.size - 1));
-    return true;
-}

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "cpu/control.h"
 #include "cpu/meanings.h"
 
 #define ACTIVE_NS 60000000000ull /* a VM entry at most this long ago */
@@ -39,6 +40,7 @@ void nested_reset(struct cpu *c)
     if (!n)
         return;
     n->guest = n->second = false;
+    n->pdpte = NULL;
     n->gif = true;
     n->second_root = 0;
     n->asid = 0;
@@ -67,6 +69,25 @@ int nested_load(struct cpu *c, const struct state_image *img, struct err *err)
     if (!n || !n->ops || !n->ops->state)
         return 0;
     return state_load(img, n->ops->state, c->index, vendor_state(n), err);
+}
+
+enum outcome nested_load_pdptes(struct cpu *c, u64 cr0, u64 cr3, u64 cr4)
+{
+    if (likely(!nested_guest(c)) || !c->nested->pdpte || !(cr0 & CR0_PG) || !(cr4 & CR4_PAE) ||
+        (c->efer & EFER_LME))
+        return DONE;
+    u64 e[4];
+    struct second_access a = {.read = true, .table = true};
+    bool writable;
+    u64 at;
+    if (c->nested->ops->translate(c, cr3 & 0xffffffe0, &a, &at, &writable) != DONE)
+        return FAULT;
+    (void)space_read(c->memory, at, e, sizeof(e));
+    for (unsigned i = 0; i < 4; i++)
+        if ((e[i] & 1) && (e[i] & (0x1e6ull | physical_reserved(c))))
+            return fault_gp0(c);
+    memcpy(c->nested->pdpte, e, sizeof(e));
+    return DONE;
 }
 
 bool nested_active(struct cpu *c)

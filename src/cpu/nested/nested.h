@@ -61,6 +61,7 @@ struct nested_state {
     bool gif;        /* SVM's global interrupt flag; always true on the Intel model */
     u64 second_root; /* EPTP or nCR3: the TLB tag */
     u32 asid;        /* VPID or ASID: the TLB tag */
+    u64 *pdpte;      /* four PDPTE registers that PAE paging uses (EPT), or NULL: from memory at every walk */
     u64 entries;     /* successful VM entries */
     u64 last_entry;  /* clock_now() of the last one */
     struct vmx *vmx; /* one of the two */
@@ -87,6 +88,10 @@ bool nested_active(struct cpu *c);
 /* Bits of CR0 and CR4 that VMX operation fixes. */
 bool nested_cr0_allowed(const struct cpu *c, u64 v);
 bool nested_cr4_allowed(const struct cpu *c, u64 v);
+
+/* Before these control registers are loaded with new values: loads the PDPTE registers if PAE paging will use
+ * them. DONE, or FAULT. SDM 3A 4.4.1 */
+enum outcome nested_load_pdptes(struct cpu *c, u64 cr0, u64 cr3, u64 cr4);
 
 /* The meaning of every ATTR_EXIT row in non-root operation. */
 enum outcome nested_insn(struct cpu *c, const struct insn *in);

@@ -117,8 +117,6 @@ u8 vmx_vtpr(struct cpu *c);
 
 /* ept.c */
 enum outcome vmx_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out, bool *writable);
-/* Guest-physical to physical without trace; false: not mapped. */
-bool vmx_peek(struct cpu *c, u64 gpa, u64 *out);
 
 /* vmx_caps.c: what IA32_VMX_* say. */
 u32 vmx_must_be_1(enum vmcs_field group); /* with the TRUE MSRs */

@@ -79,6 +79,7 @@ void vmx_set_nested(struct cpu *c)
     n->guest = true;
     n->second = ctl2(v, EPT) || ctl2(v, APIC_ACCESSES);
     n->second_root = ctl2(v, EPT) ? F(EPTP) : 0;
+    n->pdpte = ctl2(v, EPT) ? &vmx_of(c)->v.f[VMCS_PDPTE0] : NULL;
     n->asid = ctl2(v, VPID) ? (u16)F(VPID) : 0;
     c->guest_tsc_offset = ctl(v, PROC, TSC_OFFSET) ? F(TSC_OFFSET) : 0;
 }

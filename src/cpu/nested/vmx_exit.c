@@ -77,16 +77,6 @@ static void save_events(struct cpu *c, struct vmx *x, struct vmcs *v)
     }
 }
 
-/* The PDPTEs a PAE guest under EPT runs with. 27.3.1 */
-static void save_pdptes(struct cpu *c, struct vmcs *v)
-{
-    u64 at;
-    if (!ctl2(v, EPT) || !(c->cr0 & CR0_PG) || !(c->cr4 & CR4_PAE) || (c->efer & EFER_LMA))
-        return;
-    if (vmx_peek(c, c->cr3 & 0xffffffe0, &at))
-        (void)space_read(c->memory, at, &v->f[VMCS_PDPTE0], 32);
-}
-
 u32 vmx_store_msrs(struct cpu *c, u64 area, u32 count)
 {
     for (u32 i = 0; i < count; i++) {
@@ -170,6 +160,7 @@ static void load_host(struct cpu *c, struct vmx *x, u32 reason)
     const struct vmcs *v = &x->v;
     bool failed = reason & ENTRY_FAILED;
     c->nested->guest = c->nested->second = false;
+    c->nested->pdpte = NULL;
     c->guest_tsc_offset = 0;
     if (!failed) {
         bool was = ctl(v, PIN, VIRTUAL_NMI) ? x->host_nmi_blocked : c->nmi_blocked;
@@ -208,12 +199,12 @@ void vmx_exit(struct cpu *c, const struct vmx_exit *e)
     save_segments(c, v);
     save_registers(c, v, e->rf);
     save_events(c, x, v);
-    save_pdptes(c, v);
     if (x->deadline != CLOCK_NEVER)
         timer_cancel(&x->timer);
     x->deadline = CLOCK_NEVER;
     atomic_fetch_and(&c->requests, ~(unsigned)REQ_NESTED);
     write_back(c, x);
+    c->guest_tsc_offset = 0; /* the area takes the host's TSC */
     u32 bad = vmx_store_msrs(c, F(EXIT_MSR_STORE), (u32)F(EXIT_MSR_STORE_COUNT));
     load_host(c, x, e->reason);
     if (bad)

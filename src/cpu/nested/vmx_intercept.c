@@ -104,14 +104,26 @@ INTERCEPT(on_pause)
 {
     return ctl(v, PROC, PAUSE) ? leave(c, in, EXIT_PAUSE, 0) : DONE;
 }
+/* A guest that reads the time sees none after the timer's. */
+static bool timer_over(struct cpu *c)
+{
+    if (vmx_of(c)->deadline == CLOCK_NEVER || clock_now(c->clock) < vmx_of(c)->deadline)
+        return false;
+    vmx_exit(c, &(struct vmx_exit){.reason = EXIT_TIMER});
+    return true;
+}
 INTERCEPT(on_rdtsc)
 {
+    if (timer_over(c))
+        return END;
     if (!ctl(v, PROC, RDTSC) || (c->cpl && (c->cr4 & CR4_TSD)))
         return DONE;
     return leave(c, in, EXIT_RDTSC, 0);
 }
 INTERCEPT(on_rdtscp)
 {
+    if (timer_over(c))
+        return END;
     if (!ctl2(v, RDTSCP))
         return fault_ud(c);
     if (!ctl(v, PROC, RDTSC) || (c->cpl && (c->cr4 & CR4_TSD)))
