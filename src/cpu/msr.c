@@ -80,10 +80,10 @@ static bool msr_read_tsc(struct cpu *c, const struct msr_row *r, u32 i, u64 *v)
     return true;
 }
 
-/* Writing either moves both. SDM 3B 17.17.3 */
+/* Writing either moves both, and an offset of non-root operation does not count. SDM 3B 17.17.3, 3C 25.3 */
 static bool msr_write_tsc(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
 {
-    tsc_move(c, v - tsc_now(c));
+    tsc_move(c, v - (tsc_now(c) - c->guest_tsc_offset));
     return true;
 }
 

@@ -69,7 +69,7 @@ main64:
     RUN(50, VMMCALL, mov %cr0, %rbx; btc $3, %rbx; mov %rbx, %cr0)
     RUN(51, 0x65, mov %cr0, %rbx; btc $18, %rbx; mov %rbx, %cr0)
     INFO1(52, 0x8000000000000003)
-    RUN(53, VMMCALL, smsw %bx; xor $2, %bx; lmsw %bx)
+    RUN(53, 0x65, smsw %bx; xor $2, %bx; lmsw %bx)
     RUN(54, 0x65, smsw %bx; xor $4, %bx; lmsw %bx)
     andl $~0x20, CTL_I3
 

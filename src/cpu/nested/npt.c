@@ -177,7 +177,7 @@ static enum outcome nested_fault(struct cpu *c, u64 gpa, const struct second_acc
 {
     struct svm *s = c->nested->svm;
     s->npf_info = error | PF_U | (write ? PF_W : 0) | (a->table ? NPF_TABLE : NPF_FINAL);
-    if (a->fetch && (s->host.efer & EFER_NXE))
+    if (a->fetch && ((s->host.efer & EFER_NXE) || (s->host.cr4 & CR4_SMEP)))
         s->npf_info |= PF_I;
     s->npf_gpa = gpa;
     c->fault = (struct fault){.vector = VEC_PF, .exit = true};

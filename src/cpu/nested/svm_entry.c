@@ -12,7 +12,7 @@
 #include "cpu/msr.h"
 #include "cpu/tlb.h"
 
-enum { IOPM_SIZE = 0x3000, MSRPM_SIZE = 0x2000 };
+enum { IOPM_SIZE = 0x2001, MSRPM_SIZE = 0x2000 };
 
 struct entry {
     struct cpu *c;
@@ -35,11 +35,11 @@ static bool bad_asid(const struct entry *e)
     return e->ctl->asid == 0;
 }
 
-/* The low 12 bits are ignored. APM 2 15.10.1, 15.11 */
+/* The low 12 bits are ignored; the first byte behind the map counts. APM 2 15.10.1, 15.11 */
 static bool beyond_physical(const struct cpu *c, u64 base, u64 size)
 {
-    u64 last = (base & ~(PAGE_SIZE - 1)) + size - 1;
-    return (base | last) & physical_reserved(c);
+    u64 end = (base & ~(PAGE_SIZE - 1)) + size;
+    return (base | end) & physical_reserved(c);
 }
 
 static bool bad_iopm(const struct entry *e)
@@ -100,7 +100,7 @@ static bool bad_cr0(const struct entry *e)
 
 static bool bad_cr3(const struct entry *e)
 {
-    return long_paging(e->save) && (e->save->cr3 & physical_reserved(e->c));
+    return e->save->cr3 & physical_reserved(e->c);
 }
 
 static bool bad_cr4(const struct entry *e)

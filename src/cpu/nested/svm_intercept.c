@@ -166,12 +166,11 @@ static enum outcome mov_from_cr(struct cpu *c, const struct insn *in, unsigned c
     return n == 8 ? read_cr8(c, in) : DONE;
 }
 
-static enum outcome cr0_selective(struct cpu *c, u64 new, u64 info1)
+/* The plain CR0 write intercept comes first. */
+static bool cr0_selective(const struct cpu *c, u64 new)
 {
-    bool changes = (c->cr0 ^ new) & ~(u64)CR0_SELECTIVE & ~(u64)CR0_ET;
-    if (!changes || !svm_intercepts(c->nested->svm, SVM_EXIT_CR0_SEL_WRITE))
-        return DONE;
-    return leave(c, SVM_EXIT_CR0_SEL_WRITE, info1, 0);
+    u64 changes = (c->cr0 ^ new) & ~(u64)(CR0_SELECTIVE | CR0_ET);
+    return changes && svm_intercepts(c->nested->svm, SVM_EXIT_CR0_SEL_WRITE);
 }
 
 static enum outcome mov_to_cr(struct cpu *c, const struct insn *in, unsigned code)
@@ -182,10 +181,10 @@ static enum outcome mov_to_cr(struct cpu *c, const struct insn *in, unsigned cod
         return fault_ud(c);
     if (c->cpl)
         return fault_gp0(c);
-    if (n == 0 && cr0_selective(c, v, MOV_CR_ASSIST | in->rm) != DONE)
-        return END;
     if (svm_intercepts(c->nested->svm, code + n))
         return leave(c, code + n, MOV_CR_ASSIST | in->rm, 0);
+    if (n == 0 && cr0_selective(c, v))
+        return leave(c, SVM_EXIT_CR0_SEL_WRITE, MOV_CR_ASSIST | in->rm, 0);
     return n == 8 ? write_cr8(c, in) : DONE;
 }
 
@@ -194,23 +193,11 @@ static enum outcome clts(struct cpu *c, const struct insn *in, unsigned code)
     return privileged(c, in, code);
 }
 
-/* LMSW can set PE but not clear it. */
+/* LMSW is a selective write whatever it changes. */
 static enum outcome lmsw(struct cpu *c, const struct insn *in, unsigned code)
 {
-    const struct svm *s = c->nested->svm;
-    u64 v;
-    if (c->cpl)
-        return fault_gp0(c);
-    if (svm_intercepts(s, SVM_EXIT_CR0_SEL_WRITE)) {
-        if (!(in->flags & INSN_MEM))
-            v = reg_get(c, in->rm * 8, 2);
-        else if (operand_load(c, in, 2, &v) != DONE)
-            return FAULT;
-        u64 new = (c->cr0 & ~0xeull) | (v & 0xf);
-        if (cr0_selective(c, new, 0) != DONE)
-            return END;
-    }
-    return svm_intercepts(s, code) ? leave(c, code, 0, 0) : DONE;
+    enum outcome o = privileged(c, in, code);
+    return o == DONE ? first(c, in, SVM_EXIT_CR0_SEL_WRITE) : o;
 }
 
 static enum outcome mov_dr(struct cpu *c, const struct insn *in, unsigned code)

@@ -102,7 +102,7 @@ u32 vmx_load_msrs(struct cpu *c, u64 area, u32 count)
             u32 number, reserved;
             u64 value;
         } e;
-        if (i >= VMX_MSR_LIST_MAX * 8 || space_read(c->memory, area + i * 16ull, &e, sizeof(e)))
+        if (i >= VMX_MSR_LIST_MAX || space_read(c->memory, area + i * 16ull, &e, sizeof(e)))
             return i + 1;
         /* FS and GS bases are the guest-state area's; x2APIC registers are refused. 26.4 */
         if (e.reserved || e.number == 0xc0000100 || e.number == 0xc0000101 || e.number >> 8 == 8 ||

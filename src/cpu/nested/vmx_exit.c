@@ -82,7 +82,7 @@ u32 vmx_store_msrs(struct cpu *c, u64 area, u32 count)
     for (u32 i = 0; i < count; i++) {
         u32 number[2];
         u64 value;
-        if (i >= VMX_MSR_LIST_MAX * 8 || space_read(c->memory, area + i * 16ull, number, 8))
+        if (i >= VMX_MSR_LIST_MAX || space_read(c->memory, area + i * 16ull, number, 8))
             return i + 1;
         if (number[1] || number[0] >> 8 == 8 || !msr_read(c, number[0], &value))
             return i + 1;
