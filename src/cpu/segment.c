@@ -69,7 +69,7 @@ void segment_set_real(struct cpu *c, unsigned seg, u16 sel)
         return;
     }
     /* Limits (and a stack's size) survive from protected mode: what is called unreal mode. */
-    u32 keep = seg == CS ? 0 : s->attr & (SEG_DB | SEG_G);
+    u32 keep = s->attr & (seg == CS ? SEG_G : SEG_DB | SEG_G);
     s->attr = SEG_P | SEG_S | 3 | keep;
 }
 

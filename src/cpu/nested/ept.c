@@ -155,7 +155,7 @@ static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_ac
         if (r == EPT_NOT_PRESENT || (w.rights & need) != need) {
             struct second_access shown = *a;
             shown.write = write;
-            shown.read = a->read || (a->table && (eptp & EPTP_AD));
+            shown.read = a->read || a->table; /* accessed and dirty bits: read, then written */
             return violation(c, gpa, &shown, r == EPT_NOT_PRESENT ? 0 : w.rights & EPT_RWX);
         }
         if ((eptp & EPTP_AD) && !ept_mark(c, &w, write))
