@@ -3,8 +3,8 @@
  * A vCPU's state to and from KVM, whole (reset, saved machines) and in part (registers).
  *
  * Reset puts back what the vCPU was created with. The order of putting matters: IA32_APIC_BASE (in sregs)
- * before the local APIC, that before the TSC deadline (an MSR), and the nested state behind the registers and
- * MSRs it is checked against. Documentation/virt/kvm/api.rst
+ * before the local APIC, that before the TSC deadline (an MSR); the nested state behind the control registers
+ * it is checked against and before RIP and RSP, which it changes. Documentation/virt/kvm/api.rst
  */
 #include <errno.h>
 #include <stddef.h>
@@ -46,6 +46,9 @@ static void drop_msr(struct kvm_vcpu_state *s, u32 i)
     memmove(&s->msr_value[i], &s->msr_value[i + 1], (s->msr_count - i) * sizeof(s->msr_value[0]));
 }
 
+/* VMX capabilities: they never change, and KVM takes them only outside VMX operation. */
+enum { VMX_FIRST = 0x480, VMX_LAST = 0x493 };
+
 /* Which of the MSRs KVM names can be read and, with what was read, written: those make up the state. */
 int kvm_choose_msrs(struct accel_vcpu *v, struct err *err)
 {
@@ -59,6 +62,9 @@ int kvm_choose_msrs(struct accel_vcpu *v, struct err *err)
         return -1;
     s->msr_count = list.head.nmsrs;
     memcpy(s->msr_index, list.index, s->msr_count * sizeof(u32));
+    for (u32 i = s->msr_count; i--;)
+        if (s->msr_index[i] >= VMX_FIRST && s->msr_index[i] <= VMX_LAST)
+            drop_msr(s, i);
     for (u32 at; (at = move_msrs(v, KVM_GET_MSRS, s)) < s->msr_count;)
         drop_msr(s, at);
     for (u32 at; (at = move_msrs(v, KVM_SET_MSRS, s)) < s->msr_count;)
@@ -131,12 +137,14 @@ static void all_events(struct kvm_vcpu_events *e)
 int kvm_state_put(struct accel_vcpu *v, struct kvm_vcpu_state *s, struct err *err)
 {
     all_events(&s->events);
-    return kvm_want(v->fd, KVM_SET_SREGS, &s->sregs, "the segments", err) ||
+    return put_nested(v, v->fresh,
+                      err) || /* out of VMX or SVM operation, which has rules of its own for what follows */
+                   kvm_want(v->fd, KVM_SET_SREGS, &s->sregs, "the segments", err) ||
+                   put_nested(v, s, err) ||
                    (s->xcrs.nr_xcrs && kvm_want(v->fd, KVM_SET_XCRS, &s->xcrs, "XCR0", err)) ||
                    kvm_want(v->fd, KVM_SET_XSAVE, s->xsave, "the vector state", err) ||
                    kvm_want(v->fd, KVM_SET_REGS, &s->regs, "the registers", err) ||
                    kvm_want(v->fd, KVM_SET_LAPIC, &s->lapic, "the local APIC", err) || put_msrs(v, s, err) ||
-                   put_nested(v, s, err) ||
                    kvm_want(v->fd, KVM_SET_DEBUGREGS, &s->debugregs, "the debug registers", err) ||
                    kvm_want(v->fd, KVM_SET_VCPU_EVENTS, &s->events, "the pending events", err) ||
                    kvm_want(v->fd, KVM_SET_MP_STATE, &s->mp_state, "the activity state", err)
