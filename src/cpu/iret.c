@@ -62,7 +62,8 @@ void return_commit_stack(struct cpu *c, const struct far_return *r, u64 rsp)
         c->regs[RSP] = (c->regs[RSP] & ~0xffffull) | (rsp & 0xffff);
 }
 
-/* Segments the outer level may not see become null. SDM 3A 5.8.6 */
+/* Segments the outer level may not see become null; the bases of FS and GS stay, as processors leave them.
+ * SDM 3A 5.8.6 */
 static void drop_inner_segments(struct cpu *c, unsigned cpl)
 {
     static const u8 data[] = {ES, DS, FS, GS};
@@ -70,7 +71,7 @@ static void drop_inner_segments(struct cpu *c, unsigned cpl)
         struct segment *s = &c->seg[data[i]];
         bool conforming = (s->attr & 0xc) == 0xc;
         if (!(s->attr & SEG_UNUSABLE) && !conforming && bits(s->attr, 6, 5) < cpl)
-            *s = segment_null(0, 0);
+            *s = (struct segment){.base = s->base, .attr = SEG_UNUSABLE};
     }
 }
 

@@ -32,7 +32,10 @@ main64:
     ONE(21, CTL_I4, 0x83, vmsave)
     ONE(22, CTL_I4, 0x84, stgi)
     ONE(23, CTL_I4, 0x85, clgi)
-    ONE(24, CTL_I4, 0x86, skinit)
+    orl $BIT4(0x86), CTL_I4 /* not offered: #UD */
+    orl $1 << 6, CTL_EXC
+    RUN(24, 0x46, skinit)
+    movl $0, CTL_EXC
     ONE(25, CTL_I4, 0x80, vmrun)
     orl $3, CTL_I4
     ONE(26, CTL_I4, 0x88, .byte 0xf1)

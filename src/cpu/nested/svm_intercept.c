@@ -407,7 +407,7 @@ static const struct {
     [ID_VMSAVE] = {svm_instruction, SVM_EXIT_VMSAVE},
     [ID_STGI] = {svm_instruction, SVM_EXIT_STGI},
     [ID_CLGI] = {svm_instruction, SVM_EXIT_CLGI},
-    [ID_SKINIT] = {svm_instruction, SVM_EXIT_SKINIT},
+    [ID_SKINIT] = {undefined, SVM_EXIT_SKINIT}, /* not offered: #UD, intercepted or not */
     [ID_INVLPGA] = {svm_instruction, SVM_EXIT_INVLPGA},
 };
 
