@@ -10,6 +10,11 @@
 #include "accel/accel.h"
 #include "cpu/cpu.h"
 
+#ifdef __clang__ /* the interface's structs end in arrays of the caller's length, which here lie behind them \
+                  */
+#pragma clang diagnostic ignored "-Wgnu-variable-sized-type-not-at-end"
+#endif
+
 #define KVM_ROUTES     240 /* Linux keeps this number in a byte, unchecked */
 #define KVM_MSRS_MAX   512
 #define KVM_XSAVE_SIZE 4096
