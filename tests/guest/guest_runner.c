@@ -2,18 +2,23 @@
 /*
  * Runs one freestanding guest on the interpreter and reports its verdict.
  *
- * guest_runner intel|amd [shutdown|nested] IMAGE: loads IMAGE at 7C00H and starts it there in real mode.
- * Ports: E9H console, F4H exit status (0: passed), F5H raises that interrupt vector, F6H raises an NMI. With
- * `shutdown` a triple fault is what passes, with `nested` the model has virtualization extensions. A guest
+ * guest_runner intel|amd [shutdown|nested|resaved] IMAGE: loads IMAGE at 7C00H and starts it there in real
+ * mode. Ports: E9H console, F4H exit status (0: passed), F5H raises that interrupt vector, F6H raises an NMI.
+ * With `shutdown` a triple fault is what passes, with `nested` the model has virtualization extensions, and
+ * with `resaved` besides its state is saved and loaded every few instructions. A guest
  * that runs too long fails.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cpu/cpu.h"
+#include "cpu/nested/nested.h"
 #include "cpu/world.h"
 #include "vm/cpu_model.h"
 
+enum { BUDGET = 20000000, SLICE = 7 };
 enum { LOAD_ADDRESS = 0x7c00, STATUS_NONE = -1, STATUS_TIMEOUT = 98, STATUS_SHUTDOWN = 99 };
 
 struct board {
@@ -104,20 +109,37 @@ static void start_at_load_address(struct cpu *c)
     c->seg[CS].sel = 0;
     c->seg[CS].base = 0;
     c->rip = c->regs[REG_RIP] = LOAD_ADDRESS;
-    c->budget_end = 20000000;
     cpu_mode_changed(c);
 }
 
-static int run(struct board *b)
+/* Saved, reset and loaded: the guest must not notice. */
+static bool resave(struct cpu *c)
+{
+    struct state_image img = {0};
+    struct err err = {0};
+    state_save(&img, &cpu_state_desc, 0, c);
+    nested_save(c, &img);
+    cpu_reset(c, false);
+    bool ok = !img.failed && !state_load(&img, &cpu_state_desc, 0, c, &err) && !nested_load(c, &img, &err);
+    state_free(&img);
+    if (!ok)
+        fprintf(stderr, "resaving: %s\n", err.text);
+    return ok;
+}
+
+/* slice: instructions between two resavings, or 0. */
+static int run(struct board *b, u64 slice)
 {
     while (b->status == STATUS_NONE) {
-        switch (cpu_run(b->cpu)) {
+        struct cpu *c = b->cpu;
+        c->budget_end = slice ? c->retired + slice : BUDGET;
+        switch (cpu_run(c)) {
         case SHUTDOWN:
             return STATUS_SHUTDOWN;
         case HALTED:
             return STATUS_TIMEOUT;
         default:
-            if (b->cpu->retired >= b->cpu->budget_end)
+            if (c->retired >= BUDGET || (slice && b->status == STATUS_NONE && !resave(c)))
                 return STATUS_TIMEOUT;
         }
     }
@@ -141,17 +163,29 @@ static int verdict(const struct board *b, int status, bool want_shutdown)
     return 1;
 }
 
+/* The machine's event loop has timers fire. */
+static void *run_timers(void *arg)
+{
+    for (;;) {
+        clock_run_due(arg);
+        usleep(100);
+    }
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
+    pthread_t timers;
     static struct cpu_model model;
     struct board b = {.status = STATUS_NONE, .vector = -1};
     struct err err = {0};
     if (argc < 3) {
-        fprintf(stderr, "usage: guest_runner intel|amd [shutdown|nested] IMAGE\n");
+        fprintf(stderr, "usage: guest_runner intel|amd [shutdown|nested|resaved] IMAGE\n");
         return 2;
     }
     enum cpu_vendor vendor = strcmp(argv[1], "amd") ? VENDOR_INTEL : VENDOR_AMD;
-    bool option = argc > 3, nested = option && !strcmp(argv[2], "nested");
+    bool option = argc > 3, resaved = option && !strcmp(argv[2], "resaved");
+    bool nested = resaved || (option && !strcmp(argv[2], "nested"));
     bool want_shutdown = option && !strcmp(argv[2], "shutdown");
     if (cpu_model_build(&model, vendor, NULL, nested, 1, 2000000000, &err)) {
         fprintf(stderr, "%s\n", err.text);
@@ -183,7 +217,13 @@ int main(int argc, char **argv)
         return 2;
     }
     start_at_load_address(b.cpu);
-    int status = run(&b), result = verdict(&b, status, want_shutdown);
+    if (pthread_create(&timers, NULL, run_timers, clock)) {
+        fprintf(stderr, "no thread for the timers\n");
+        return 2;
+    }
+    int status = run(&b, resaved ? SLICE : 0), result = verdict(&b, status, want_shutdown);
+    pthread_cancel(timers);
+    pthread_join(timers, NULL);
     cpu_free(b.cpu);
     world_free(world);
     clock_free(clock);
