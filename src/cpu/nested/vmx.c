@@ -109,7 +109,7 @@ void vmx_free(struct cpu *c)
 void vmx_reset(struct cpu *c)
 {
     struct vmx *x = vmx_of(c);
-    x->on = x->host_nmi_blocked = x->tpr_written = false;
+    x->on = x->host_nmi_blocked = false;
     x->vmxon = 0;
     x->current = VMCS_NONE;
     x->deadline = CLOCK_NEVER;

@@ -32,7 +32,6 @@ struct vmx {
     struct cpu *cpu;
     bool on;
     bool host_nmi_blocked; /* while virtual NMIs are on in the guest */
-    bool tpr_written;      /* through the APIC-access page: threshold is due */
     u64 vmxon, current;    /* pointers; current: VMCS_NONE */
     struct vmcs v;
     u64 deadline; /* of the preemption timer, by the machine's clock; CLOCK_NEVER: off */

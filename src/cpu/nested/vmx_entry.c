@@ -69,7 +69,6 @@ static void load_events(struct cpu *c, struct vmx *x, const struct vmcs *v)
     c->pending_dr6 = F(PENDING_DEBUG) & 0x400f;
     c->step_armed = false;
     c->rf_kept = true;
-    x->tpr_written = false;
 }
 
 void vmx_set_nested(struct cpu *c)
