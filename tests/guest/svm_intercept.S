@@ -47,7 +47,10 @@ main64:
     INFO1(32, 0x31)
     ONE(33, CTL_I3, 0x79, mov $0x123456, %ebx; 776: invlpg 4(%rbx))
     INFO1(34, 0x12345a)
+    mov $2, %ebx
     ONE(35, VMCB + 0x14, 0xa2, invpcid svm_table, %rbx)
+    INFO1(95, svm_table)
+    INFO2(96, 2)
 
     /* Control registers: the register's number; LMSW, SMSW, CLTS without it. */
     ONE(36, CTL_CR, 0x00, mov %cr0, %r9)

@@ -72,9 +72,8 @@ static int loaded(void *obj)
     struct svm *s = obj;
     struct cpu *c = s->cpu;
     struct nested_state *n = c->nested;
-    if (s->guest && !svm_vmcb(c, s->vmcb))
-        return -1;
-    if ((s->host.cr3 | s->ctl.nested_cr3) & physical_reserved(c) || !s->host.rflags != !s->guest)
+    u64 roots = s->host.cr3 | s->ctl.nested_cr3;
+    if (s->guest && (!svm_vmcb(c, s->vmcb) || (roots & physical_reserved(c))))
         return -1;
     n->guest = s->guest;
     n->gif = s->gif;

@@ -94,6 +94,14 @@ static enum outcome pause_filter(struct cpu *c, const struct insn *in, unsigned 
     return leave(c, code, 0, 0);
 }
 
+static u64 operand_linear(const struct cpu *c, const struct insn *in)
+{
+    u64 ea = insn_ea(c, in);
+    if (c->mode == MODE_64)
+        return ea + (in->seg >= FS ? c->seg[in->seg].base : 0);
+    return (u32)(ea + c->seg[in->seg].base);
+}
+
 static enum outcome invlpg(struct cpu *c, const struct insn *in, unsigned code)
 {
     if (!(in->flags & INSN_MEM))
@@ -102,15 +110,18 @@ static enum outcome invlpg(struct cpu *c, const struct insn *in, unsigned code)
         return fault_gp0(c);
     if (!svm_intercepts(c->nested->svm, code))
         return DONE;
-    u64 ea = insn_ea(c, in);
-    u64 lin = c->mode == MODE_64 ? ea + (in->seg >= FS ? c->seg[in->seg].base : 0)
-                                 : (u32)(ea + c->seg[in->seg].base);
-    return leave(c, code, lin, 0);
+    return leave(c, code, operand_linear(c, in), 0);
 }
 
+/* The descriptor's address and the type. APM 2 15.9 INVPCID */
 static enum outcome invpcid(struct cpu *c, const struct insn *in, unsigned code)
 {
-    return v86_mode(c) ? fault_gp0(c) : privileged(c, in, code);
+    if (c->cpl || v86_mode(c))
+        return fault_gp0(c);
+    if (!svm_intercepts(c->nested->svm, code))
+        return DONE;
+    u64 type = reg_get(c, in->reg * 8, c->mode == MODE_64 ? 8 : 4);
+    return leave(c, code, operand_linear(c, in), type);
 }
 
 /* Control registers. EXITINFO1 of MOV: bit 63 and the general register's number. */
