@@ -89,6 +89,8 @@ static struct kvm_cpuid2 *translate(const struct accel_vcpu *v, const struct kvm
 
 #define MSR_FEATURE_CONTROL   0x3a
 #define MSR_ARCH_CAPABILITIES 0x10a
+#define MSR_MISC_ENABLE       0x1a0
+#define MISC_FAST_STRINGS     1
 
 struct one_msr {
     struct kvm_msrs head;
@@ -112,6 +114,12 @@ static int set_msrs(struct accel_vcpu *v, struct err *err)
     if (model_has(m, FEAT_ARCH_CAPABILITIES) && kvm_has(v->vm->device, KVM_CAP_GET_MSR_FEATURES) &&
         kvm_call(v->vm->device, KVM_GET_MSRS, &caps) == 1)
         kvm_call(v->fd, KVM_SET_MSRS, &caps); /* a KVM that refuses its own value has it there already */
+    /* KVM leaves fast strings off. Linux then drops ERMS but keeps FSRM, and its memmove() needs both or
+     * neither. SDM 4 table 2-2 */
+    struct one_msr misc = {.head.nmsrs = 1, .entry.index = MSR_MISC_ENABLE};
+    if (m->vendor == VENDOR_INTEL && kvm_call(v->fd, KVM_GET_MSRS, &misc) == 1 &&
+        set_msr(v, MSR_MISC_ENABLE, misc.entry.data | MISC_FAST_STRINGS, err))
+        return -1;
     /* Locked with VMXON outside SMX, as firmware leaves it. The VMX capability MSRs are KVM's own. SDM
      * 3C 23.7 */
     return model_has(m, FEAT_VMX) ? set_msr(v, MSR_FEATURE_CONTROL, 5, err) : 0;
