@@ -184,13 +184,19 @@ static enum outcome next(struct cpu *c, enum outcome o)
     }
 }
 
+/* DONE only for a vCPU that may run: one still halted, whose wake-up came to nothing (another stopped the
+ * world), is asked again and never runs past its HLT. */
 static enum outcome attend(struct cpu *c)
 {
-    if (atomic_load_explicit(&c->requests, memory_order_relaxed) & REQ_WORLD)
-        world_safepoint(c);
-    if (c->shadow)
-        return DONE; /* one instruction first */
-    return next(c, event_poll(c));
+    for (;;) {
+        if (atomic_load_explicit(&c->requests, memory_order_relaxed) & REQ_WORLD)
+            world_safepoint(c);
+        if (c->shadow)
+            return DONE; /* one instruction first */
+        enum outcome o = next(c, event_poll(c));
+        if (o != DONE || c->activity == CPU_ACTIVE)
+            return o;
+    }
 }
 
 static enum outcome loop(struct cpu *c)

@@ -269,16 +269,10 @@ static void counters(struct pair *p)
     assert_int_equal(data(p, 448), (u8)(2 * n));
 }
 
-/* Known fault (docs/limits.md): on a busy host one increment too many now and then. More than that, or one
- * missing, is a failure; the known one is skipped and said. */
 static void split_counters(struct pair *p)
 {
     u64 n = 100000;
     RUN(p, count_split, count_split, n);
-    if (data(p, 0x3c) == 2 * n + 1) {
-        print_message("skipped: known fault, one locked increment across a line counted twice\n");
-        skip();
-    }
     assert_int_equal(data(p, 0x3c), 2 * n);
     assert_int_equal(data(p, 0x7a), 2 * n | (2 * n) << 32);
     assert_int_equal(data(p, 0xffc), 2 * n);
