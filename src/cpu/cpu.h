@@ -129,7 +129,7 @@ struct cpu {
     /* Segments, tables, control. */
     struct segment seg[SEG_COUNT];
     struct dtable gdtr, idtr;
-    u64 cr0, cr2, cr3, cr4, cr8_unused, efer, xcr0, xss;
+    u64 cr0, cr2, cr3, cr4, efer, xcr0, xss;
     u64 dr[4], dr6, dr7;
 
     /* MSRs with a field of their own; everything else is in msr.def's storage. */
