@@ -26,8 +26,11 @@ check_link() { # DOCUMENT TARGET
 
 # Is it in the repository, not merely in this folder?
 there() { # GLOB
-    git rev-parse --git-dir >/dev/null 2>&1 || { compgen -G "$1" >/dev/null; return; }
-    [ -n "$(git ls-files -- "$1")" ]
+    if git rev-parse --git-dir >/dev/null 2>&1; then
+        [ -n "$(git ls-files -- "$1")" ]
+    else # an archive, or no git: a star stands for slashes too, as it does for git
+        [ -n "$(find . -path ./build -prune -o -path "./${1%/}" -print -quit)" ]
+    fi
 }
 
 # A name in backquotes is a file when it has a folder of ours in front or ends as our files do. NAME, TOPIC: any file.
