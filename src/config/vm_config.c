@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The definition file: one JSON object with "format", the settings under their keys, and two lists,
+ * "hardDrives" and "networkAdapters". FORMAT grows when an older program could no longer understand a file;
+ * such a program then refuses it and leaves it alone.
+ */
+#include "config/vm_config.h"
+
+#include <stdlib.h>
+
+#include "config/whole_file.h"
+
+#define FORMAT   1
+#define FILE_MAX MIB
+
+const char *const vm_vendor_words[] = {"Intel", "AMD"};
+const char *const vm_engine_words[] = {"Auto", "Soft", "KVM"};
+
+/* What settings.def calls them. */
+#define vendor_words vm_vendor_words
+#define engine_words vm_engine_words
+
+#define ROW(field_, key_, change_, since_, help_)                                                            \
+    .field = #field_, .key = key_, .help = help_, .change = CHANGE_##change_, .since = since_,               \
+    .offset = offsetof(struct OBJECT, field_), .size = sizeof(((struct OBJECT *)0)->field_)
+#define SETTING_TEXT(field, key, size_, form_, def, change, since, help)                                     \
+    {ROW(field, key, change, since, help), .kind = SETTING_KIND_TEXT, .form = TEXT_##form_, .text = def},
+#define SETTING_NUMBER(field, key, least_, most_, def_, change, since, help)                                 \
+    {ROW(field, key, change, since, help), .kind = SETTING_KIND_NUMBER, .least = least_, .most = most_,      \
+     .def = def_},
+#define SETTING_BOOL(field, key, def_, change, since, help)                                                  \
+    {ROW(field, key, change, since, help), .kind = SETTING_KIND_BOOL, .most = 1, .def = def_},
+#define SETTING_CHOICE(field, key, words_, def_, change, since, help)                                        \
+    {ROW(field, key, change, since, help), .kind = SETTING_KIND_CHOICE, .words = words_,                     \
+     .most = ARRAY_SIZE(words_) - 1, .def = def_},
+#define SETTING_VERSION(field, key, change, since, help)                                                     \
+    {ROW(field, key, change, since, help), .kind = SETTING_KIND_VERSION},
+
+#define OBJECT vm_config
+static const struct setting vm_settings[] = {
+#define SETTINGS_VM
+#include "config/settings.def"
+#undef SETTINGS_VM
+};
+#undef OBJECT
+#define OBJECT vm_disk
+static const struct setting disk_settings[] = {
+#define SETTINGS_DISK
+#include "config/settings.def"
+#undef SETTINGS_DISK
+};
+#undef OBJECT
+#define OBJECT vm_adapter
+static const struct setting adapter_settings[] = {
+#define SETTINGS_ADAPTER
+#include "config/settings.def"
+#undef SETTINGS_ADAPTER
+};
+#undef OBJECT
+
+const struct schema vm_schema = {"the definition", vm_settings, ARRAY_SIZE(vm_settings)};
+const struct schema vm_disk_schema = {"a hard drive", disk_settings, ARRAY_SIZE(disk_settings)};
+const struct schema vm_adapter_schema = {"a network adapter", adapter_settings, ARRAY_SIZE(adapter_settings)};
+
+const struct setting *vm_setting(const char *field)
+{
+    for (unsigned i = 0; i < vm_schema.count; i++)
+        if (strcmp(vm_settings[i].field, field) == 0)
+            return &vm_settings[i];
+    return NULL;
+}
+
+void vm_config_init(struct vm_config *c)
+{
+    memset(c, 0, sizeof(*c));
+    schema_defaults(&vm_schema, c);
+    c->version = version_default();
+}
+
+/* ---- checks ---- */
+
+static int check_disks(const struct vm_config *c, struct err *err)
+{
+    for (unsigned i = 0; i < c->disk_count; i++) {
+        const struct vm_disk *d = &c->disks[i], *before = d - 1;
+        if (schema_check(&vm_disk_schema, d, err))
+            return -1;
+        if (!d->path[0])
+            return err_set(err, EXIT_STATUS_USAGE, "a hard drive: path is missing");
+        if (i && (before->controller > d->controller ||
+                  (before->controller == d->controller && before->location >= d->location)))
+            return err_set(err, EXIT_STATUS_USAGE,
+                           "hard drives: not in the order of their places, or two at one place");
+    }
+    return 0;
+}
+
+int vm_config_check(const struct vm_config *c, struct err *err)
+{
+    if (schema_check(&vm_schema, c, err) || check_disks(c, err))
+        return -1;
+    for (unsigned i = 0; i < c->adapter_count; i++)
+        if (schema_check(&vm_adapter_schema, &c->adapters[i], err))
+            return -1;
+    if (!c->name[0])
+        return err_set(err, EXIT_STATUS_USAGE, "the definition: name is empty");
+    if (c->memory % MIB || c->memory_minimum % MIB || c->memory_maximum % MIB)
+        return err_set(err, EXIT_STATUS_USAGE, "the definition: memory is not in whole MiB");
+    if (c->memory_minimum > c->memory_maximum)
+        return err_set(err, EXIT_STATUS_USAGE, "the definition: memoryMinimum is above memoryMaximum");
+    if (c->dynamic && (c->memory < c->memory_minimum || c->memory > c->memory_maximum))
+        return err_set(err, EXIT_STATUS_USAGE,
+                       "the definition: memoryStartup is not between memoryMinimum and memoryMaximum");
+    return 0;
+}
+
+/* ---- text ---- */
+
+static int store_list(const struct schema *s, const void *objects, size_t size, unsigned count, json_t *to,
+                      const char *key, struct err *err)
+{
+    json_t *list = json_array();
+    if (json_object_set_new(to, key, list))
+        return err_set(err, EXIT_STATUS_HOST, "out of memory for a definition");
+    for (unsigned i = 0; i < count; i++) {
+        json_t *o = json_object();
+        if (json_array_append_new(list, o))
+            return err_set(err, EXIT_STATUS_HOST, "out of memory for a definition");
+        if (schema_store(s, (const char *)objects + i * size, o, err))
+            return -1;
+    }
+    return 0;
+}
+
+char *vm_config_print(const struct vm_config *c, struct err *err)
+{
+    if (vm_config_check(c, err))
+        return NULL;
+    json_t *o = json_pack("{s:i}", "format", FORMAT);
+    char *text = NULL;
+    if (o && schema_store(&vm_schema, c, o, err) == 0 &&
+        store_list(&vm_disk_schema, c->disks, sizeof(*c->disks), c->disk_count, o, "hardDrives", err) == 0 &&
+        store_list(&vm_adapter_schema, c->adapters, sizeof(*c->adapters), c->adapter_count, o,
+                   "networkAdapters", err) == 0)
+        text = json_dumps(o, JSON_INDENT(2));
+    json_decref(o);
+    if (!text)
+        err_set(err, EXIT_STATUS_HOST, "out of memory for a definition");
+    return text;
+}
+
+static int load_list(const struct schema *s, void *objects, size_t size, unsigned most, unsigned *count,
+                     const json_t *from, const char *key, struct err *err)
+{
+    const json_t *list = json_object_get(from, key);
+    *count = 0;
+    if (!list)
+        return 0;
+    if (!json_is_array(list) || json_array_size(list) > most)
+        return err_set(err, EXIT_STATUS_USAGE, "the definition: %s is not a list of at most %u", key, most);
+    for (; *count < json_array_size(list); ++*count) {
+        void *o = (char *)objects + *count * size;
+        schema_defaults(s, o);
+        if (schema_load(s, o, json_array_get(list, *count), NULL, err))
+            return -1;
+    }
+    return 0;
+}
+
+static int load(struct vm_config *c, const json_t *o, struct err *err)
+{
+    static const char *const others[] = {"format", "hardDrives", "networkAdapters", NULL};
+    const json_t *format = json_object_get(o, "format");
+    vm_config_init(c);
+    if (!json_is_integer(format))
+        return err_set(err, EXIT_STATUS_USAGE, "the definition: format is missing");
+    if (json_integer_value(format) > FORMAT)
+        return err_set(err, EXIT_STATUS_USAGE,
+                       "the definition has format %lld, made by a newer program; this one knows up to %d",
+                       (long long)json_integer_value(format), FORMAT);
+    if (schema_load(&vm_schema, c, o, others, err) ||
+        load_list(&vm_disk_schema, c->disks, sizeof(*c->disks), VM_DISKS_MAX, &c->disk_count, o, "hardDrives",
+                  err) ||
+        load_list(&vm_adapter_schema, c->adapters, sizeof(*c->adapters), VM_ADAPTERS_MAX, &c->adapter_count,
+                  o, "networkAdapters", err))
+        return -1;
+    return vm_config_check(c, err);
+}
+
+int vm_config_parse(struct vm_config *c, const char *text, size_t len, struct err *err)
+{
+    json_error_t e;
+    json_t *o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
+    if (!o)
+        return err_set(err, EXIT_STATUS_USAGE, "the definition is damaged: line %d: %.100s", e.line, e.text);
+    int r = load(c, o, err);
+    json_decref(o);
+    return r;
+}
+
+int vm_config_read(struct vm_config *c, int dir, const char *name, struct err *err)
+{
+    char *text;
+    size_t len;
+    if (whole_file_read(dir, name, FILE_MAX, &text, &len, err))
+        return -1;
+    int r = vm_config_parse(c, text, len, err);
+    free(text);
+    return r;
+}
+
+int vm_config_write(const struct vm_config *c, int dir, const char *name, struct err *err)
+{
+    char *text = vm_config_print(c, err);
+    int r = text ? whole_file_write(dir, name, text, strlen(text), err) : -1;
+    free(text);
+    return r;
+}
