@@ -7,14 +7,29 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-int err_set(struct err *e, int status, const char *fmt, ...)
+static void record(struct err *e, int status, int id, const char *fmt, va_list ap)
 {
     if (!e || e->status)
-        return -1;
+        return;
     e->status = status;
+    e->id = id;
+    vsnprintf(e->text, sizeof(e->text), fmt, ap);
+}
+
+int err_set(struct err *e, int status, const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(e->text, sizeof(e->text), fmt, ap);
+    record(e, status, 0, fmt, ap);
+    va_end(ap);
+    return -1;
+}
+
+int err_set_id(struct err *e, int status, int id, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    record(e, status, id, fmt, ap);
     va_end(ap);
     return -1;
 }

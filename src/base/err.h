@@ -25,12 +25,16 @@ enum exit_status {
 
 struct err {
     int status; /* an exit_status; 0 while nothing went wrong */
-    char text[400];
+    int id;     /* an error_id of config/errors.h, for commands; 0: none */
+    char text[600];
 };
 
 /* Records the first error (later ones are ignored: the first is the cause). Always returns -1. e may be NULL.
  */
 int err_set(struct err *e, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* The same with an id. */
+int err_set_id(struct err *e, int status, int id, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* Droste's own words, one line on stderr, prefixed "droste: ". Thread-safe. */
 void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
