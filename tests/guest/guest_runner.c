@@ -2,11 +2,12 @@
 /*
  * Runs one freestanding guest on the interpreter and reports its verdict.
  *
- * guest_runner intel|amd [shutdown|nested|resaved] IMAGE: loads IMAGE at 7C00H and starts it there in real
- * mode. Ports: E9H console, F4H exit status (0: passed), F5H raises that interrupt vector, F6H raises an NMI.
- * With `shutdown` a triple fault is what passes, with `nested` the model has virtualization extensions, and
- * with `resaved` besides its state is saved and loaded every few instructions. A guest
- * that runs too long fails.
+ * guest_runner intel|amd [shutdown|nested|resaved|checks] IMAGE: loads IMAGE at 7C00H and starts it there in
+ * real mode. Ports: E9H console, F4H exit status (0: passed), F5H raises that interrupt vector, F6H raises an
+ * NMI, F7H says which row of x86/svm_checks.def must have refused the last VMRUN. With `shutdown` a triple
+ * fault is what passes, with `nested` the model has virtualization extensions, with `resaved` besides its
+ * state is saved and loaded every few instructions, and with `checks` every row must have refused once. A
+ * guest that runs too long fails.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 #include <unistd.h>
 
 #include "cpu/cpu.h"
-#include "cpu/nested/nested.h"
+#include "cpu/nested/svm.h"
 #include "cpu/world.h"
 #include "vm/cpu_model.h"
 
@@ -26,11 +27,26 @@ struct board {
     int status;
     int vector; /* pending, -1: none */
     u8 tpr;
+    bool checks;
+    bool refused[SVM_CHECK_END];
 };
 
 static u64 port_read(void *dev, u64 off, unsigned size)
 {
     return ~0ull;
+}
+
+static void check_row(struct board *b, unsigned row)
+{
+    unsigned failed = b->cpu->nested ? b->cpu->nested->svm->failed : 0;
+    if (row == failed && row && row < SVM_CHECK_END) {
+        b->refused[row] = true;
+        return;
+    }
+    fprintf(stderr, "VMRUN was to fail row %u and failed row %u: %s\n", row, failed,
+            failed ? svm_check_text(failed) : "none");
+    b->status = 97;
+    cpu_request(b->cpu, REQ_LEAVE);
 }
 
 static void port_write(void *dev, u64 off, unsigned size, u64 v)
@@ -50,6 +66,10 @@ static void port_write(void *dev, u64 off, unsigned size, u64 v)
         break;
     case 0xf6:
         cpu_request(b->cpu, REQ_NMI);
+        break;
+    case 0xf7:
+        if (b->checks)
+            check_row(b, (unsigned)v & 0xff);
         break;
     default:
         break;
@@ -146,6 +166,17 @@ static int run(struct board *b, u64 slice)
     return b->status;
 }
 
+static bool all_refused(const struct board *b)
+{
+    bool all = true;
+    for (unsigned row = 1; row < SVM_CHECK_END; row++)
+        if (!b->refused[row]) {
+            fprintf(stderr, "no guest of this test is refused because %s\n", svm_check_text(row));
+            all = false;
+        }
+    return all;
+}
+
 static int verdict(const struct board *b, int status, bool want_shutdown)
 {
     fflush(stdout);
@@ -180,12 +211,13 @@ int main(int argc, char **argv)
     struct board b = {.status = STATUS_NONE, .vector = -1};
     struct err err = {0};
     if (argc < 3) {
-        fprintf(stderr, "usage: guest_runner intel|amd [shutdown|nested|resaved] IMAGE\n");
+        fprintf(stderr, "usage: guest_runner intel|amd [shutdown|nested|resaved|checks] IMAGE\n");
         return 2;
     }
     enum cpu_vendor vendor = strcmp(argv[1], "amd") ? VENDOR_INTEL : VENDOR_AMD;
     bool option = argc > 3, resaved = option && !strcmp(argv[2], "resaved");
-    bool nested = resaved || (option && !strcmp(argv[2], "nested"));
+    b.checks = option && !strcmp(argv[2], "checks");
+    bool nested = resaved || b.checks || (option && !strcmp(argv[2], "nested"));
     bool want_shutdown = option && !strcmp(argv[2], "shutdown");
     if (cpu_model_build(&model, vendor, NULL, nested, 1, 2000000000, &err)) {
         fprintf(stderr, "%s\n", err.text);
@@ -222,6 +254,8 @@ int main(int argc, char **argv)
         return 2;
     }
     int status = run(&b, resaved ? SLICE : 0), result = verdict(&b, status, want_shutdown);
+    if (b.checks && !all_refused(&b))
+        result = 1;
     pthread_cancel(timers);
     pthread_join(timers, NULL);
     cpu_free(b.cpu);

@@ -3,6 +3,8 @@
  */
 #include "cpu/nested/nested.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cpu/control.h"
@@ -96,6 +98,19 @@ bool nested_active(struct cpu *c)
     if (!n || !n->entries || clock_now(c->clock) - n->last_entry > ACTIVE_NS)
         return false;
     return n->vmx ? vmx_operation(c) : svm_operation(c);
+}
+
+void nested_tell(struct cpu *c, enum nested_told kind, const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+    if (c->nested->told & kind)
+        return;
+    c->nested->told |= kind;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "droste: vCPU %u: %s\n", c->index, text);
 }
 
 enum outcome nested_insn(struct cpu *c, const struct insn *in)

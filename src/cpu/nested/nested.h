@@ -64,6 +64,7 @@ struct nested_state {
     u64 *pdpte;      /* four PDPTE registers that PAE paging uses (EPT), or NULL: from memory at every walk */
     u64 entries;     /* successful VM entries */
     u64 last_entry;  /* clock_now() of the last one */
+    u8 told;         /* enum nested_told bits: what was said already */
     struct vmx *vmx; /* one of the two */
     struct svm *svm;
 };
@@ -81,6 +82,12 @@ void nested_reset(struct cpu *c); /* reset and INIT leave non-root operation and
 /* The vendor's state beside the processor's own, which is loaded first. Nothing without one. */
 void nested_save(struct cpu *c, struct state_image *img);
 int nested_load(struct cpu *c, const struct state_image *img, struct err *err);
+
+/* The first refusal of each kind goes to stderr, a line naming the check: a hypervisor's author has only a
+ * number. Later ones are silent. */
+enum nested_told { TOLD_ENTRY = 1, TOLD_INSN = 2 };
+void nested_tell(struct cpu *c, enum nested_told kind, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* docs: "nested active": an L1 hypervisor runs guests now. */
 bool nested_active(struct cpu *c);

@@ -20,6 +20,14 @@ enum svm_exit_code {
 };
 #define SVM_EXIT_INVALID (~0ull)
 
+enum svm_check_row {
+    SVM_CHECK_NONE,
+#define SVM_CHECK(name, text) SVM_CHECK_##name,
+#include "x86/svm_checks.def"
+#undef SVM_CHECK
+    SVM_CHECK_END
+};
+
 /* What VMRUN saves and #VMEXIT restores. APM 2 15.5.1 */
 struct svm_host {
     struct segment seg[4]; /* ES CS SS DS */
@@ -38,7 +46,7 @@ struct svm {
     struct svm_host host;
     struct vmcb_control ctl;
     u64 npf_info, npf_gpa; /* of the access translate() stopped */
-    const char *failed;    /* the entry check that failed last */
+    unsigned failed;       /* svm_check() of the last VMRUN */
 };
 
 /* What #VMEXIT reports. */
@@ -63,8 +71,18 @@ static inline bool svm_nested_paging(const struct svm *s)
 /* The VMCB at a physical address an instruction gave, or NULL: misaligned, not RAM. */
 struct vmcb *svm_vmcb(struct cpu *c, u64 pa);
 
+static inline bool svm_long_paging(const struct vmcb_save *v)
+{
+    return (v->efer & EFER_LME) && (v->cr0 & CR0_PG);
+}
+
+/* svm_checks.c: the row of x86/svm_checks.def that refuses the entry, from 1 on, or 0. */
+unsigned svm_check(struct cpu *c, const struct vmcb_control *ctl, const struct vmcb_save *save);
+const char *svm_check_text(unsigned row);
+
 /* svm_entry.c */
-enum outcome svm_enter(struct cpu *c, u64 vmcb);
+/* v: svm_vmcb() of pa. */
+enum outcome svm_enter(struct cpu *c, u64 pa, struct vmcb *v);
 void svm_load_segment(struct segment *to, const struct vmcb_segment *from);
 
 /* svm_exit.c. c->rip is the guest's. Always END. */

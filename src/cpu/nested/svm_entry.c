@@ -2,8 +2,8 @@
 /*
  * VMRUN: the only way into guest mode. APM 2 15.5.
  *
- * Control and save area are copied, then checked as a flat table (APM 2 15.5.1 "Canonicalization and
- * Consistency Checks"), then loaded without further look: what no row refuses the processor can run.
+ * Control and save area are copied, then checked (svm_checks.c), then loaded without further look: what no
+ * check refuses the processor can run.
  */
 #include "cpu/nested/svm.h"
 
@@ -12,152 +12,10 @@
 #include "cpu/msr.h"
 #include "cpu/tlb.h"
 
-enum { IOPM_SIZE = 0x2001, MSRPM_SIZE = 0x2000 };
-
-struct entry {
-    struct cpu *c;
-    const struct vmcb_control *ctl;
-    const struct vmcb_save *save;
-};
-
-static bool long_paging(const struct vmcb_save *v)
-{
-    return (v->efer & EFER_LME) && (v->cr0 & CR0_PG);
-}
-
-static bool bad_vmrun_intercept(const struct entry *e)
-{
-    return !(e->ctl->intercept[SVM_EXIT_VMRUN / 32] >> (SVM_EXIT_VMRUN % 32) & 1);
-}
-
-static bool bad_asid(const struct entry *e)
-{
-    return e->ctl->asid == 0;
-}
-
-/* The low 12 bits are ignored; the first byte behind the map counts. APM 2 15.10.1, 15.11 */
-static bool beyond_physical(const struct cpu *c, u64 base, u64 size)
-{
-    u64 end = (base & ~(PAGE_SIZE - 1)) + size;
-    return (base | end) & physical_reserved(c);
-}
-
-static bool bad_iopm(const struct entry *e)
-{
-    return e->ctl->intercept[SVM_EXIT_IOIO / 32] >> (SVM_EXIT_IOIO % 32) & 1 &&
-           beyond_physical(e->c, e->ctl->iopm, IOPM_SIZE);
-}
-
-static bool bad_msrpm(const struct entry *e)
-{
-    return e->ctl->intercept[SVM_EXIT_MSR / 32] >> (SVM_EXIT_MSR % 32) & 1 &&
-           beyond_physical(e->c, e->ctl->msrpm, MSRPM_SIZE);
-}
-
-/* APM 2 15.20 */
-static bool bad_event(const struct entry *e)
-{
-    u64 v = e->ctl->event_inj;
-    u8 vector = (u8)v;
-    if (!(v & EVENT_VALID))
-        return false;
-    switch (bits(v, 10, 8)) {
-    case EVENT_TYPE_INTR:
-    case EVENT_TYPE_NMI:
-    case EVENT_TYPE_SOFT:
-        return false;
-    case EVENT_TYPE_EXCEPTION:
-        return vector > 31 || vector == VEC_NMI;
-    default:
-        return true;
-    }
-}
-
-/* APM 2 15.25.3, 15.25.4 */
-static bool bad_nested_paging(const struct entry *e)
-{
-    if (!(e->ctl->np_enable & 1))
-        return false;
-    return !(e->c->cr0 & CR0_PG) || (e->ctl->nested_cr3 & physical_reserved(e->c)) ||
-           !msr_pat_valid(e->save->pat);
-}
-
-static bool bad_svme(const struct entry *e)
-{
-    return !(e->save->efer & EFER_SVME);
-}
-
-static bool bad_efer(const struct entry *e)
-{
-    return e->save->efer & ~msr_efer_valid(e->c);
-}
-
-static bool bad_cr0(const struct entry *e)
-{
-    u64 v = e->save->cr0;
-    return v >> 32 || ((v & CR0_NW) && !(v & CR0_CD));
-}
-
-static bool bad_cr3(const struct entry *e)
-{
-    return e->save->cr3 & physical_reserved(e->c);
-}
-
-static bool bad_cr4(const struct entry *e)
-{
-    return e->save->cr4 & ~cr4_valid(e->c);
-}
-
-static bool bad_dr6(const struct entry *e)
-{
-    return e->save->dr6 >> 32;
-}
-
-static bool bad_dr7(const struct entry *e)
-{
-    return e->save->dr7 >> 32;
-}
-
-static bool bad_long_mode(const struct entry *e)
-{
-    const struct vmcb_save *v = e->save;
-    if (!long_paging(v))
-        return false;
-    bool l = v->cs.attr & BIT(9), d = v->cs.attr & BIT(10);
-    return !(v->cr4 & CR4_PAE) || !(v->cr0 & CR0_PE) || (l && d);
-}
-
-static const struct {
-    const char *what;
-    bool (*bad)(const struct entry *e);
-} checks[] = {
-    {"the VMRUN intercept is clear", bad_vmrun_intercept},
-    {"ASID 0", bad_asid},
-    {"the I/O permission map lies beyond physical memory", bad_iopm},
-    {"the MSR permission map lies beyond physical memory", bad_msrpm},
-    {"EVENTINJ", bad_event},
-    {"nested paging: host CR0.PG, nCR3 or G_PAT", bad_nested_paging},
-    {"EFER.SVME is clear", bad_svme},
-    {"EFER reserved bits", bad_efer},
-    {"CR0", bad_cr0},
-    {"CR3 reserved bits", bad_cr3},
-    {"CR4 reserved bits", bad_cr4},
-    {"DR6[63:32]", bad_dr6},
-    {"DR7[63:32]", bad_dr7},
-    {"EFER.LME with CR0.PG: CR4.PAE, CR0.PE, CS.L and CS.D", bad_long_mode},
-};
-
-static const char *first_failed(const struct entry *e)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(checks); i++)
-        if (checks[i].bad(e))
-            return checks[i].what;
-    return NULL;
-}
-
 /* Exit code -1, the host's state as it was. */
 static enum outcome refuse(struct cpu *c, u64 pa, struct vmcb *v)
 {
+    nested_tell(c, TOLD_ENTRY, "VMRUN refused with exit code -1: %s", svm_check_text(c->nested->svm->failed));
     v->control.exit_code = SVM_EXIT_INVALID;
     v->control.exit_info1 = v->control.exit_info2 = 0;
     v->control.exit_int_info = 0;
@@ -216,14 +74,14 @@ static void load_segments(struct cpu *c, const struct vmcb_save *v)
 static void load_guest(struct cpu *c, const struct vmcb_save *v)
 {
     struct svm *s = c->nested->svm;
-    c->efer = (v->efer & ~(u64)EFER_LMA) | (long_paging(v) ? EFER_LMA : 0);
+    c->efer = (v->efer & ~(u64)EFER_LMA) | (svm_long_paging(v) ? EFER_LMA : 0);
     c->cr0 = (v->cr0 & 0xe005003f) | CR0_ET;
     c->cr2 = v->cr2;
     c->cr3 = v->cr3;
     c->cr4 = v->cr4;
     c->dr6 = (v->dr6 & 0xe00f) | DR6_FIXED;
     c->dr7 = (v->dr7 & ~0xd800ull) | DR7_FIXED;
-    bool virtual8086 = (v->cr0 & CR0_PE) && !long_paging(v);
+    bool virtual8086 = (v->cr0 & CR0_PE) && !svm_long_paging(v);
     cpu_set_rflags(c, (v->rflags & (virtual8086 ? ~0ull : ~(u64)FLAG_VM)) | FLAG_R1);
     load_segments(c, v);
     c->regs[RAX] = v->rax;
@@ -293,15 +151,12 @@ static enum outcome inject(struct cpu *c, const struct vmcb_control *ctl)
     return event_deliver(c, &e) == END ? END : event_fault(c);
 }
 
-enum outcome svm_enter(struct cpu *c, u64 pa)
+enum outcome svm_enter(struct cpu *c, u64 pa, struct vmcb *v)
 {
     struct svm *s = c->nested->svm;
-    struct vmcb *v = svm_vmcb(c, pa);
-    if (!v)
-        return fault_gp0(c);
     struct vmcb_save save = v->save;
     s->ctl = v->control;
-    s->failed = first_failed(&(struct entry){c, &s->ctl, &save});
+    s->failed = svm_check(c, &s->ctl, &save);
     if (s->failed)
         return refuse(c, pa, v);
     s->vmcb = pa;

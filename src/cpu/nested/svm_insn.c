@@ -16,6 +16,27 @@ enum outcome svm_allowed(struct cpu *c)
     return c->cpl ? fault_gp0(c) : DONE;
 }
 
+/* The host's own: a refusal is told. */
+static enum outcome allowed(struct cpu *c, const struct insn *in)
+{
+    enum outcome o = svm_allowed(c);
+    if (o != DONE && c->nested && !c->nested->guest)
+        nested_tell(c, TOLD_INSN, "%s refused with %s: %s", insn_infos[in->id].mnemonic,
+                    c->fault.vector == VEC_UD ? "#UD" : "#GP(0)",
+                    !(c->efer & EFER_SVME) ? "EFER.SVME is clear"
+                    : !protected_mode(c)   ? "the processor is not in protected mode"
+                                           : "the CPL is not 0");
+    return o;
+}
+
+static enum outcome refuse_address(struct cpu *c, const struct insn *in, u64 pa)
+{
+    if (!c->nested->guest)
+        nested_tell(c, TOLD_INSN, "%s refused with #GP(0): %llx is not the address of a page of RAM",
+                    insn_infos[in->id].mnemonic, (unsigned long long)pa);
+    return fault_gp0(c);
+}
+
 static u64 rax_address(const struct cpu *c, const struct insn *in)
 {
     return c->regs[RAX] & size_mask(in->adsize);
@@ -23,18 +44,20 @@ static u64 rax_address(const struct cpu *c, const struct insn *in)
 
 static enum outcome vmrun(struct cpu *c, const struct insn *in)
 {
-    if (svm_allowed(c) != DONE)
+    if (allowed(c, in) != DONE)
         return FAULT;
     if (c->nested->guest) /* consistency demands the intercept: never here */
         return fault_ud(c);
-    return svm_enter(c, rax_address(c, in));
+    u64 pa = rax_address(c, in);
+    struct vmcb *v = svm_vmcb(c, pa);
+    return v ? svm_enter(c, pa, v) : refuse_address(c, in, pa);
 }
 DEFINE_MEANING_ONE(vmrun, vmrun);
 
 /* In a guest with virtual VMLOAD and VMSAVE the address is the guest's. */
 static enum outcome operand(struct cpu *c, const struct insn *in, bool write, struct vmcb **v, u64 *pa)
 {
-    if (svm_allowed(c) != DONE)
+    if (allowed(c, in) != DONE)
         return FAULT;
     *pa = rax_address(c, in);
     struct nested_state *n = c->nested;
@@ -47,7 +70,7 @@ static enum outcome operand(struct cpu *c, const struct insn *in, bool write, st
             return FAULT;
     }
     *v = svm_vmcb(c, *pa);
-    return *v ? DONE : fault_gp0(c);
+    return *v ? DONE : refuse_address(c, in, *pa);
 }
 
 static u64 canonicalize(u64 a)
@@ -102,9 +125,9 @@ static enum outcome vmsave(struct cpu *c, const struct insn *in)
 DEFINE_MEANING_ONE(vmsave, vmsave);
 
 /* A guest with a virtual GIF has only that one. */
-static enum outcome set_gif(struct cpu *c, bool on)
+static enum outcome set_gif(struct cpu *c, const struct insn *in, bool on)
 {
-    if (svm_allowed(c) != DONE)
+    if (allowed(c, in) != DONE)
         return FAULT;
     struct nested_state *n = c->nested;
     u32 *v = &n->svm->ctl.int_ctl;
@@ -117,13 +140,13 @@ static enum outcome set_gif(struct cpu *c, bool on)
 
 static enum outcome stgi(struct cpu *c, const struct insn *in)
 {
-    return set_gif(c, true);
+    return set_gif(c, in, true);
 }
 DEFINE_MEANING_ONE(stgi, stgi);
 
 static enum outcome clgi(struct cpu *c, const struct insn *in)
 {
-    return set_gif(c, false);
+    return set_gif(c, in, false);
 }
 DEFINE_MEANING_ONE(clgi, clgi);
 
@@ -137,7 +160,7 @@ DEFINE_MEANING_ONE(skinit, skinit);
 /* The page is forgotten in every address space: more than ECX's ASID asks for. */
 static enum outcome invlpga(struct cpu *c, const struct insn *in)
 {
-    if (svm_allowed(c) != DONE)
+    if (allowed(c, in) != DONE)
         return FAULT;
     tlb_flush_page(c, rax_address(c, in), true);
     return END;

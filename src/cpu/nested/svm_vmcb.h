@@ -46,6 +46,8 @@ struct vmcb_control {
     u8 reserved4[0x400 - 0xe0];
 };
 
+enum { VMCB_SEG_L = 1 << 9, VMCB_SEG_D = 1 << 10 }; /* of attr */
+
 struct vmcb_segment {
     u16 sel, attr;
     u32 limit;

@@ -38,7 +38,6 @@ struct vmx {
     struct timer timer;
     struct second_fault second;
     const char *why;  /* the check the last entry failed, or NULL */
-    bool told;        /* the first failure was reported */
     bool saved_guest; /* struct nested_state's, as a saved state holds them */
     u64 saved_entries, saved_last_entry;
 };

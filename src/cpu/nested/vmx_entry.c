@@ -117,13 +117,9 @@ static bool match_vpid_0(const struct tlb_tag *t, const void *arg)
     return t->asid == 0;
 }
 
-/* The first refusal of a machine's hypervisor is told: its author has only a number. */
-static void report(const struct cpu *c, struct vmx *x, const char *what, unsigned n)
+static void tell(struct cpu *c, const struct vmx *x, const char *what, unsigned n)
 {
-    if (x->told)
-        return;
-    x->told = true;
-    fprintf(stderr, "droste: vCPU %u: VM entry refused with %s %u: not so: %s\n", c->index, what, n, x->why);
+    nested_tell(c, TOLD_ENTRY, "VM entry refused with %s %u: not so: %s", what, n, x->why);
 }
 
 /* 26.6 */
@@ -189,12 +185,12 @@ enum outcome vmx_enter(struct cpu *c, bool launch)
     }
     unsigned error = vmx_check_controls_and_host(c, x);
     if (error) {
-        report(c, x, "VM-instruction error", error);
+        tell(c, x, "VM-instruction error", error);
         vmx_fail(c, error);
         return DONE;
     }
     if (!vmx_check_guest(c, x, &qualification)) {
-        report(c, x, "entry failure", EXIT_GUEST_STATE);
+        tell(c, x, "entry failure", EXIT_GUEST_STATE);
         vmx_entry_failure(c, EXIT_GUEST_STATE, qualification);
         return END;
     }
