@@ -429,7 +429,7 @@ static void save_in_the_middle(void **state)
     u64 duration = clock_now(machine_clock(whole.machine));
     unsigned saves = 0;
     srand(7);
-    for (unsigned i = 0; i < 12; i++) {
+    for (unsigned i = 0; i < 12 || (saves < 4 && i < 100); i++) {
         RIG(r, guest_sum, 0);
         struct saver s = {.rig = &r};
         timer_init(&s.timer, machine_clock(r.machine), save_and_stop, &s);
@@ -438,6 +438,8 @@ static void save_in_the_middle(void **state)
         timer_cancel(&s.timer);
         machine_free(r.machine);
         struct err err = {0};
+        if (over) /* the first run was slower, on a busy host */
+            duration = duration * 3 / 4 + 1;
         if (s.saved && !over) {
             saves++;
             rig_make(&r);
