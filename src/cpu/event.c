@@ -211,9 +211,16 @@ static enum outcome asleep(const struct cpu *c)
     return c->activity == CPU_ACTIVE ? DONE : HALTED;
 }
 
-enum outcome event_poll(struct cpu *c)
+/* What there is to look at: INIT waits while nested operation holds it back. */
+static unsigned requests(const struct cpu *c)
 {
     unsigned r = atomic_load(&c->requests);
+    return (r & REQ_INIT) && nested_blocks_init(c) ? r & ~(unsigned)REQ_INIT : r;
+}
+
+enum outcome event_poll(struct cpu *c)
+{
+    unsigned r = requests(c);
     u8 shadow = c->shadow;
     c->shadow = 0;
     if (r & REQ_LEAVE) {
@@ -259,7 +266,7 @@ enum outcome event_poll(struct cpu *c)
 
 bool event_due(struct cpu *c)
 {
-    unsigned r = atomic_load(&c->requests);
+    unsigned r = requests(c);
     if (r & (REQ_LEAVE | REQ_INIT | REQ_WORLD))
         return true;
     if (c->activity == CPU_WAIT_SIPI)

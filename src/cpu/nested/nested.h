@@ -96,6 +96,8 @@ bool nested_active(struct cpu *c);
 bool nested_cr0_allowed(const struct cpu *c, u64 v);
 bool nested_cr4_allowed(const struct cpu *c, u64 v);
 
+bool nested_blocks_init(const struct cpu *c); /* VMX root operation does. SDM 3C 23.8 */
+
 /* Before these control registers are loaded with new values: loads the PDPTE registers if PAE paging will use
  * them. DONE, or FAULT. SDM 3A 4.4.1 */
 enum outcome nested_load_pdptes(struct cpu *c, u64 cr0, u64 cr3, u64 cr4);

@@ -123,6 +123,11 @@ bool vmx_operation(const struct cpu *c)
     return vmx_of(c)->on;
 }
 
+bool nested_blocks_init(const struct cpu *c)
+{
+    return c->nested && c->nested->vmx && vmx_of(c)->on && !c->nested->guest;
+}
+
 /* Fixed bits are those of VMX operation; an unrestricted guest may clear PE and PG. SDM 3C 23.8 */
 bool nested_cr0_allowed(const struct cpu *c, u64 v)
 {

@@ -66,23 +66,11 @@ enum {
 enum { BLOCK_STI = 1, BLOCK_MOV_SS = 2, BLOCK_SMI = 4, BLOCK_NMI = 8 };
 enum { ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_SIPI };
 
-/* VM-instruction errors. SDM 3C 30.4 */
-enum {
-    ERR_VMCALL_IN_ROOT = 1,
-    ERR_VMCLEAR_ADDRESS = 2,
-    ERR_VMCLEAR_VMXON = 3,
-    ERR_LAUNCH_NOT_CLEAR = 4,
-    ERR_RESUME_NOT_LAUNCHED = 5,
-    ERR_CONTROLS = 7,
-    ERR_HOST_STATE = 8,
-    ERR_VMPTRLD_ADDRESS = 9,
-    ERR_VMPTRLD_VMXON = 10,
-    ERR_VMPTRLD_REVISION = 11,
-    ERR_FIELD = 12,
-    ERR_READ_ONLY = 13,
-    ERR_VMXON_IN_ROOT = 15,
-    ERR_MOV_SS = 26,
-    ERR_INVALIDATE_OPERAND = 28,
+/* VM-instruction errors: ERR_*. ERR_INVALID: VMfailInvalid. */
+enum vmx_error {
+#define VMX_ERROR(number, name, text) ERR_##name = number,
+#include "x86/vmx_errors.def"
+#undef VMX_ERROR
 };
 
 /* vmx_entry.c: VMLAUNCH and VMRESUME once their operands are settled. END, or DONE after a VMfail. */
@@ -106,6 +94,8 @@ u32 vmx_store_msrs(struct cpu *c, u64 area, u32 count);
 
 /* vmx_intercept.c */
 enum outcome vmx_insn(struct cpu *c, const struct insn *in);
+
+/* vmx_event.c */
 bool vmx_fault(struct cpu *c, const struct fault *f, const struct event *during);
 enum outcome vmx_boundary(struct cpu *c, unsigned r, u8 shadow);
 bool vmx_due(struct cpu *c);
@@ -121,8 +111,9 @@ u32 vmx_must_be_1(enum vmcs_field group); /* with the TRUE MSRs */
 u32 vmx_may_be_1(enum vmcs_field group);
 enum { VMX_CR3_TARGETS = 4, VMX_TIMER_SHIFT = 5, VMX_MSR_LIST_MAX = 512 };
 
-/* VMsucceed and VMfail. SDM 3C 30.2 */
+/* VMsucceed and VMfail. SDM 3C 30.2. The first VMfail of a vCPU is told on stderr: its hypervisor's author
+ * has only a number. insn: who failed; check: what did not hold, NULL for the number's own words. */
 void vmx_succeed(struct cpu *c);
-void vmx_fail(struct cpu *c, unsigned error);
+void vmx_fail(struct cpu *c, const char *insn, enum vmx_error error, const char *check);
 
 #endif

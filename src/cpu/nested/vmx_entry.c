@@ -5,8 +5,6 @@
  * The VMCS is copied, the copy is checked, then loaded; until everything was found good the processor is
  * unchanged but for MSRs of the load area, as the manual has it.
  */
-#include <stdio.h>
-
 #include "cpu/debug.h"
 #include "cpu/msr.h"
 #include "cpu/nested/vmx.h"
@@ -117,9 +115,9 @@ static bool match_vpid_0(const struct tlb_tag *t, const void *arg)
     return t->asid == 0;
 }
 
-static void tell(struct cpu *c, const struct vmx *x, const char *what, unsigned n)
+static void tell(struct cpu *c, u32 reason, const char *check)
 {
-    nested_tell(c, TOLD_ENTRY, "VM entry refused with %s %u: not so: %s", what, n, x->why);
+    nested_tell(c, TOLD_ENTRY, "VM entry failed, exit reason %u: not so: %s", reason, check);
 }
 
 /* 26.6 */
@@ -165,38 +163,36 @@ static void load_guest(struct cpu *c, struct vmx *x)
         tlb_flush_matching(c, match_vpid_0, NULL);
 }
 
+static enum outcome refused(struct cpu *c, bool launch, enum vmx_error error, const char *check)
+{
+    vmx_fail(c, launch ? "VMLAUNCH" : "VMRESUME", error, check);
+    return DONE;
+}
+
 enum outcome vmx_enter(struct cpu *c, bool launch)
 {
     struct vmx *x = vmx_of(c);
     struct vmcs *page = vmcs_at(c, x->current);
     u64 qualification;
-    if (!page) {
-        vmx_fail(c, 0);
-        return DONE;
-    }
-    if (c->held_shadow & SHADOW_MOV_SS) {
-        vmx_fail(c, ERR_MOV_SS);
-        return DONE;
-    }
+    if (!page)
+        return refused(c, launch, ERR_INVALID, NULL);
+    if (c->held_shadow & SHADOW_MOV_SS)
+        return refused(c, launch, ERR_MOV_SS, NULL);
     memcpy(&x->v, page, sizeof(x->v));
-    if (!x->v.launched != launch) {
-        vmx_fail(c, launch ? ERR_LAUNCH_NOT_CLEAR : ERR_RESUME_NOT_LAUNCHED);
-        return DONE;
-    }
+    if (!x->v.launched != launch)
+        return refused(c, launch, launch ? ERR_LAUNCH_NOT_CLEAR : ERR_RESUME_NOT_LAUNCHED, NULL);
     unsigned error = vmx_check_controls_and_host(c, x);
-    if (error) {
-        tell(c, x, "VM-instruction error", error);
-        vmx_fail(c, error);
-        return DONE;
-    }
+    if (error)
+        return refused(c, launch, error, x->why);
     if (!vmx_check_guest(c, x, &qualification)) {
-        tell(c, x, "entry failure", EXIT_GUEST_STATE);
+        tell(c, EXIT_GUEST_STATE, x->why);
         vmx_entry_failure(c, EXIT_GUEST_STATE, qualification);
         return END;
     }
     /* EFER.LME and CR0.PG of the guest come with the MSRs' rules. */
     u32 bad = vmx_load_msrs(c, x->v.f[VMCS_ENTRY_MSR_LOAD], (u32)x->v.f[VMCS_ENTRY_MSR_LOAD_COUNT]);
     if (bad) {
+        tell(c, EXIT_MSR_LOAD, "every entry of the VM-entry MSR-load area can be loaded");
         vmx_entry_failure(c, EXIT_MSR_LOAD, bad);
         return END;
     }

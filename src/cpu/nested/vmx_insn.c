@@ -17,10 +17,31 @@ void vmx_succeed(struct cpu *c)
     c->fl = (u16)(c->fl & ~ARITH);
 }
 
+static const char *words(enum vmx_error error)
+{
+    static const char *const text[] = {
+#define VMX_ERROR(number, name, text) [number] = text,
+#include "x86/vmx_errors.def"
+#undef VMX_ERROR
+    };
+    return text[error];
+}
+
+static void tell(struct cpu *c, const char *insn, enum vmx_error error, const char *check)
+{
+    enum nested_told kind = error == ERR_CONTROLS || error == ERR_HOST_STATE ? TOLD_ENTRY : TOLD_INSN;
+    const char *is = check ? "not so: " : "", *what = check ? check : words(error);
+    if (error)
+        nested_tell(c, kind, "%s failed, VM-instruction error %u: %s%s", insn, error, is, what);
+    else
+        nested_tell(c, kind, "%s failed, VMfailInvalid: %s%s", insn, is, what);
+}
+
 /* VMfailInvalid without a current VMCS, else VMfailValid. 30.2 */
-void vmx_fail(struct cpu *c, unsigned error)
+void vmx_fail(struct cpu *c, const char *insn, enum vmx_error error, const char *check)
 {
     struct vmcs *page = error ? vmcs_at(c, vmx_of(c)->current) : NULL;
+    tell(c, insn, error, check);
     vmx_succeed(c);
     c->fl |= page ? FL_ZF : FL_CF;
     if (!page)
@@ -29,9 +50,9 @@ void vmx_fail(struct cpu *c, unsigned error)
     vmcs_written(c, vmx_of(c)->current);
 }
 
-static enum outcome failed(struct cpu *c, unsigned error)
+static enum outcome failed(struct cpu *c, const struct insn *in, enum vmx_error error)
 {
-    vmx_fail(c, error);
+    vmx_fail(c, insn_infos[in->id].mnemonic, error, NULL);
     return DONE;
 }
 
@@ -73,14 +94,17 @@ static enum outcome vmxon(struct cpu *c, const struct insn *in)
         return fault_ud(c);
     struct vmx *x = vmx_of(c);
     if (x->on)
-        return c->cpl ? fault_gp0(c) : failed(c, ERR_VMXON_IN_ROOT);
+        return c->cpl ? fault_gp0(c) : failed(c, in, ERR_VMXON_IN_ROOT);
     u64 need = CR0_PE | CR0_NE | (u64)CR0_PG;
     if (c->cpl || (c->cr0 & need) != need)
         return fault_gp0(c);
     if (operand_load(c, in, 8, &p) != DONE)
         return FAULT;
-    if (!pointer_valid(c, p) || revision_at(c, p) != VMCS_REVISION)
-        return failed(c, 0);
+    if (!pointer_valid(c, p) || revision_at(c, p) != VMCS_REVISION) {
+        vmx_fail(c, "VMXON", ERR_INVALID,
+                 "a VMXON region at a valid address, with the revision of IA32_VMX_BASIC");
+        return DONE;
+    }
     x->on = true;
     x->vmxon = p;
     x->current = VMCS_NONE;
@@ -105,9 +129,9 @@ static enum outcome vmclear(struct cpu *c, const struct insn *in)
         return FAULT;
     struct vmx *x = vmx_of(c);
     if (!pointer_valid(c, p))
-        return failed(c, ERR_VMCLEAR_ADDRESS);
+        return failed(c, in, ERR_VMCLEAR_ADDRESS);
     if (p == x->vmxon)
-        return failed(c, ERR_VMCLEAR_VMXON);
+        return failed(c, in, ERR_VMCLEAR_VMXON);
     struct vmcs *page = vmcs_at(c, p);
     if (page) {
         page->launched = 0;
@@ -126,12 +150,12 @@ static enum outcome vmptrld(struct cpu *c, const struct insn *in)
         return FAULT;
     struct vmx *x = vmx_of(c);
     if (!pointer_valid(c, p))
-        return failed(c, ERR_VMPTRLD_ADDRESS);
+        return failed(c, in, ERR_VMPTRLD_ADDRESS);
     if (p == x->vmxon)
-        return failed(c, ERR_VMPTRLD_VMXON);
+        return failed(c, in, ERR_VMPTRLD_VMXON);
     struct vmcs *page = vmcs_at(c, p);
     if (!page || page->revision != VMCS_REVISION)
-        return failed(c, ERR_VMPTRLD_REVISION);
+        return failed(c, in, ERR_VMPTRLD_REVISION);
     x->current = p;
     return succeeded(c);
 }
@@ -160,9 +184,9 @@ static enum outcome vmread(struct cpu *c, const struct insn *in)
     u64 encoding = reg_get(c, in->reg * 8, size);
     int field = vmcs_find(encoding);
     if (!page)
-        return failed(c, 0);
+        return failed(c, in, ERR_INVALID);
     if (field < 0)
-        return failed(c, ERR_FIELD);
+        return failed(c, in, ERR_FIELD);
     u64 v = vmcs_get(page, field, encoding);
     if (!(in->flags & INSN_MEM))
         reg_set(c, in->rm * 8, size, v);
@@ -185,9 +209,9 @@ static enum outcome vmwrite(struct cpu *c, const struct insn *in)
     struct vmcs *page = vmcs_at(c, vmx_of(c)->current);
     int field = vmcs_find(encoding);
     if (!page)
-        return failed(c, 0);
+        return failed(c, in, ERR_INVALID);
     if (field < 0)
-        return failed(c, ERR_FIELD);
+        return failed(c, in, ERR_FIELD);
     vmcs_put(page, field, encoding, v); /* read-only fields too: IA32_VMX_MISC bit 29 */
     vmcs_written(c, vmx_of(c)->current);
     return succeeded(c);
@@ -212,7 +236,7 @@ static enum outcome vmcall(struct cpu *c, const struct insn *in)
 {
     enum { KVM_EPERM = 1, KVM_ENOSYS = 1000 };
     if (c->nested && c->nested->vmx && vmx_of(c)->on)
-        return c->cpl ? fault_gp0(c) : failed(c, ERR_VMCALL_IN_ROOT);
+        return c->cpl ? fault_gp0(c) : failed(c, in, ERR_VMCALL_IN_ROOT);
     i64 r = c->cpl ? -KVM_EPERM : -KVM_ENOSYS;
     c->regs[RAX] = c->mode == MODE_64 ? (u64)r : (u32)r;
     return DONE;
@@ -250,7 +274,7 @@ static enum outcome invept(struct cpu *c, const struct insn *in)
     if (allowed(c) != DONE || descriptor(c, in, &type, d) != DONE)
         return FAULT;
     if ((type != 1 && type != 2) || (type == 1 && !vmx_eptp_valid(c, d[0])))
-        return failed(c, ERR_INVALIDATE_OPERAND);
+        return failed(c, in, ERR_INVALIDATE_OPERAND);
     tlb_flush_matching(c, type == 1 ? match_eptp : match_guests, &d[0]);
     return succeeded(c);
 }
@@ -276,7 +300,7 @@ static enum outcome invvpid(struct cpu *c, const struct insn *in)
     u16 vpid = (u16)d[0];
     if (type > INVVPID_ONE_BUT_GLOBAL || d[0] >> 16 || (type != INVVPID_ALL && !vpid) ||
         (type == INVVPID_ADDRESS && !canonical(d[1])))
-        return failed(c, ERR_INVALIDATE_OPERAND);
+        return failed(c, in, ERR_INVALIDATE_OPERAND);
     tlb_flush_matching(c, type == INVVPID_ALL ? match_any_vpid : match_vpid, &vpid);
     return succeeded(c);
 }
