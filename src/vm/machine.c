@@ -296,14 +296,12 @@ void machine_free(struct machine *m)
 {
     if (!m)
         return;
+    board_free(&m->board); /* first: until their threads are gone, devices may interrupt and write memory */
     for (unsigned i = 0; m->vcpus && i < m->config.cpus; i++)
         if (m->vcpus[i].accel)
             m->config.engine->vcpu_free(m->vcpus[i].accel);
     if (m->vm)
         m->config.engine->vm_free(m->vm);
-    for (unsigned i = 0; m->vcpus && i < m->config.cpus; i++)
-        m->vcpus[i].accel = NULL; /* local APICs may still signal while they go */
-    board_free(&m->board);
     event_loop_free(m->loop);
     if (m->ports)
         space_free(m->ports);
