@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/event_loop.h"
 #include "base/state.h"
+#include "dev/doorbell.h"
 #include "dev/irq.h"
 #include "dev/power.h"
 #include "mem/space.h"
@@ -28,6 +29,7 @@ struct dev_env {
     struct event_loop *loop;
     struct power_port power;
     struct msi_sink msi;
+    struct doorbell_port doorbell;
 };
 
 struct dev;

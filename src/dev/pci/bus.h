@@ -35,5 +35,6 @@ bool pci_function_waits(const struct pci_function *f);
 void pci_function_map(struct pci_function *f);
 /* MSI-X: the control word was written. */
 void pci_msix_control_written(struct pci_function *f);
+void pci_msix_fini(struct pci_function *f);
 
 #endif

@@ -210,6 +210,7 @@ void pci_function_fini(struct pci_function *f)
     for (unsigned n = 0; n < 6; n++)
         bar_unmap(f, &f->bars[n]);
     pci_bus_detach(f->bus, f);
+    pci_msix_fini(f);
     dev_fini(&f->dev);
 }
 

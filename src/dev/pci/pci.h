@@ -96,6 +96,7 @@ struct pci_function {
     struct pci_bar bars[6];
     u32 msix_table[4 * PCI_MSIX_MAX]; /* address low, high, data, control */
     u64 msix_pending;                 /* the PBA */
+    struct msi_source *msix_source;   /* by vector; NULL: the machine's sink binds none */
 };
 
 /* Fields of a struct pci_function for a device's state table; m: its path inside type. */

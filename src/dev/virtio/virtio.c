@@ -123,6 +123,7 @@ bool virtio_drain(struct virtio *v, unsigned q, struct vq_chain *c,
 static void reset(struct virtio *v)
 {
     v->status = 0; /* from here on nothing is taken from the queues */
+    virtio_doorbells_update(v);
     if (v->ops->stop)
         v->ops->stop(v);
     for (unsigned q = 0; q < v->queues; q++)
@@ -161,8 +162,16 @@ void virtio_write_status(struct virtio *v, u8 status)
     if (!((before | status) & VIRTIO_CONFIG_S_FEATURES_OK))
         status &= ~VIRTIO_CONFIG_S_DRIVER_OK;
     v->status = before | status;
-    if (status & VIRTIO_CONFIG_S_DRIVER_OK)
+    if (status & VIRTIO_CONFIG_S_DRIVER_OK) {
+        virtio_doorbells_update(v);
         virtio_kick_all(v);
+    }
+}
+
+void virtio_notified(struct virtio *v, unsigned q)
+{
+    if (v->vq[q].enabled && virtio_running(v))
+        v->ops->kick(v, q);
 }
 
 void virtio_enable_queue(struct virtio *v, unsigned q)
@@ -203,12 +212,14 @@ int virtio_init(struct virtio *v, const struct dev_class *class, const struct de
         v->queues++;
     }
     virtio_pci_setup(v);
+    virtio_doorbells_open(v);
     virtio_reset(&v->pci.dev);
     return 0;
 }
 
 void virtio_fini(struct virtio *v)
 {
+    virtio_doorbells_close(v);
     pci_function_fini(&v->pci);
 }
 
@@ -248,6 +259,7 @@ int virtio_loaded(void *obj)
         vq_check(&v->vq[q]);
     }
     v->isr &= ISR_QUEUE | ISR_CONFIG;
+    virtio_doorbells_update(v);
     pci_intx_set(&v->pci, v->isr != 0);
     if (!counted(v)) /* else nothing was under way */
         event_loop_post(v->pci.dev.env->loop, kick_after_load, v);

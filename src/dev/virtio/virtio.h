@@ -34,6 +34,14 @@ struct virtio_ops {
     void (*config_write)(struct virtio *v, unsigned off, unsigned size, u32 value);
 };
 
+struct virtio_doorbell {
+    struct virtio *virtio; /* NULL: the machine has none */
+    unsigned queue;
+    int fd;
+    u64 at; /* where it hangs; 0: nowhere */
+    struct event_watch *watch;
+};
+
 struct virtio {
     struct pci_function pci; /* first */
     const struct virtio_ops *ops;
@@ -48,6 +56,7 @@ struct virtio {
     u8 queues;
     u8 deferred; /* queues that run() is posted for, a bit each */
     struct virtqueue vq[VIRTIO_QUEUES_MAX];
+    struct virtio_doorbell bell[VIRTIO_QUEUES_MAX];
 };
 
 /* Fields of a struct virtio for a device's state table; m: its path inside type. */
@@ -84,11 +93,16 @@ void virtio_config_changed(struct virtio *v);
 /* A request that no correct driver makes: stops the device until reset. */
 void virtio_needs_reset(struct virtio *v);
 
-/* Between virtio.c and virtio_pci.c. */
+/* Between virtio.c, virtio_pci.c and virtio_doorbell.c. */
 void virtio_pci_setup(struct virtio *v);
 const struct pci_function_ops *virtio_pci_function_ops(void);
 void virtio_write_status(struct virtio *v, u8 status);
 void virtio_enable_queue(struct virtio *v, unsigned q);
 void virtio_kick_all(struct virtio *v);
+void virtio_notified(struct virtio *v, unsigned q);            /* the driver says: look at queue q */
+u64 virtio_notify_address(const struct virtio *v, unsigned q); /* where it says so; 0: nowhere now */
+void virtio_doorbells_open(struct virtio *v);
+void virtio_doorbells_update(struct virtio *v); /* whenever status or the registers' place changed */
+void virtio_doorbells_close(struct virtio *v);
 
 #endif

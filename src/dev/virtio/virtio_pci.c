@@ -240,8 +240,14 @@ static u64 bar_read(void *dev, u64 off, unsigned size)
 static void notify(struct virtio *v, u64 off)
 {
     unsigned q = (unsigned)(off / NOTIFY_STEP);
-    if (off % NOTIFY_STEP == 0 && q < v->queues && v->vq[q].enabled && virtio_running(v))
-        v->ops->kick(v, q);
+    if (off % NOTIFY_STEP == 0 && q < v->queues)
+        virtio_notified(v, q);
+}
+
+u64 virtio_notify_address(const struct virtio *v, unsigned q)
+{
+    u64 at = v->pci.bars[REGISTERS_BAR].mapped;
+    return at ? at + NOTIFY + (u64)NOTIFY_STEP * q : 0;
 }
 
 static void bar_write(void *dev, u64 off, unsigned size, u64 value)
@@ -300,6 +306,7 @@ static void config_written(struct pci_function *pci, unsigned off, unsigned size
     u32 at, len;
     if (in_window(v, off, size) && window(v, &at, &len))
         bar_write(v, at, len, load_le(pci->config + v->window_cap + CAP_DATA, len));
+    virtio_doorbells_update(v);
     if (off <= PCI_COMMAND && PCI_COMMAND < off + size) /* requests may have waited for Bus Master */
         virtio_kick_all(v);
 }
