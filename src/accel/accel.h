@@ -92,6 +92,12 @@ struct accel_ops {
     int (*limits)(const struct accel_options *options, struct accel_limits *out,
                   struct err *err);                          /* NULL: none */
     void (*msi)(struct accel_vm *vm, u64 address, u32 data); /* own_lapics; any thread */
+    /* Optional; any thread. From now on fd, an eventfd, sends this message and no other. *id: 0 at the first
+     * call for fd, then the engine's. -1: it does not, use msi(). */
+    int (*msi_bind)(struct accel_vm *vm, unsigned *id, int fd, u64 address, u32 data);
+    /* Optional; any thread. While on, a guest's write at gpa rings fd, an eventfd, and reaches no region. -1:
+     * it does not. */
+    int (*doorbell)(struct accel_vm *vm, u64 gpa, int fd, bool on);
     /* 0, or -1 with the reason and remedy when this host cannot run it. */
     int (*probe)(const struct cpu_model *model, struct err *err);
     struct accel_vm *(*vm_new)(const struct accel_vm_init *init, struct err *err);

@@ -46,6 +46,8 @@ static const u32 ioctls[] = {
     KVM_NMI,
     KVM_SIGNAL_MSI,
     KVM_SET_GSI_ROUTING,
+    KVM_IRQFD,
+    KVM_IOEVENTFD,
     KVM_GET_CLOCK,
     KVM_SET_CLOCK,
     KVM_CHECK_EXTENSION,
@@ -90,6 +92,7 @@ static int set_up_vm(struct accel_vm *vm, struct err *err)
     if (kvm_has(vm->device, KVM_CAP_EXIT_ON_EMULATION_FAILURE) &&
         enable(vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, "exits on what it cannot emulate", err))
         return -1;
+    kvm_find_eventfds(vm);
     vm->nests = kvm_has(vm->device, KVM_CAP_NESTED_STATE) > 0;
     if (space_each_ram(vm->init.memory, add_slot, vm) < 0)
         return err_set(err, EXIT_STATUS_HOST,
@@ -101,6 +104,7 @@ static void kvm_vm_free(struct accel_vm *vm)
 {
     if (!vm)
         return;
+    kvm_nested_unwatch(vm);
     if (vm->fd >= 0)
         close(vm->fd);
     if (vm->own_device && vm->device >= 0)
@@ -135,15 +139,36 @@ static struct accel_vm *kvm_vm_new(const struct accel_vm_init *init, struct err 
         kvm_vm_free(vm);
         return NULL;
     }
+    kvm_nested_watch(vm);
     return vm;
 }
 
 /* ---- vCPUs ---- */
 
+static void join_vm(struct accel_vcpu *v)
+{
+    pthread_mutex_lock(&v->vm->lock);
+    v->next = v->vm->vcpus;
+    v->vm->vcpus = v;
+    pthread_mutex_unlock(&v->vm->lock);
+}
+
+static void leave_vm(struct accel_vcpu *v)
+{
+    pthread_mutex_lock(&v->vm->lock);
+    struct accel_vcpu **at = &v->vm->vcpus;
+    while (*at && *at != v)
+        at = &(*at)->next;
+    if (*at)
+        *at = v->next;
+    pthread_mutex_unlock(&v->vm->lock);
+}
+
 static void kvm_vcpu_free(struct accel_vcpu *v)
 {
     if (!v)
         return;
+    leave_vm(v);
     if (v->run)
         munmap(v->run, v->run_size);
     if (v->stats >= 0)
@@ -246,8 +271,10 @@ static struct accel_vcpu *kvm_vcpu_new(struct accel_vm *vm, unsigned index, cons
     v->index = index;
     v->apic = *apic;
     v->fd = v->stats = -1;
-    if (set_up_vcpu(v, err) == 0)
+    if (set_up_vcpu(v, err) == 0) {
+        join_vm(v);
         return v;
+    }
     kvm_vcpu_free(v);
     return NULL;
 }
@@ -280,6 +307,8 @@ const struct accel_ops accel_kvm = {
     .ioctls = ioctls,
     .limits = kvm_limits,
     .msi = kvm_msi,
+    .msi_bind = kvm_msi_bind,
+    .doorbell = kvm_doorbell,
     .probe = kvm_probe,
     .vm_new = kvm_vm_new,
     .vm_free = kvm_vm_free,

@@ -8,6 +8,10 @@
  * a route before it is first sent; the least recently sent one gives way, which is none in service unless a
  * guest has that many level interrupts on their way.
  *
+ * Edge-triggered messages of a device that asks for it have a route each, behind those, that an eventfd
+ * triggers (irqfd); a doorbell is the same in the other direction (ioeventfd). Both are conveniences: a
+ * kernel without them is served by KVM_SIGNAL_MSI and exits.
+ *
  * The 8259's interrupt is offered by vCPU 0's own thread before KVM_RUN, when KVM says that it would be
  * accepted, else KVM is asked to leave as soon as it would.
  */
@@ -29,20 +33,25 @@ static u32 address_low(u64 address)
     return (u32)address & ~0xfe0u;
 }
 
+static void add_route(struct kvm_irq_routing *t, u32 gsi, u64 address, u32 data)
+{
+    struct kvm_irq_routing_entry *e = &t->entries[t->nr++];
+    *e = (struct kvm_irq_routing_entry){.gsi = gsi, .type = KVM_IRQ_ROUTING_MSI};
+    e->u.msi.address_lo = address_low(address);
+    e->u.msi.address_hi = address_high(address);
+    e->u.msi.data = data;
+}
+
 static int set_routes(struct accel_vm *vm)
 {
-    u8 buf[sizeof(struct kvm_irq_routing) + KVM_ROUTES * sizeof(struct kvm_irq_routing_entry)]
+    u8 buf[sizeof(struct kvm_irq_routing) + (KVM_ROUTES + KVM_SOURCES) * sizeof(struct kvm_irq_routing_entry)]
         __attribute__((aligned(8)));
     struct kvm_irq_routing *t = (struct kvm_irq_routing *)buf;
     memset(buf, 0, sizeof(buf));
-    t->nr = vm->route_count;
-    for (u32 i = 0; i < vm->route_count; i++) {
-        const struct kvm_level_route *r = &vm->route[i];
-        t->entries[i] = (struct kvm_irq_routing_entry){.gsi = i, .type = KVM_IRQ_ROUTING_MSI};
-        t->entries[i].u.msi.address_lo = address_low(r->address);
-        t->entries[i].u.msi.address_hi = address_high(r->address);
-        t->entries[i].u.msi.data = r->data;
-    }
+    for (u32 i = 0; i < vm->route_count; i++)
+        add_route(t, i, vm->route[i].address, vm->route[i].data);
+    for (u32 i = 0; i < vm->source_count; i++)
+        add_route(t, KVM_ROUTES + i, vm->source[i].address, vm->source[i].data);
     return kvm_call(vm->fd, KVM_SET_GSI_ROUTING, t);
 }
 
@@ -95,6 +104,53 @@ void kvm_msi(struct accel_vm *vm, u64 address, u32 data)
         .address_lo = address_low(address), .address_hi = address_high(address), .data = data};
     kvm_call(vm->fd, KVM_SIGNAL_MSI, &m);
 }
+
+/* ---- eventfds ---- */
+
+void kvm_find_eventfds(struct accel_vm *vm)
+{
+    int routes = kvm_has(vm->device, KVM_CAP_IRQ_ROUTING);
+    if (kvm_has(vm->device, KVM_CAP_IRQFD) && routes > KVM_ROUTES)
+        vm->source_max = routes - KVM_ROUTES < KVM_SOURCES ? (u32)routes - KVM_ROUTES : KVM_SOURCES;
+    vm->doorbells =
+        kvm_has(vm->device, KVM_CAP_IOEVENTFD) && kvm_has(vm->device, KVM_CAP_IOEVENTFD_ANY_LENGTH);
+}
+
+/* Lock held. A new source's route stands before its eventfd can trigger it. */
+static int bind_source(struct accel_vm *vm, unsigned *id, int fd, struct kvm_source message)
+{
+    bool fresh = !*id;
+    if (fresh && vm->source_count == vm->source_max)
+        return -1;
+    u32 n = fresh ? vm->source_count : *id - 1;
+    vm->source[n] = message;
+    vm->source_count += fresh;
+    struct kvm_irqfd i = {.fd = (u32)fd, .gsi = KVM_ROUTES + n};
+    if (set_routes(vm) < 0 || (fresh && kvm_call(vm->fd, KVM_IRQFD, &i) < 0)) {
+        vm->source_count -= fresh;
+        return -1;
+    }
+    *id = n + 1;
+    return 0;
+}
+
+int kvm_msi_bind(struct accel_vm *vm, unsigned *id, int fd, u64 address, u32 data)
+{
+    if (address >> 20 != 0xfee || data & MSI_LEVEL)
+        return -1;
+    pthread_mutex_lock(&vm->lock);
+    int r = bind_source(vm, id, fd, (struct kvm_source){address, data});
+    pthread_mutex_unlock(&vm->lock);
+    return r;
+}
+
+int kvm_doorbell(struct accel_vm *vm, u64 gpa, int fd, bool on)
+{
+    struct kvm_ioeventfd e = {.addr = gpa, .fd = fd, .flags = on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN};
+    return vm->doorbells ? kvm_call(vm->fd, KVM_IOEVENTFD, &e) : -1;
+}
+
+/* ---- the 8259 ---- */
 
 int kvm_offer_extint(struct accel_vcpu *v, struct err *err)
 {

@@ -16,6 +16,7 @@
 #endif
 
 #define KVM_ROUTES     240 /* Linux keeps this number in a byte, unchecked */
+#define KVM_SOURCES    256 /* eventfds that send a message: five a virtio function at most */
 #define KVM_MSRS_MAX   512
 #define KVM_XSAVE_SIZE 4096
 #define KVM_NESTED_MAX                                                                                       \
@@ -36,6 +37,8 @@ struct kvm_vcpu_state {
     u32 msr_index[KVM_MSRS_MAX];
     u64 msr_value[KVM_MSRS_MAX];
     u8 nested[KVM_NESTED_MAX];
+    u64 nested_ns; /* ours, not KVM's: struct accel_vcpu's */
+    u8 nested_ran;
 };
 
 /* A level-triggered message the I/O APIC sent: KVM reports the end of those it knows as routes. */
@@ -44,15 +47,26 @@ struct kvm_level_route {
     u32 data, used; /* used: order of last use */
 };
 
+/* The message behind an eventfd. */
+struct kvm_source {
+    u64 address;
+    u32 data;
+};
+
 struct accel_vm {
     struct accel_vm_init init;
     int device, fd;
     bool own_device;
     bool nests;
     struct world *world;  /* of the interpreters that finish what KVM cannot */
-    pthread_mutex_t lock; /* of the routes */
+    pthread_mutex_t lock; /* of the routes and of what is known of nested entries */
     struct kvm_level_route route[KVM_ROUTES];
     u32 route_count, route_turn;
+    struct kvm_source source[KVM_SOURCES];
+    u32 source_count, source_max;
+    bool doorbells;
+    struct accel_vcpu *vcpus;
+    struct timer nested_timer;
     unsigned slots;
     u32 msr_count;
     u32 msr_index[KVM_MSRS_MAX]; /* that KVM saves */
@@ -72,7 +86,9 @@ struct accel_vcpu {
     struct kvm_vcpu_state *fresh, *state; /* as created; scratch */
     struct cpu *cpu;                      /* finishes instructions */
     u64 nested_run_at;                    /* offset in stats; 0: this kernel does not count */
-    u64 nested_runs, nested_ns;           /* seen last; when that changed */
+    u64 nested_runs, nested_ns;           /* under the VM's lock: seen last; when that changed */
+    bool nested_ran;                      /* it has changed */
+    struct accel_vcpu *next;              /* of the VM's */
     u64 finished;                         /* instructions */
     struct err refused;                   /* KVM did not take a state given outside run(): run() tells */
 };
@@ -95,6 +111,9 @@ int must_check kvm_set_model(struct accel_vcpu *v, struct err *err);
 
 /* kvm_irq.c */
 void kvm_msi(struct accel_vm *vm, u64 address, u32 data);
+int kvm_msi_bind(struct accel_vm *vm, unsigned *id, int fd, u64 address, u32 data);
+int kvm_doorbell(struct accel_vm *vm, u64 gpa, int fd, bool on);
+void kvm_find_eventfds(struct accel_vm *vm); /* whether this kernel has the two above */
 int must_check kvm_routes_restore(struct accel_vm *vm, struct err *err);
 int must_check kvm_offer_extint(struct accel_vcpu *v, struct err *err); /* before KVM_RUN */
 
@@ -122,8 +141,12 @@ enum accel_exit kvm_finish(struct accel_vcpu *v, struct err *err); /* KICKED: go
 
 /* kvm_nested.c */
 void kvm_stats_open(struct accel_vcpu *v);
+void kvm_nested_watch(struct accel_vm *vm); /* the VM's entries, from now on */
+void kvm_nested_unwatch(struct accel_vm *vm);
 bool kvm_nested_active(struct accel_vcpu *v);
 bool kvm_in_nested_guest(struct accel_vcpu *v);
 void kvm_nested_forget(struct accel_vcpu *v); /* at reset */
+void kvm_nested_save(struct accel_vcpu *v, struct kvm_vcpu_state *s);
+void kvm_nested_load(struct accel_vcpu *v, const struct kvm_vcpu_state *s);
 
 #endif

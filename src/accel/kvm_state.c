@@ -314,6 +314,8 @@ static const struct state_field state_fields[] = {
     BYTES(mp_state),
     BYTES(events),
     BYTES(nested),
+    STATE_FIELD(struct kvm_vcpu_state, nested_ns),
+    STATE_FIELD(struct kvm_vcpu_state, nested_ran),
     STATE_FIELD(struct kvm_vcpu_state, msr_count),
     STATE_ARRAY(struct kvm_vcpu_state, msr_index),
     STATE_ARRAY(struct kvm_vcpu_state, msr_value),
@@ -342,6 +344,7 @@ void kvm_save(struct accel_vcpu *v, struct state_image *img)
     struct err err = {0};
     if (kvm_state_get(v, v->state, &err))
         img->failed = true;
+    kvm_nested_save(v, v->state);
     state_save(img, &state_desc, v->index, v->state);
     if (v->index)
         return;
@@ -363,5 +366,6 @@ int kvm_load(struct accel_vcpu *v, const struct state_image *img, struct err *er
     *v->state = *v->fresh;
     if (state_load(img, &state_desc, v->index, v->state, err) || (v->index == 0 && load_vm(v->vm, img, err)))
         return -1;
+    kvm_nested_load(v, v->state);
     return kvm_state_put(v, v->state, err);
 }

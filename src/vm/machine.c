@@ -175,6 +175,24 @@ static void engine_msi(void *opaque, u64 address, u32 data)
         m->config.engine->msi(m->vm, address, data);
 }
 
+static int engine_bind(void *opaque, struct msi_source *s, u64 address, u32 data)
+{
+    struct machine *m = opaque;
+    return m->vm ? m->config.engine->msi_bind(m->vm, &s->id, s->fd, address, data) : -1;
+}
+
+static int engine_hang(void *opaque, u64 gpa, int fd)
+{
+    struct machine *m = opaque;
+    return m->vm ? m->config.engine->doorbell(m->vm, gpa, fd, true) : -1;
+}
+
+static void engine_take_down(void *opaque, u64 gpa, int fd)
+{
+    struct machine *m = opaque;
+    m->config.engine->doorbell(m->vm, gpa, fd, false);
+}
+
 static void engine_extint(void *opaque, int pin, int level)
 {
     vcpu_signal(opaque, ACCEL_SIGNAL_INTR);
@@ -188,6 +206,8 @@ static int build_board(struct machine *m, struct err *err)
                               .clock = m->clock,
                               .loop = m->loop,
                               .power = {power_request, m}};
+    if (c->engine->doorbell)
+        m->env.doorbell = (struct doorbell_port){engine_hang, engine_take_down, m};
     struct lapic_cpu *cpu = calloc(c->cpus, sizeof(*cpu));
     if (!cpu)
         return err_set(err, EXIT_STATUS_HOST, "out of memory for the machine");
@@ -210,7 +230,7 @@ static int build_board(struct machine *m, struct err *err)
         .cpu = cpu,
     };
     if (c->engine->own_lapics) {
-        bc.msi = (struct msi_sink){engine_msi, m};
+        bc.msi = (struct msi_sink){engine_msi, m, c->engine->msi_bind ? engine_bind : NULL};
         bc.extint = (struct irq_line){engine_extint, &m->vcpus[0], 0};
     }
     int r = board_build(&m->board, &m->env, &bc, err);
