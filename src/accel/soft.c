@@ -14,6 +14,7 @@
 #include "cpu/code.h"
 #include "cpu/cpu.h"
 #include "cpu/event.h"
+#include "cpu/fpu.h"
 #include "cpu/nested/nested.h"
 #include "cpu/tlb.h"
 #include "cpu/world.h"
@@ -120,6 +121,7 @@ static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, unsigned index, con
 static void soft_vcpu_reset(struct accel_vcpu *v, bool bsp)
 {
     cpu_reset(v->cpu, false);
+    fpu_init_x87(v->cpu); /* the firmware that is not there would have: kernels rely on it, and KVM does it */
     v->slice_start = v->slice_end = v->cpu->retired;
     v->cpu->activity = bsp ? CPU_ACTIVE : CPU_WAIT_SIPI;
 }

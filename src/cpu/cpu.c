@@ -132,6 +132,7 @@ void cpu_reset(struct cpu *c, bool init_only)
     reset_events(c);
     nested_reset(c);
     c->guest_tsc_offset = 0;
+    c->guest_tsc_ratio = TSC_RATIO_1;
     c->cr0 = (c->cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
     c->cr2 = c->cr3 = c->cr4 = c->efer = 0;
     fpu_reset(c, init_only);

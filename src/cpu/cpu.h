@@ -107,6 +107,9 @@ struct host_insns;
 struct jit_port;
 struct nested_state;
 
+/* struct cpu's guest_tsc_ratio */
+#define TSC_RATIO_1 BIT(48)
+
 struct cpu {
     /* Hot: the interpreter's and the translator's every-instruction state. Offsets are the translator's ABI.
      */
@@ -136,8 +139,9 @@ struct cpu {
     u64 star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux, pat;
     u64 sysenter_cs, sysenter_esp, sysenter_eip;
     u64 tsc_offset, tsc_adjust;
-    u64 guest_tsc_offset; /* added in non-root operation: 0 outside it */
-    u64 *msr_store;       /* by msr.def row; see cpu/msr.h */
+    /* RDTSC gives tsc_host() times ratio (16.48 fixed point) plus offset: 1 and 0 in root operation. */
+    u64 guest_tsc_ratio, guest_tsc_offset;
+    u64 *msr_store; /* by msr.def row; see cpu/msr.h */
 
     /* Vector and x87 state. */
     u8 vec[16][32] __attribute__((aligned(32))); /* YMM0-15 */

@@ -7,6 +7,7 @@
 
 #include "cpu/control.h"
 #include "cpu/meanings.h"
+#include "cpu/nested/nested.h"
 #include "cpu/system.h"
 
 enum { ANY = 3, INTEL = 1, AMD = 2 };
@@ -40,10 +41,18 @@ static bool store_masked(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
     return true;
 }
 
-u64 tsc_now(const struct cpu *c)
+u64 tsc_host(const struct cpu *c)
 {
     u64 ns = clock_now(c->clock), hz = c->model->tsc_hz;
-    return ns / 1000000000 * hz + ns % 1000000000 * hz / 1000000000 + c->tsc_offset + c->guest_tsc_offset;
+    return ns / 1000000000 * hz + ns % 1000000000 * hz / 1000000000 + c->tsc_offset;
+}
+
+u64 tsc_now(const struct cpu *c)
+{
+    u64 t = tsc_host(c);
+    if (unlikely(c->guest_tsc_ratio != TSC_RATIO_1))
+        t = (u64)((unsigned __int128)t * c->guest_tsc_ratio >> 48);
+    return t + c->guest_tsc_offset;
 }
 
 /* The local APIC compares with the machine's clock, which knows no TSC offset. 0 means: no deadline. */
@@ -80,10 +89,10 @@ static bool msr_read_tsc(struct cpu *c, const struct msr_row *r, u32 i, u64 *v)
     return true;
 }
 
-/* Writing either moves both, and an offset of non-root operation does not count. SDM 3B 17.17.3, 3C 25.3 */
+/* Writing either moves both, and what non-root operation adds does not count. SDM 3B 17.17.3, 3C 25.3 */
 static bool msr_write_tsc(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
 {
-    tsc_move(c, v - (tsc_now(c) - c->guest_tsc_offset));
+    tsc_move(c, v - tsc_host(c));
     return true;
 }
 
@@ -246,6 +255,22 @@ static bool msr_write_efer(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
         return false;
     c->efer = (v & ~(u64)EFER_LMA) | (c->efer & EFER_LMA);
     cpu_mode_changed(c);
+    return true;
+}
+
+static bool msr_read_tsc_ratio(struct cpu *c, const struct msr_row *r, u32 i, u64 *v)
+{
+    *v = *word(c, r, i);
+    return true;
+}
+
+/* A guest that may write it sees the effect at once. APM 2 15.30.5 */
+static bool msr_write_tsc_ratio(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
+{
+    if (!store_masked(c, r, i, v))
+        return false;
+    if (c->nested->guest)
+        c->guest_tsc_ratio = svm_tsc_ratio(c);
     return true;
 }
 

@@ -28,8 +28,9 @@ void msr_reset(struct cpu *c);
 /* Calls fn for every register number this CPU has, in order; a range's members one by one. */
 void msr_each(const struct cpu *c, void (*fn)(u32 number, const char *name, void *arg), void *arg);
 
-/* The guest's TSC now, as RDTSC gives it. */
+/* The TSC now, as RDTSC gives it; and as it gives it in root operation. */
 u64 tsc_now(const struct cpu *c);
+u64 tsc_host(const struct cpu *c);
 
 /* nested/vmx_caps.c: IA32_VMX_*, by distance from 480H. */
 struct msr_row;

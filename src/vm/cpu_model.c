@@ -167,18 +167,22 @@ enum { AMD_LFENCE_SERIALIZING = 1 << 2, AMD_NULL_SEL_CLEARS_BASE = 1 << 6, AMD_S
 enum { AMD_TSA_SQ_NO = 1 << 1, AMD_TSA_L1_NO = 1 << 2 };
 enum { AMD_SSB_NO = 1 << 26, AMD_BTC_NO = 1 << 29 }; /* 8000_0008H EBX */
 
-/* 8000_000AH EDX. APM 3 E.4.9. What is not here is not built: LBR virtualization, TSC ratio, AVIC. */
+/* 8000_000AH EDX. APM 3 E.4.9. What is not here is not built. */
 enum {
     SVM_NP = 1 << 0,
     SVM_LOCK = 1 << 2,
     SVM_NRIP = 1 << 3,
+    SVM_TSC_RATIO = 1 << 4,
     SVM_VMCB_CLEAN = 1 << 5,
     SVM_FLUSH_BY_ASID = 1 << 6,
     SVM_DECODE_ASSISTS = 1 << 7,
     SVM_PAUSE_FILTER = 1 << 10,
+    SVM_PAUSE_THRESHOLD = 1 << 12,
     SVM_VIRTUAL_VMLOAD = 1 << 15,
     SVM_VIRTUAL_GIF = 1 << 16,
+    SVM_VIRTUAL_NMI = 1 << 25,
     SVM_ADDRESS_CHECK = 1 << 28,
+    SVM_IDLE_HLT = 1 << 30,
 };
 enum { SVM_REVISION = 1, SVM_ASIDS = 0x8000 };
 
@@ -186,8 +190,9 @@ static void add_svm(struct cpu_model *m)
 {
     if (model_has(m, FEAT_SVM))
         add(m, 0x8000000a, -1, SVM_REVISION, SVM_ASIDS, 0,
-            SVM_NP | SVM_LOCK | SVM_NRIP | SVM_VMCB_CLEAN | SVM_FLUSH_BY_ASID | SVM_DECODE_ASSISTS |
-                SVM_PAUSE_FILTER | SVM_VIRTUAL_VMLOAD | SVM_VIRTUAL_GIF | SVM_ADDRESS_CHECK);
+            SVM_NP | SVM_LOCK | SVM_NRIP | SVM_TSC_RATIO | SVM_VMCB_CLEAN | SVM_FLUSH_BY_ASID |
+                SVM_DECODE_ASSISTS | SVM_PAUSE_FILTER | SVM_PAUSE_THRESHOLD | SVM_VIRTUAL_VMLOAD |
+                SVM_VIRTUAL_GIF | SVM_VIRTUAL_NMI | SVM_ADDRESS_CHECK | SVM_IDLE_HLT);
 }
 
 static void add_amd(struct cpu_model *m)

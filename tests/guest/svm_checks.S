@@ -40,6 +40,7 @@ main64:
     BAD(15, SAVE_CR4, 0x600, long_pae)
     BAD(16, SAVE_CR0, 0x80010010, long_pe)
     BAD(17, VMCB + 0x410, 0xffffffff0e9b0008, long_cs)
+    BAD(36, CTL_VINTR, VNMI_ENABLE, virtual_nmi)
     BAD(18, CTL_INJECT, 0x80000300 + 32, event)
     BAD(19, CTL_INJECT, 0x80000302, event)
     BAD(20, CTL_INJECT, 0x80000100 + 32, event)

@@ -8,7 +8,6 @@
 #include "svm.inc"
 
 #define GATE(vector) idt + (vector) * 16
-#define VIRQ         0x100
 
 main64:
     call svm_start

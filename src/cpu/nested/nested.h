@@ -114,5 +114,6 @@ int svm_new(struct cpu *c);
 void svm_free(struct cpu *c);
 void svm_reset(struct cpu *c);
 bool svm_operation(const struct cpu *c); /* EFER.SVME and VM_HSAVE_PA set */
+u64 svm_tsc_ratio(const struct cpu *c);  /* struct cpu's guest_tsc_ratio by the TSC_RATIO MSR */
 
 #endif

@@ -48,6 +48,12 @@ bool svm_operation(const struct cpu *c)
     return c->nested->guest || ((c->efer & EFER_SVME) && c->msr_store[MSR_SLOT_VM_HSAVE_PA]);
 }
 
+/* The MSR holds 8.32 fixed point. APM 2 15.30.5 */
+u64 svm_tsc_ratio(const struct cpu *c)
+{
+    return c->msr_store[MSR_SLOT_TSC_RATIO] << 16;
+}
+
 struct vmcb *svm_vmcb(struct cpu *c, u64 pa)
 {
     u64 len;
@@ -83,6 +89,7 @@ static int loaded(void *obj)
     n->second_root = n->second ? s->ctl.nested_cr3 : 0;
     n->asid = s->guest ? s->ctl.asid : 0;
     c->guest_tsc_offset = s->guest ? s->ctl.tsc_offset : 0;
+    c->guest_tsc_ratio = s->guest ? svm_tsc_ratio(c) : TSC_RATIO_1;
     if (s->guest)
         svm_virtual_interrupt_changed(c);
     debug_registers_changed(c);
@@ -106,6 +113,7 @@ static const struct state_field fields[] = {
     PLAIN(last_entry),
     PLAIN(vmcb),
     PLAIN(pause_left),
+    PLAIN(pause_last),
     HOST_SEGMENT("es", 0),
     HOST_SEGMENT("cs", 1),
     HOST_SEGMENT("ss", 2),
@@ -124,6 +132,7 @@ static const struct state_field fields[] = {
     PLAIN(host.rax),
     PLAIN(host.pat),
     PLAIN(host.step),
+    PLAIN(host.nmi_blocked),
     {"control", offsetof(struct svm, ctl), sizeof(struct vmcb_control), 1},
     STATE_END,
 };

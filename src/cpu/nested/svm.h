@@ -33,7 +33,8 @@ struct svm_host {
     struct segment seg[4]; /* ES CS SS DS */
     struct dtable gdtr, idtr;
     u64 efer, cr0, cr3, cr4, rflags, rip, rsp, rax, pat;
-    u8 step; /* VMRUN was single-stepped: the trap comes after #VMEXIT */
+    u8 nmi_blocked; /* with virtual NMIs only: struct cpu's is the guest's then */
+    u8 step;        /* VMRUN was single-stepped: the trap comes after #VMEXIT */
 };
 
 struct svm {
@@ -42,7 +43,8 @@ struct svm {
     u8 gif;
     u64 entries, last_entry; /* likewise */
     u64 vmcb;                /* physical address of the one that runs */
-    u16 pause_left;
+    u16 pause_left;          /* PAUSEs until the exit */
+    u64 pause_last;          /* struct cpu's `retired` at the last one */
     struct svm_host host;
     struct vmcb_control ctl;
     u64 npf_info, npf_gpa; /* of the access translate() stopped */
@@ -61,6 +63,11 @@ struct svm_exit {
 static inline bool svm_intercepts(const struct svm *s, unsigned code)
 {
     return s->ctl.intercept[code / 32] >> (code % 32) & 1;
+}
+
+static inline bool svm_virtual_nmi(const struct svm *s)
+{
+    return s->ctl.int_ctl & VINTR_NMI_ENABLE;
 }
 
 static inline bool svm_nested_paging(const struct svm *s)
@@ -102,8 +109,10 @@ enum outcome svm_boundary(struct cpu *c, unsigned r, u8 shadow);
 bool svm_due(struct cpu *c);
 bool svm_triple_fault(struct cpu *c);
 bool svm_init(struct cpu *c);
-/* A virtual interrupt waits: ask at every boundary. */
+/* A virtual interrupt or NMI waits: ask at every boundary. */
 void svm_virtual_interrupt_changed(struct cpu *c);
+/* One waits that neither RFLAGS.IF nor a shadow is asked about. */
+bool svm_virtual_pending(const struct cpu *c);
 
 /* npt.c */
 enum outcome npt_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out, bool *writable);

@@ -49,6 +49,12 @@ static bool bad_msrpm(const struct entry *e)
     return intercepted(e, SVM_EXIT_MSR) && beyond_physical(e->c, e->ctl->msrpm, MSRPM_SIZE);
 }
 
+/* APM 2 15.21.10 */
+static bool bad_virtual_nmi(const struct entry *e)
+{
+    return (e->ctl->int_ctl & VINTR_NMI_ENABLE) && !intercepted(e, SVM_EXIT_NMI);
+}
+
 /* APM 2 15.20 */
 static bool bad_event(const struct entry *e)
 {

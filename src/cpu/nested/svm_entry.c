@@ -124,8 +124,14 @@ static void become_guest(struct cpu *c)
     n->entries++;
     n->last_entry = clock_now(c->clock);
     c->guest_tsc_offset = s->ctl.tsc_offset;
+    c->guest_tsc_ratio = svm_tsc_ratio(c);
     c->shadow = s->ctl.int_state & 1 ? SHADOW_STI : 0;
     s->pause_left = s->ctl.pause_count;
+    s->pause_last = c->retired;
+    if (svm_virtual_nmi(s)) {
+        s->host.nmi_blocked = c->nmi_blocked;
+        c->nmi_blocked = s->ctl.int_ctl & VINTR_NMI_MASK;
+    }
     svm_virtual_interrupt_changed(c);
 }
 
@@ -136,8 +142,10 @@ static enum outcome inject(struct cpu *c, const struct vmcb_control *ctl)
     u64 v = ctl->event_inj;
     struct event e = {.vector = (u8)v, .kind = EVENT_EXTERNAL, .rip = c->rip};
     unsigned type = (unsigned)bits(v, 10, 8);
-    if (type == EVENT_TYPE_NMI)
+    if (type == EVENT_TYPE_NMI) {
         e.vector = VEC_NMI;
+        c->nmi_blocked |= svm_virtual_nmi(c->nested->svm);
+    }
     if (type == EVENT_TYPE_SOFT)
         e.kind = EVENT_INT_N;
     if (type == EVENT_TYPE_EXCEPTION) {

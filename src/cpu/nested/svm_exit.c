@@ -45,7 +45,9 @@ static void store_guest(struct cpu *c, struct vmcb_save *v)
 
 static void store_control(struct cpu *c, struct vmcb_control *v, const struct svm_exit *x)
 {
-    const struct svm *s = c->nested->svm;
+    struct svm *s = c->nested->svm;
+    if (svm_virtual_nmi(s))
+        s->ctl.int_ctl = (s->ctl.int_ctl & ~(u32)VINTR_NMI_MASK) | (c->nmi_blocked ? VINTR_NMI_MASK : 0);
     v->int_ctl = s->ctl.int_ctl;
     v->int_state = (s->ctl.int_state & ~1ull) | ((c->shadow | c->held_shadow) != 0);
     v->exit_code = x->code;
@@ -73,6 +75,8 @@ static void load_host(struct cpu *c, const struct svm_host *h)
     c->regs[RSP] = h->rsp;
     c->regs[RAX] = h->rax;
     c->pat = h->pat;
+    if (svm_virtual_nmi(c->nested->svm))
+        c->nmi_blocked = h->nmi_blocked;
     c->dr7 = DR7_FIXED;
     c->pending_dr6 = h->step ? DR6_BS : 0;
 }
@@ -92,6 +96,7 @@ enum outcome svm_leave(struct cpu *c, const struct svm_exit *x)
     n->second_root = 0;
     n->asid = 0;
     c->guest_tsc_offset = 0;
+    c->guest_tsc_ratio = TSC_RATIO_1;
     c->shadow = c->held_shadow = 0;
     c->activity = CPU_ACTIVE;
     c->step_armed = c->rf_kept = false;

@@ -81,17 +81,31 @@ static enum outcome load_selector(struct cpu *c, const struct insn *in, unsigned
     return protected_mode(c) ? privileged(c, in, code) : fault_ud(c);
 }
 
-/* Each pause counts down when a filter is set. APM 2 15.14.4 */
+/* The filter counts down at each PAUSE, and anew after one that came later than the threshold behind the
+ * last; cycles are instructions here. APM 2 15.14.4 */
 static enum outcome pause_filter(struct cpu *c, const struct insn *in, unsigned code)
 {
     struct svm *s = c->nested->svm;
     if (!svm_intercepts(s, code))
         return DONE;
+    u64 elapsed = c->retired - s->pause_last;
+    s->pause_last = c->retired;
+    if (s->ctl.pause_threshold && elapsed > s->ctl.pause_threshold) {
+        s->pause_left = s->ctl.pause_count;
+        return DONE;
+    }
     if (s->pause_left) {
         s->pause_left--;
         return DONE;
     }
     return leave(c, code, 0, 0);
+}
+
+/* The idle intercept lets a guest halt that has a virtual interrupt or NMI to wake it. APM 2 15.9 */
+static enum outcome halt(struct cpu *c, const struct insn *in, unsigned code)
+{
+    enum outcome o = privileged(c, in, code);
+    return o != DONE || svm_virtual_pending(c) ? o : first(c, in, SVM_EXIT_IDLE_HLT);
 }
 
 static u64 operand_linear(const struct cpu *c, const struct insn *in)
@@ -404,7 +418,7 @@ static const struct {
     [ID_RDPMC] = {counter, SVM_EXIT_RDPMC},
     [ID_XSETBV] = {xsetbv, SVM_EXIT_XSETBV},
     [ID_CPUID] = {first, SVM_EXIT_CPUID},
-    [ID_HLT] = {privileged, SVM_EXIT_HLT},
+    [ID_HLT] = {halt, SVM_EXIT_HLT},
     [ID_MONITOR] = {monitor_mwait, SVM_EXIT_MONITOR},
     [ID_MWAIT] = {monitor_mwait, SVM_EXIT_MWAIT},
     [ID_INVD] = {privileged, SVM_EXIT_INVD},

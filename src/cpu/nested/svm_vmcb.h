@@ -13,10 +13,13 @@ enum {
     VINTR_TPR = 0xf,
     VINTR_IRQ = 1 << 8,
     VINTR_GIF = 1 << 9,
+    VINTR_NMI = 1 << 11,
+    VINTR_NMI_MASK = 1 << 12,
     VINTR_PRIO_SHIFT = 16,
     VINTR_IGN_TPR = 1 << 20,
     VINTR_MASKING = 1 << 24,
     VINTR_GIF_ENABLE = 1 << 25,
+    VINTR_NMI_ENABLE = 1 << 26,
 };
 
 enum { TLB_CONTROL_NONE = 0, TLB_CONTROL_ALL = 1, TLB_CONTROL_ASID = 3, TLB_CONTROL_ASID_LOCAL = 7 };
