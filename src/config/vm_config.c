@@ -20,21 +20,7 @@ const char *const vm_engine_words[] = {"Auto", "Soft", "KVM"};
 #define vendor_words vm_vendor_words
 #define engine_words vm_engine_words
 
-#define ROW(field_, key_, change_, since_, help_)                                                            \
-    .field = #field_, .key = key_, .help = help_, .change = CHANGE_##change_, .since = since_,               \
-    .offset = offsetof(struct OBJECT, field_), .size = sizeof(((struct OBJECT *)0)->field_)
-#define SETTING_TEXT(field, key, size_, form_, def, change, since, help)                                     \
-    {ROW(field, key, change, since, help), .kind = SETTING_KIND_TEXT, .form = TEXT_##form_, .text = def},
-#define SETTING_NUMBER(field, key, least_, most_, def_, change, since, help)                                 \
-    {ROW(field, key, change, since, help), .kind = SETTING_KIND_NUMBER, .least = least_, .most = most_,      \
-     .def = def_},
-#define SETTING_BOOL(field, key, def_, change, since, help)                                                  \
-    {ROW(field, key, change, since, help), .kind = SETTING_KIND_BOOL, .most = 1, .def = def_},
-#define SETTING_CHOICE(field, key, words_, def_, change, since, help)                                        \
-    {ROW(field, key, change, since, help), .kind = SETTING_KIND_CHOICE, .words = words_,                     \
-     .most = ARRAY_SIZE(words_) - 1, .def = def_},
-#define SETTING_VERSION(field, key, change, since, help)                                                     \
-    {ROW(field, key, change, since, help), .kind = SETTING_KIND_VERSION},
+#include "config/as_rows.h"
 
 #define OBJECT vm_config
 static const struct setting vm_settings[] = {

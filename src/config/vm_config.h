@@ -16,11 +16,7 @@ enum vm_engine { VM_ENGINE_AUTO, VM_ENGINE_SOFT, VM_ENGINE_KVM };
 
 enum { VM_DISKS_MAX = 16, VM_ADAPTERS_MAX = 8 };
 
-#define SETTING_TEXT(field, key, size, ...) char field[size];
-#define SETTING_NUMBER(field, ...)          u64 field;
-#define SETTING_BOOL(field, ...)            bool field;
-#define SETTING_CHOICE(field, ...)          unsigned field;
-#define SETTING_VERSION(field, ...)         unsigned field;
+#include "config/as_fields.h"
 
 struct vm_disk {
 #define SETTINGS_DISK
@@ -43,12 +39,6 @@ struct vm_config {
     struct vm_adapter adapters[VM_ADAPTERS_MAX];
     unsigned adapter_count;
 };
-
-#undef SETTING_TEXT
-#undef SETTING_NUMBER
-#undef SETTING_BOOL
-#undef SETTING_CHOICE
-#undef SETTING_VERSION
 
 extern const struct schema vm_schema, vm_disk_schema, vm_adapter_schema;
 extern const char *const vm_vendor_words[2], *const vm_engine_words[3];

@@ -19,6 +19,8 @@ int main(int argc, char **argv)
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "run") == 0)
         return main_run(argc - 2, argv + 2);
+    if (strcmp(word, "worker") == 0)
+        return main_worker(argc - 2, argv + 2);
     if (strcmp(word, "--version") == 0)
         return puts("droste " DROSTE_VERSION) < 0 ? EXIT_STATUS_HOST : EXIT_STATUS_OK;
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)

@@ -9,6 +9,9 @@
 /* `droste run`: argv is what follows "run". Returns the exit status. */
 int main_run(int argc, char *const *argv);
 
+/* `droste worker`, internal: one stored VM; argv is what follows, the VM's name. Returns the exit status. */
+int main_worker(int argc, char *const *argv);
+
 struct accel_ops;
 
 struct run_job {

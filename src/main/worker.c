@@ -3,10 +3,8 @@
  * The worker of `droste run`: one machine. It is built while the process may still do everything, and runs in
  * the sandbox. The first process hangs up `control` to end it.
  */
-#include <seccomp.h>
 #include <unistd.h>
 
-#include "base/sandbox.h"
 #include "cmd/run_console.h"
 #include "main/run.h"
 #include "main/worker_parts.h"
@@ -22,35 +20,9 @@ struct worker {
 
 static int keep_descriptors(const struct run_job *job, int control, struct err *err)
 {
-    int keep[17 + RUN_MODULES_MAX + RUN_DISKS_MAX + RUN_NETS_MAX];
-    unsigned n = 0;
     bool stdio = job->config.serial == RUN_SERIAL_STDIO;
-    keep[n++] = STDERR_FILENO;
-    keep[n++] = stdio ? STDIN_FILENO : -1;
-    keep[n++] = stdio ? STDOUT_FILENO : -1;
-    keep[n++] = control;
-    keep[n++] = job->device;
-    keep[n++] = job->files.kernel;
-    keep[n++] = job->files.serial;
-    keep[n++] = job->files.stats;
-    keep[n++] = job->files.hash;
-    for (unsigned i = 0; i < job->config.module_count; i++)
-        keep[n++] = job->files.modules[i];
-    for (unsigned i = 0; i < job->config.disk_count; i++)
-        keep[n++] = job->files.disks[i];
-    for (unsigned i = 0; i < job->config.net_count; i++)
-        keep[n++] = job->net_worker[i];
-    return sandbox_fds(keep, n, err);
-}
-
-static int close_sandbox(const struct run_job *job, struct err *err)
-{
-    static const int calls[] = {
-        SCMP_SYS(pread64),  SCMP_SYS(pwrite64), SCMP_SYS(preadv),    SCMP_SYS(pwritev),   SCMP_SYS(preadv2),
-        SCMP_SYS(pwritev2), SCMP_SYS(fsync),    SCMP_SYS(fdatasync), SCMP_SYS(fallocate), SCMP_SYS(recvfrom),
-        SCMP_SYS(sendto),   SCMP_SYS(recvmsg),  SCMP_SYS(sendmsg),   SCMP_SYS(shutdown),  -1,
-    };
-    return sandbox_calls_ioctls("worker", calls, job->engine->ioctls, err);
+    int keep[] = {stdio ? STDIN_FILENO : -1, stdio ? STDOUT_FILENO : -1, control};
+    return worker_sandbox_fds(job, keep, ARRAY_SIZE(keep), err);
 }
 
 static size_t to_guest(void *opaque, const void *data, size_t len)
@@ -99,7 +71,7 @@ int run_worker(void *job, int control)
     struct err err = {0};
     if (keep_descriptors(job, control, &err) < 0 || worker_trace_begin(job, &err) < 0 ||
         sandbox_files(NULL, false, &err) < 0 || build(&w, control, &err) < 0 ||
-        close_sandbox(job, &err) < 0) {
+        worker_sandbox_calls(job, NULL, &err) < 0) {
         log_line("%s", err.text);
         return err.status;
     }

@@ -2,8 +2,10 @@
 /* The machine of `droste run`. Its parts live as long as the process. */
 #include "main/worker_parts.h"
 
+#include <seccomp.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "main/engine.h"
 #include "main/worker_trace.h"
@@ -13,6 +15,46 @@
 
 _Static_assert((int)RUN_CPUS_MAX <= MACHINE_CPUS_MAX && (int)RUN_MODULES_MAX <= BOOT_MODULES_MAX,
                "what the command line takes, a machine can have");
+
+enum { MORE_MAX = 8 };
+
+int worker_sandbox_fds(const struct run_job *job, const int *more, unsigned count, struct err *err)
+{
+    int keep[6 + MORE_MAX + RUN_MODULES_MAX + RUN_DISKS_MAX + RUN_NETS_MAX];
+    unsigned n = 0;
+    bug_on(count > MORE_MAX, "more than %d descriptors of its own", MORE_MAX);
+    keep[n++] = STDERR_FILENO;
+    keep[n++] = job->device;
+    keep[n++] = job->files.kernel;
+    keep[n++] = job->files.serial;
+    keep[n++] = job->files.stats;
+    keep[n++] = job->files.hash;
+    for (unsigned i = 0; i < count; i++)
+        keep[n++] = more[i];
+    for (unsigned i = 0; i < job->config.module_count; i++)
+        keep[n++] = job->files.modules[i];
+    for (unsigned i = 0; i < job->config.disk_count; i++)
+        keep[n++] = job->files.disks[i];
+    for (unsigned i = 0; i < job->config.net_count; i++)
+        keep[n++] = job->net_worker[i];
+    return sandbox_fds(keep, n, err);
+}
+
+int worker_sandbox_calls(const struct run_job *job, const int *more, struct err *err)
+{
+    static const int calls[] = {
+        SCMP_SYS(pread64),  SCMP_SYS(pwrite64), SCMP_SYS(preadv),    SCMP_SYS(pwritev),   SCMP_SYS(preadv2),
+        SCMP_SYS(pwritev2), SCMP_SYS(fsync),    SCMP_SYS(fdatasync), SCMP_SYS(fallocate), SCMP_SYS(recvfrom),
+        SCMP_SYS(sendto),   SCMP_SYS(recvmsg),  SCMP_SYS(sendmsg),   SCMP_SYS(shutdown),
+    };
+    int all[ARRAY_SIZE(calls) + MORE_MAX + 1];
+    unsigned n = ARRAY_SIZE(calls);
+    memcpy(all, calls, sizeof(calls));
+    for (; more && *more != -1 && n < ARRAY_SIZE(all) - 1; more++)
+        all[n++] = *more;
+    all[n] = -1;
+    return sandbox_calls_ioctls("worker", all, job->engine->ioctls, err);
+}
 
 static u64 wall_clock(bool icount)
 {

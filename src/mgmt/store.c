@@ -16,8 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFINITION "definition.json"
-
 static int fail(const char *what, const char *path, struct err *err)
 {
     return err_set(err, EXIT_STATUS_HOST, "cannot %s %.200s: %s", what, path, strerror(errno));
@@ -166,7 +164,7 @@ static bool is_id(const char *name)
 
 static int read_definition(int dir, const char *id, struct vm_config *c, struct err *err)
 {
-    if (vm_config_read(c, dir, DEFINITION, err))
+    if (vm_config_read(c, dir, STORE_DEFINITION, err))
         return -1;
     return strcmp(c->id, id) == 0
                ? 0
@@ -294,7 +292,8 @@ static int create_locked(struct store *s, const struct vm_config *c, struct err 
     if (mkdirat(s->vms, draft, 0700))
         return fail("make a folder in", s->data_path, err);
     int dir = store_folder(s, draft);
-    int r = dir < 0 ? fail("open a folder in", s->data_path, err) : vm_config_write(c, dir, DEFINITION, err);
+    int r = dir < 0 ? fail("open a folder in", s->data_path, err)
+                    : vm_config_write(c, dir, STORE_DEFINITION, err);
     if (dir >= 0)
         close(dir);
     if (r == 0 && (renameat(s->vms, draft, s->vms, c->id) || fsync(s->vms)))
@@ -393,7 +392,7 @@ int store_take(struct store *s, const char *id, const char *command, struct vm_f
 
 int store_put(struct vm_folder *f, struct err *err)
 {
-    return vm_config_write(f->config, f->dir, DEFINITION, err);
+    return vm_config_write(f->config, f->dir, STORE_DEFINITION, err);
 }
 
 void store_release(struct vm_folder *f)

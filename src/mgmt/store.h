@@ -19,8 +19,9 @@
 #include "base/types.h"
 #include "config/vm_config.h"
 
-#define VM_ID_SIZE      37
-#define STORE_PATH_SIZE 4096
+#define VM_ID_SIZE       37
+#define STORE_PATH_SIZE  4096
+#define STORE_DEFINITION "definition.json"
 
 struct store {
     char data_path[STORE_PATH_SIZE], run_path[STORE_PATH_SIZE];

@@ -412,9 +412,26 @@ size_t machine_serial_receive(struct machine *m, const void *data, size_t len)
     return console_receive(&m->board.console, data, len);
 }
 
-void machine_power_button(struct machine *m)
+bool machine_power_button(struct machine *m)
 {
-    acpi_pm_power_button(m->board.pm);
+    return acpi_pm_power_button(m->board.pm);
+}
+
+void machine_reset(struct machine *m)
+{
+    power_request(m, POWER_RESET, 0);
+}
+
+bool machine_nested_active(struct machine *m)
+{
+    bool active = false;
+    if (!m->config.nested)
+        return false;
+    machine_pause(m);
+    for (unsigned i = 0; i < m->config.cpus && !active; i++)
+        active = m->config.engine->nested_active(m->vcpus[i].accel);
+    machine_resume(m);
+    return active;
 }
 
 void machine_nmi(struct machine *m)

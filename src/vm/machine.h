@@ -10,9 +10,9 @@
  * machine_add_*().
  *
  * Threads. machine_run() turns the calling thread into the machine's event loop. machine_stop(),
- * machine_serial_*(), machine_power_button() and machine_nmi() may be called from any thread.
- * machine_pause(), machine_save() and machine_restore() are for the event loop's thread (event_loop_post()),
- * or while the machine does not run.
+ * machine_serial_*(), machine_power_button(), machine_reset() and machine_nmi() may be called from any
+ * thread. machine_pause(), machine_nested_active(), machine_save() and machine_restore() are for the event
+ * loop's thread (event_loop_post()), or while the machine does not run.
  */
 #ifndef VM_MACHINE_H
 #define VM_MACHINE_H
@@ -86,12 +86,18 @@ void machine_stop(
 
 size_t machine_serial_receive(struct machine *m, const void *data,
                               size_t len); /* how many bytes were taken */
-void machine_power_button(struct machine *m);
+/* Presses the power button. False: nothing in the guest listens to it, yet or at all. */
+bool machine_power_button(struct machine *m);
+void machine_reset(struct machine *m); /* as the guest's own reset: soon, on the event loop */
 void machine_nmi(struct machine *m);
 
 void machine_pause(
     struct machine *m); /* counts; returns with every vCPU at a boundary and the clock standing */
 void machine_resume(struct machine *m);
+
+/* Whether a hypervisor runs guests in the machine now: one of its processors is in VMX operation, or has SVM
+ * on with a host save area, and entered a guest within the last minute. As machine_pause(). */
+bool machine_nested_active(struct machine *m);
 
 /* Everything the guest can see, RAM included. A restored machine has the same configuration and devices; it
  * needs no machine_boot(), but without one it ends instead of rebooting. */

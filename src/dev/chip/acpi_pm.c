@@ -153,13 +153,15 @@ static void pm_write(void *d, u64 off, unsigned size, u64 v)
 
 static const struct region_ops ops = {pm_read, pm_write, 4};
 
-void acpi_pm_power_button(struct dev *d)
+bool acpi_pm_power_button(struct dev *d)
 {
     struct acpi_pm *c = (struct acpi_pm *)d;
     dev_lock(d);
+    bool heard = c->en & PM1_PWRBTN;
     c->sts |= PM1_PWRBTN;
     changed(c);
     dev_unlock(d);
+    return heard;
 }
 
 void acpi_pm_gpe(struct dev *d, unsigned bit)

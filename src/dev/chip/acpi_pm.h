@@ -23,8 +23,9 @@ enum { ACPI_SCI_IRQ = 9, ACPI_S5_SLP_TYP = 5 };
 
 /* sci: level-triggered, active high as the chip drives it. */
 struct dev *acpi_pm_new(const struct dev_env *env, struct irq_line sci, struct err *err);
-/* Presses the power button: a guest that listens shuts down. */
-void acpi_pm_power_button(struct dev *d);
+/* Presses the power button: a guest that listens shuts down. False: its enable bit is off, so nobody listens.
+ */
+bool acpi_pm_power_button(struct dev *d);
 /* Sets a GPE0 status bit (0..15). */
 void acpi_pm_gpe(struct dev *d, unsigned bit);
 

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* A worker's control socket: what commands ask of a running VM (mgmt/message.h), served on the machine's
+ * event loop. */
+#ifndef MAIN_VM_CONTROL_H
+#define MAIN_VM_CONTROL_H
+
+#include "main/vm_console.h"
+#include "mgmt/message.h"
+#include "vm/machine.h"
+
+struct vm_control;
+
+/* listening: its own. engine: a name that lasts; memory, cpus: the machine's. Lives as long as the process.
+ */
+struct vm_control *vm_control_new(int listening, struct machine *m, struct vm_console *console,
+                                  const char *engine, u64 memory, unsigned cpus, struct err *err);
+
+/* After the machine's end, what the record in the VM's folder says. */
+struct message vm_control_outcome(const struct vm_control *c, const struct machine_result *r);
+
+#endif

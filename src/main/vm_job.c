@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* A definition becomes a struct run_config; everything behind it is `droste run`'s. */
+#include "main/vm_job.h"
+
+#include "main/engine.h"
+
+static enum run_engine engine_of(const struct vm_config *c, const char *forced)
+{
+    static const enum run_engine engines[] = {RUN_ENGINE_AUTO, RUN_ENGINE_SOFT, RUN_ENGINE_KVM};
+    if (forced[0])
+        return strcmp(forced, "kvm") == 0 ? RUN_ENGINE_KVM : RUN_ENGINE_SOFT;
+    return engines[c->engine];
+}
+
+static void translate(struct run_config *r, const struct vm_config *c, const char *engine)
+{
+    *r = (struct run_config){
+        .name = c->name,
+        .engine = engine_of(c, engine),
+        .vendor = c->vendor == VM_VENDOR_AMD ? RUN_VENDOR_AMD : RUN_VENDOR_INTEL,
+        .memory = c->memory,
+        .cpus = (unsigned)c->processors,
+        .kernel = c->kernel,
+        .append = c->cmdline[0] ? c->cmdline : NULL,
+        .serial = RUN_SERIAL_NONE,
+        .nested = c->expose,
+    };
+    if (c->initrd[0])
+        r->modules[r->module_count++] = (struct run_module){c->initrd, ""};
+    for (unsigned i = 0; i < c->disk_count; i++)
+        r->disks[r->disk_count++] = (struct run_disk){.file = c->disks[i].path};
+}
+
+int vm_job_open(struct run_job *job, const struct vm_config *c, const char *engine, struct err *err)
+{
+    _Static_assert((int)VM_DISKS_MAX <= (int)RUN_DISKS_MAX, "what a definition has, a run takes");
+    translate(&job->config, c, engine);
+    job->smaps = -1;
+    return run_files_open(&job->files, &job->config, err) || engine_choose(job, err) ? -1 : 0;
+}

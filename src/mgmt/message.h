@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages between commands and workers: one JSON object in one packet of a SOCK_SEQPACKET socket, of bounded
+ * length, every field checked on arrival (message.def). A request is answered by OK, ERROR or what is named
+ * here:
+ *
+ *   QUERY -> STATUS (state, pid, uptime, cpu, memory, nested_active, engine)
+ *   SHUT_DOWN   presses the power button; ERROR when the guest does not listen
+ *   TURN_OFF    answered before the end
+ *   RESET, PAUSE, RESUME
+ *   SAVE        with a descriptor that takes the state; after OK the machine stands, and the same connection
+ * says END (it ends as Saved) or hangs up (the file is emptied and the machine goes on) ATTACH      after OK
+ * the connection carries the console's bytes, both ways
+ *
+ * A worker's start is answered by OK or ERROR on its start socket; ENDED and STARTED are records in a VM's
+ * folder.
+ */
+#ifndef MGMT_MESSAGE_H
+#define MGMT_MESSAGE_H
+
+#include "base/err.h"
+#include "config/errors.h"
+#include "config/schema.h"
+#include "mgmt/state.h"
+
+#define MESSAGE_MAX 8192 /* bytes of a packet */
+
+#define MESSAGE_TYPES(X)                                                                                     \
+    X(OK)                                                                                                    \
+    X(ERROR)                                                                                                 \
+    X(QUERY)                                                                                                 \
+    X(STATUS)                                                                                                \
+    X(SHUT_DOWN) X(TURN_OFF) X(RESET) X(PAUSE) X(RESUME) X(SAVE) X(END) X(ATTACH) X(STARTED) X(ENDED)
+
+enum message_type {
+#define X(type) MESSAGE_##type,
+    MESSAGE_TYPES(X)
+#undef X
+        MESSAGE_TYPE_COUNT
+};
+
+#include "config/as_fields.h"
+struct message {
+#include "mgmt/message.def"
+};
+
+/* *m: zeroes besides what the type uses. The text, free() it; NULL only when memory is gone or a field is out
+ * of range. */
+char *message_print(const struct message *m);
+/* text: hostile. */
+int must_check message_parse(struct message *m, const char *text, size_t len, struct err *err);
+
+/* One packet; never blocks beyond the socket's own timeouts. pass: a descriptor that goes with it, or -1. */
+int must_check message_send(int fd, const struct message *m, int pass, struct err *err);
+/* passed: takes a descriptor that came (else -1, and unasked ones are closed); NULL: none is wanted. 1: a
+ * message; 0: the other side hung up; -1 and err: no message, for a reason. */
+int must_check message_receive(int fd, struct message *m, int *passed, struct err *err);
+
+/* ERROR from e, and back. */
+struct message message_of_err(const struct err *e);
+int message_to_err(const struct message *m, struct err *err); /* always -1 */
+
+#endif

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sockets are reached as /proc/self/fd/N/ID.sock: a path in an address holds 107 bytes only, a folder's may
+ * be longer.
+ *
+ * Whether a worker lives is asked of the kernel, by connecting: a socket file without a listener refuses.
+ * Such a file is removed by whoever gets the VM's lock, never by others, because a starting command has it
+ * too.
+ */
+#include "mgmt/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "config/whole_file.h"
+
+enum { ANSWER_SECONDS = 5, SAVE_SECONDS = 600 };
+
+static void socket_name(const char *id, char name[VM_ID_SIZE + 8])
+{
+    snprintf(name, VM_ID_SIZE + 8, "%s.sock", id);
+}
+
+static void socket_address(const struct store *s, const char *id, struct sockaddr_un *a)
+{
+    *a = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/%s.sock", s->run, id);
+}
+
+static void set_patience(int fd, unsigned seconds)
+{
+    struct timeval t = {.tv_sec = seconds};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
+}
+
+/* An open connection, or -1 with errno: ENOENT and ECONNREFUSED say that there is no worker. */
+static int connect_to(const struct store *s, const char *id, unsigned seconds)
+{
+    struct sockaddr_un a;
+    socket_address(s, id, &a);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    set_patience(fd, seconds);
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+        return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+int worker_connect(struct store *s, const char *id, unsigned seconds, struct err *err)
+{
+    int fd = connect_to(s, id, seconds);
+    if (fd >= 0)
+        return fd;
+    if (errno == ENOENT || errno == ECONNREFUSED)
+        return err_set_id(err, EXIT_STATUS_USAGE, ERROR_INVALID_STATE,
+                          "the virtual machine does not run any more");
+    return err_set(err, EXIT_STATUS_HOST, "the virtual machine's process cannot be reached: %s",
+                   strerror(errno));
+}
+
+int worker_call(int fd, enum message_type type, int pass, struct message *answer, struct err *err)
+{
+    struct message m = {.type = type};
+    if (message_send(fd, &m, pass, err))
+        return -1;
+    int r = message_receive(fd, &m, NULL, err);
+    if (r == 0)
+        return err_set_id(err, EXIT_STATUS_HOST, ERROR_OPERATION_FAILED,
+                          "the virtual machine's process ended before it answered");
+    if (r < 0 || m.type == MESSAGE_ERROR)
+        return r < 0 ? -1 : message_to_err(&m, err);
+    if (answer)
+        *answer = m;
+    return 0;
+}
+
+int worker_ask(struct store *s, const char *id, enum message_type type, struct message *answer,
+               struct err *err)
+{
+    int fd = worker_connect(s, id, ANSWER_SECONDS, err);
+    int r = fd < 0 ? -1 : worker_call(fd, type, -1, answer, err);
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+/* ---- status ---- */
+
+static bool has_state(int dir)
+{
+    struct stat st;
+    return fstatat(dir, WORKER_STATE_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+           st.st_size > 0;
+}
+
+static void boot_id(char out[64])
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, out, 36);
+    out[n > 0 ? n : 0] = 0;
+    if (fd >= 0)
+        close(fd);
+}
+
+/* The last line a worker said. */
+static void last_words(int dir, char out[300])
+{
+    char buf[2048];
+    int fd = openat(dir, WORKER_LOG_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    out[0] = 0;
+    if (fd < 0)
+        return;
+    off_t size = lseek(fd, 0, SEEK_END);
+    ssize_t n =
+        pread(fd, buf, sizeof(buf) - 1, size > (off_t)sizeof(buf) - 1 ? size - (off_t)sizeof(buf) + 1 : 0);
+    close(fd);
+    for (; n > 0 && (buf[n - 1] == '\n' || !buf[n - 1]); n--)
+        ;
+    buf[n > 0 ? n : 0] = 0;
+    char *line = strrchr(buf, '\n');
+    snprintf(out, 300, "%.299s", line ? line + 1 : buf);
+}
+
+static void read_outcome(int dir, struct vm_status *out)
+{
+    struct message m;
+    char *text, now[64], words[300];
+    size_t len;
+    if (whole_file_read(dir, WORKER_OUTCOME_FILE, MESSAGE_MAX, &text, &len, NULL))
+        return; /* it never ran */
+    bool known = message_parse(&m, text, len, NULL) == 0;
+    free(text);
+    if (known && m.type == MESSAGE_ENDED) {
+        out->failed = m.failed;
+        memcpy(out->reason, m.text, sizeof(out->reason));
+        return;
+    }
+    boot_id(now);
+    out->failed = true;
+    if (known && strcmp(m.boot, now)) {
+        snprintf(out->reason, sizeof(out->reason), "The host was restarted while it ran");
+        return;
+    }
+    last_words(dir, words);
+    snprintf(out->reason, sizeof(out->reason), "Its process died: killed, or a crash%s%s",
+             words[0] ? "; it said last: " : "", words);
+}
+
+/* Removes a dead worker's socket, unless a command works on the VM. */
+static void sweep(struct store *s, const char *id, int dir)
+{
+    char name[VM_ID_SIZE + 8];
+    int lock = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (lock < 0)
+        return;
+    if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
+        int fd = connect_to(s, id, 1); /* a command may have started it meanwhile */
+        if (fd < 0 && errno == ECONNREFUSED) {
+            socket_name(id, name);
+            unlinkat(s->run, name, 0);
+        }
+        if (fd >= 0)
+            close(fd);
+    }
+    close(lock);
+}
+
+static bool ask_status(struct store *s, const char *id, int dir, struct vm_status *out)
+{
+    int fd = connect_to(s, id, 2);
+    if (fd < 0) {
+        if (errno == ECONNREFUSED)
+            sweep(s, id, dir);
+        return errno != ENOENT && errno != ECONNREFUSED; /* it is there, but reached it cannot be */
+    }
+    struct err err = {0};
+    out->responds = worker_call(fd, MESSAGE_QUERY, -1, &out->report, &err) == 0;
+    close(fd);
+    return out->responds || err.id != ERROR_OPERATION_FAILED; /* which says that it ended just now */
+}
+
+void worker_status(struct store *s, const char *id, struct vm_status *out)
+{
+    memset(out, 0, sizeof(*out));
+    int dir = store_folder(s, id);
+    if (dir < 0)
+        return;
+    if (ask_status(s, id, dir, out))
+        out->state = out->responds ? out->report.state : VM_RUNNING;
+    else if (has_state(dir))
+        out->state = VM_SAVED;
+    else
+        read_outcome(dir, out);
+    close(dir);
+}
+
+bool worker_wait_end(struct store *s, const char *id, unsigned milliseconds)
+{
+    int fd = connect_to(s, id, 1);
+    if (fd >= 0) {
+        struct pollfd p = {.fd = fd}; /* hung up by its end */
+        int r = poll(&p, 1, (int)milliseconds);
+        close(fd);
+        if (r == 0)
+            return false;
+    }
+    struct vm_status now;
+    worker_status(s, id, &now); /* sweeps */
+    return now.state == VM_OFF || now.state == VM_SAVED;
+}
+
+/* ---- starting ---- */
+
+/* Bound; the worker itself listens, so that the kernel knows it as the one behind the socket. */
+static int bind_socket(struct store *s, const char *id, struct err *err)
+{
+    struct sockaddr_un a;
+    char name[VM_ID_SIZE + 8];
+    socket_name(id, name);
+    unlinkat(s->run, name, 0); /* the VM is ours and has no worker: what is there is stale */
+    socket_address(s, id, &a);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+        return fd;
+    err_set(err, EXIT_STATUS_HOST, "cannot make a control socket in %.200s: %s", s->run_path,
+            strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static int write_started(struct vm_folder *f, struct err *err)
+{
+    struct message m = {.type = MESSAGE_STARTED};
+    boot_id(m.boot);
+    char *text = message_print(&m);
+    int r = text ? whole_file_write(f->dir, WORKER_OUTCOME_FILE, text, strlen(text), err)
+                 : err_set(err, EXIT_STATUS_HOST, "out of memory for a record");
+    free(text);
+    return r;
+}
+
+/* fds: what the worker finds at WORKER_FD_START and on, and last its stderr. Does not return. */
+static void become_worker(const int fds[4], const char *name)
+{
+    int high[4], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (unsigned i = 0; i < 4; i++)
+        high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, WORKER_FD_END);
+    for (unsigned i = 0; i < 3; i++)
+        if (dup2(high[i], WORKER_FD_START + (int)i) < 0)
+            _exit(EXIT_STATUS_HOST);
+    if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(high[3], 2) < 0)
+        _exit(EXIT_STATUS_HOST);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN); /* a viewer or command that goes away is told by send() */
+    if (chdir("/") == 0)
+        execl("/proc/self/exe", "droste", "worker", name, (char *)NULL);
+    _exit(EXIT_STATUS_HOST);
+}
+
+/* By two forks: the worker is nobody's child and leads no session, so no terminal can become its own. */
+static int spawn(const int fds[4], const char *name, struct err *err)
+{
+    int status;
+    pid_t child = fork();
+    if (child < 0)
+        return err_set(err, EXIT_STATUS_HOST, "cannot start a process: %s", strerror(errno));
+    if (child == 0) {
+        setsid();
+        child = fork();
+        if (child == 0)
+            become_worker(fds, name);
+        _exit(child < 0);
+    }
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status ? err_set(err, EXIT_STATUS_HOST, "cannot start a process") : 0;
+}
+
+static int wait_started(int fd, struct vm_folder *f, struct err *err)
+{
+    struct message m;
+    char words[300];
+    set_patience(fd, 60);
+    int r = message_receive(fd, &m, NULL, err);
+    if (r > 0)
+        return m.type == MESSAGE_OK ? 0 : message_to_err(&m, err);
+    if (r < 0)
+        return -1;
+    last_words(f->dir, words);
+    return err_set(err, EXIT_STATUS_HOST, "the virtual machine's process ended at its start%s%s",
+                   words[0] ? ": " : "", words);
+}
+
+static int start_with(struct vm_folder *f, int listening, int log, struct err *err)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+        return err_set(err, EXIT_STATUS_HOST, "cannot start a process: %s", strerror(errno));
+    const int fds[4] = {pair[1], f->dir, listening, log};
+    int r = write_started(f, err) || spawn(fds, f->config->name, err) ? -1 : 0;
+    close(pair[1]);
+    if (r == 0)
+        r = wait_started(pair[0], f, err);
+    close(pair[0]);
+    return r;
+}
+
+int worker_start(struct store *s, struct vm_folder *f, struct err *err)
+{
+    char name[VM_ID_SIZE + 8];
+    int listening = bind_socket(s, f->id, err);
+    if (listening < 0)
+        return -1;
+    int log = openat(f->dir, WORKER_LOG_FILE,
+                     O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int r = log < 0 ? err_set(err, EXIT_STATUS_HOST, "cannot write %s: %s", WORKER_LOG_FILE, strerror(errno))
+                    : start_with(f, listening, log, err);
+    close(listening);
+    if (log >= 0)
+        close(log);
+    if (r) {
+        socket_name(f->id, name);
+        unlinkat(s->run, name, 0);
+        unlinkat(f->dir, WORKER_OUTCOME_FILE, 0);
+    } else if (!has_state(f->dir)) {
+        unlinkat(f->dir, WORKER_STATE_FILE, 0); /* used, and emptied by the worker */
+    }
+    return r;
+}
+
+/* ---- saving and ending ---- */
+
+static int save_to(int fd, struct vm_folder *f, int draft, struct err *err)
+{
+    struct message end = {.type = MESSAGE_END};
+    if (worker_call(fd, MESSAGE_SAVE, draft, NULL, err))
+        return -1;
+    if (renameat(f->dir, WORKER_STATE_FILE ".part", f->dir, WORKER_STATE_FILE) || fsync(f->dir))
+        return err_set(err, EXIT_STATUS_HOST, "cannot store the state: %s", strerror(errno));
+    return message_send(fd, &end, -1, err);
+}
+
+int worker_save(struct store *s, struct vm_folder *f, struct err *err)
+{
+    int draft =
+        openat(f->dir, WORKER_STATE_FILE ".part", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (draft < 0)
+        return err_set(err, EXIT_STATUS_HOST, "cannot store the state: %s", strerror(errno));
+    int fd = worker_connect(s, f->id, SAVE_SECONDS, err);
+    int r = fd < 0 ? -1 : save_to(fd, f, draft, err);
+    if (fd >= 0)
+        close(fd);
+    close(draft);
+    if (r) {
+        unlinkat(f->dir, WORKER_STATE_FILE ".part", 0);
+        return -1;
+    }
+    return worker_wait_end(s, f->id, 10000) ? 0
+                                            : err_set_id(err, EXIT_STATUS_HOST, ERROR_TIMED_OUT,
+                                                         "the state is stored, but the process does not end");
+}
+
+int worker_drop_state(struct vm_folder *f, struct err *err)
+{
+    if (unlinkat(f->dir, WORKER_STATE_FILE, 0) && errno != ENOENT)
+        return err_set(err, EXIT_STATUS_HOST, "cannot remove the state: %s", strerror(errno));
+    return fsync(f->dir) ? err_set(err, EXIT_STATUS_HOST, "cannot remove the state: %s", strerror(errno)) : 0;
+}
+
+/* The process that listens is asked of the kernel, and killed while the connection to it stands: its number
+ * cannot have become another's. */
+static void kill_peer(const struct store *s, const char *id)
+{
+    struct ucred who;
+    socklen_t len = sizeof(who);
+    int fd = connect_to(s, id, 1);
+    if (fd < 0)
+        return;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.pid > 1) {
+        int process = (int)syscall(SYS_pidfd_open, who.pid, 0);
+        struct pollfd p = {.fd = fd};
+        if (process >= 0 && poll(&p, 1, 0) == 0)
+            syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
+        if (process >= 0)
+            close(process);
+    }
+    close(fd);
+}
+
+int worker_turn_off(struct store *s, const char *id, struct err *err)
+{
+    struct err why = {0};
+    if (worker_ask(s, id, MESSAGE_TURN_OFF, NULL, &why) == 0 && worker_wait_end(s, id, 3000))
+        return 0;
+    kill_peer(s, id);
+    return worker_wait_end(s, id, 3000)
+               ? 0
+               : err_set_id(err, EXIT_STATUS_HOST, ERROR_TIMED_OUT, "its process does not end: %s", why.text);
+}

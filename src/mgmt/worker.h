@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A command's side of running VMs. No daemon: a worker is started here, lives in a session of its own, and is
+ * found again by its control socket, RUN/ID.sock. In a VM's folder stand, beside the definition:
+ *
+ *   outcome      STARTED while it runs, ENDED with the reason after it; STARTED without a worker: it died
+ *   worker.log   what the last worker said
+ *   console.log  what the guest's serial console printed, of all its runs; the oldest is dropped
+ *   state        of a Saved VM; there and not empty: it is Saved
+ */
+#ifndef MGMT_WORKER_H
+#define MGMT_WORKER_H
+
+#include "mgmt/message.h"
+#include "mgmt/store.h"
+
+#define WORKER_STATE_FILE   "state"
+#define WORKER_OUTCOME_FILE "outcome"
+#define WORKER_LOG_FILE     "worker.log"
+#define WORKER_CONSOLE_FILE "console.log"
+
+/* Descriptors that a new worker finds: its start socket, the VM's folder, its control socket, bound: it has
+ * to listen. */
+enum { WORKER_FD_START = 3, WORKER_FD_FOLDER, WORKER_FD_LISTEN, WORKER_FD_END };
+
+struct vm_status {
+    enum vm_state state;
+    bool responds;         /* of a VM with a worker: it answered */
+    bool failed;           /* Off, and the last run ended as it should not */
+    char reason[600];      /* why it ended; "" */
+    struct message report; /* the worker's STATUS; zeroes without one */
+};
+
+/* Never fails: what cannot be known is Off with a reason, or a worker that does not respond. */
+void worker_status(struct store *s, const char *id, struct vm_status *out);
+
+/* f: taken, and by the rules it may start. 0 when the guest runs; on failure nothing is left running. */
+int must_check worker_start(struct store *s, struct vm_folder *f, struct err *err);
+
+/* A connection to a running worker; -1 and err. A worker that does not answer within `seconds` is an error.
+ */
+int must_check worker_connect(struct store *s, const char *id, unsigned seconds, struct err *err);
+/* One request and its answer. -1 also when the answer is ERROR. answer may be NULL. */
+int must_check worker_call(int fd, enum message_type type, int pass, struct message *answer, struct err *err);
+/* Connects, calls, hangs up. */
+int must_check worker_ask(struct store *s, const char *id, enum message_type type, struct message *answer,
+                          struct err *err);
+
+/* Writes the state of f's VM to its folder and ends the worker. On failure, or when this process dies: it
+ * goes on. */
+int must_check worker_save(struct store *s, struct vm_folder *f, struct err *err);
+
+/* Ends the worker whatever it does: asks, and kills one that does not listen. */
+int must_check worker_turn_off(struct store *s, const char *id, struct err *err);
+
+/* Whether the worker is gone within so long; clears its socket. */
+bool worker_wait_end(struct store *s, const char *id, unsigned milliseconds);
+
+/* Drops a saved state. */
+int must_check worker_drop_state(struct vm_folder *f, struct err *err);
+
+#endif
