@@ -15,6 +15,7 @@
 #include "cpu/model.h"
 #include "mem/space.h"
 #include "x86/insn.h"
+#include "x86/nested_event.h"
 
 struct accel_vm;
 struct accel_vcpu;
@@ -35,6 +36,8 @@ struct accel_options {
     void (*hash)(void *opaque, unsigned vcpu, u64 retired, u64 hash);
     void *hash_opaque;
     int device; /* kvm: a descriptor of /dev/kvm, not owned; 0: the engine opens it */
+    /* soft: what a hypervisor in the guest and its processor do to each other. ring: one a vCPU, or NULL. */
+    struct nested_trace nested_trace;
 };
 
 #define ACCEL_HASH_STEP 1000000
@@ -116,7 +119,10 @@ struct accel_ops {
     int (*load)(struct accel_vcpu *v, const struct state_image *img, struct err *err);
     void (*stats)(struct accel_vcpu *v, struct accel_stats *out);  /* own thread, or while it does not run */
     void (*describe)(struct accel_vcpu *v, char *buf, size_t len); /* one line: RIP and the vector chain */
+    /* A hypervisor in the guest runs guests now. Any thread; nested_at_rest: only while the vCPU does not
+     * run. */
     bool (*nested_active)(struct accel_vcpu *v);
+    bool nested_at_rest;
 };
 
 enum { ACCEL_SIGNAL_INTR = 1, ACCEL_SIGNAL_NMI = 2, ACCEL_SIGNAL_INIT = 4, ACCEL_SIGNAL_SIPI = 8 };

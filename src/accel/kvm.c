@@ -326,4 +326,5 @@ const struct accel_ops accel_kvm = {
     .stats = kvm_stats,
     .describe = kvm_describe,
     .nested_active = kvm_nested_active,
+    .nested_at_rest = true, /* KVM answers once KVM_RUN has returned, which may be never */
 };

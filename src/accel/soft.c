@@ -107,6 +107,9 @@ static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, unsigned index, con
         err_set(err, EXIT_STATUS_HOST, "no memory for vCPU %u", index);
         return NULL;
     }
+    ci.nested_trace = vm->init.options.nested_trace;
+    if (ci.nested_trace.ring)
+        ci.nested_trace.ring += index;
     v->vm = vm;
     v->cpu = cpu_new(&ci, err);
     if (!v->cpu || (vm->init.options.jit && jit_attach(v->cpu, err) < 0)) {

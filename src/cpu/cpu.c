@@ -58,7 +58,7 @@ struct cpu *cpu_new(const struct cpu_init *init, struct err *err)
         cpu_free(c);
         return NULL;
     }
-    if (nested_new(c)) {
+    if (nested_new(c, &init->nested_trace)) {
         err_set(err, EXIT_STATUS_HOST,
                 "no memory for virtualization extensions; free some or use --nested off");
         cpu_free(c);
@@ -114,7 +114,7 @@ static void power_on(struct cpu *c)
     c->xss = 0;
     c->cr0 = CR0_CD | CR0_NW;
     atomic_store(&c->requests, 0);
-    memset(c->chain, 0, sizeof(c->chain));
+    memset(c->chain, 0xff, sizeof(c->chain));
     msr_reset(c);
 }
 

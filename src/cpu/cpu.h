@@ -30,6 +30,7 @@
 #include "x86/features.h"
 #include "x86/flags.h"
 #include "x86/insn.h"
+#include "x86/nested_event.h"
 
 /* Arithmetic flags as `lahf; seto %al` leaves them in AX. */
 enum { FL_OF = 1 << 0, FL_CF = 1 << 8, FL_PF = 1 << 10, FL_AF = 1 << 12, FL_ZF = 1 << 14, FL_SF = 1 << 15 };
@@ -200,6 +201,7 @@ struct cpu_init {
     void (*wake)(void *opaque); /* struct cpu's; NULL: a sleeping vCPU looks at its requests by itself */
     void *wake_opaque;
     u64 random_seed; /* RDRAND and RDSEED repeat from here; 0: they are the host's */
+    struct nested_trace nested_trace;
 };
 struct cpu *cpu_new(const struct cpu_init *init, struct err *err);
 void cpu_free(struct cpu *c);

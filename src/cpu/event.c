@@ -12,6 +12,7 @@
 #include "cpu/debug.h"
 #include "cpu/meanings.h"
 #include "cpu/nested/nested.h"
+#include "cpu/nested/trace.h"
 #include "cpu/system.h"
 
 static bool contributory(const struct fault *f)
@@ -77,6 +78,8 @@ enum outcome event_fault(struct cpu *c)
             c->delivering = false;
             return END;
         }
+        if (nested_guest(c))
+            nested_trace_guest_fault(c, &f);
         struct event e = {.vector = f.vector,
                           .kind = EVENT_EXCEPTION,
                           .has_error = f.has_error && !real_mode(c),

@@ -367,11 +367,8 @@ bool msr_read(struct cpu *c, u32 number, u64 *v)
     }
 }
 
-bool msr_write(struct cpu *c, u32 number, u64 v)
+static bool write_row(struct cpu *c, const struct msr_row *r, u32 number, u64 v)
 {
-    const struct msr_row *r = find(c, number);
-    if (!r)
-        return false;
     switch (r->kind) {
     case MSR_STORE:
         return store_masked(c, r, number - r->number, v);
@@ -394,6 +391,16 @@ bool msr_write(struct cpu *c, u32 number, u64 v)
     default:
         return false;
     }
+}
+
+bool msr_write(struct cpu *c, u32 number, u64 v)
+{
+    const struct msr_row *r = find(c, number);
+    if (!r || !write_row(c, r, number, v))
+        return false;
+    if (c->nested && (r->slot == MSR_SLOT_EFER || r->slot == MSR_SLOT_VM_HSAVE_PA))
+        nested_operation_changed(c);
+    return true;
 }
 
 void msr_reset(struct cpu *c)

@@ -424,13 +424,16 @@ void machine_reset(struct machine *m)
 
 bool machine_nested_active(struct machine *m)
 {
+    const struct accel_ops *ops = m->config.engine;
     bool active = false;
     if (!m->config.nested)
         return false;
-    machine_pause(m);
+    if (ops->nested_at_rest)
+        machine_pause(m);
     for (unsigned i = 0; i < m->config.cpus && !active; i++)
-        active = m->config.engine->nested_active(m->vcpus[i].accel);
-    machine_resume(m);
+        active = ops->nested_active(m->vcpus[i].accel);
+    if (ops->nested_at_rest)
+        machine_resume(m);
     return active;
 }
 

@@ -147,16 +147,20 @@ static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_ac
         struct ept_walk w;
         enum ept_result r = gpa >> 48 ? EPT_NOT_PRESENT : ept_read(c, eptp, gpa, &w);
         if (gpa >> 48)
-            w.rights = 0;
-        if (r == EPT_BAD)
+            w.rights = w.depth = 0;
+        if (r == EPT_BAD) {
+            nested_trace_walk(c, EXIT_EPT_MISCONFIGURATION, 0, gpa, w.entry, w.depth);
             return stop(c, EXIT_EPT_MISCONFIGURATION, gpa, a, 0);
+        }
         bool write = needs_write(eptp, a);
         u64 need = (a->read ? EPT_R : 0) | (write ? EPT_W : 0) | (a->fetch ? EPT_X : 0);
         if (r == EPT_NOT_PRESENT || (w.rights & need) != need) {
             struct second_access shown = *a;
             shown.write = write;
             shown.read = a->read || a->table; /* accessed and dirty bits: read, then written */
-            return violation(c, gpa, &shown, r == EPT_NOT_PRESENT ? 0 : w.rights & EPT_RWX);
+            (void)violation(c, gpa, &shown, r == EPT_NOT_PRESENT ? 0 : w.rights & EPT_RWX);
+            nested_trace_walk(c, EXIT_EPT_VIOLATION, vmx_of(c)->second.qualification, gpa, w.entry, w.depth);
+            return FAULT;
         }
         if ((eptp & EPTP_AD) && !ept_mark(c, &w, write))
             continue;

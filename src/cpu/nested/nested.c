@@ -12,13 +12,23 @@
 
 #define ACTIVE_NS 60000000000ull /* a VM entry at most this long ago */
 
-int nested_new(struct cpu *c)
+static int take_trace(struct nested_state *n, const struct nested_trace *trace)
+{
+    n->trace = *trace;
+    if (n->trace.ring)
+        return 0;
+    n->trace.ring = calloc(1, sizeof(*n->trace.ring));
+    n->own_ring = true;
+    return n->trace.ring ? 0 : -1;
+}
+
+int nested_new(struct cpu *c, const struct nested_trace *trace)
 {
     bool vmx = cpu_has(c, FEAT_VMX), svm = cpu_has(c, FEAT_SVM);
     if (!vmx && !svm)
         return 0;
     c->nested = calloc(1, sizeof(*c->nested));
-    if (!c->nested)
+    if (!c->nested || take_trace(c->nested, trace))
         return -1;
     c->nested->gif = true;
     return vmx ? vmx_new(c) : svm_new(c);
@@ -32,6 +42,8 @@ void nested_free(struct cpu *c)
         vmx_free(c);
     if (c->nested->svm)
         svm_free(c);
+    if (c->nested->own_ring)
+        free(c->nested->trace.ring);
     free(c->nested);
     c->nested = NULL;
 }
@@ -46,11 +58,13 @@ void nested_reset(struct cpu *c)
     n->gif = true;
     n->second_root = 0;
     n->asid = 0;
-    n->entries = n->last_entry = 0;
+    __atomic_store_n(&n->entries, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&n->last_entry, 0, __ATOMIC_RELAXED);
     if (n->vmx)
         vmx_reset(c);
     if (n->svm)
         svm_reset(c);
+    __atomic_store_n(&n->operation, false, __ATOMIC_RELAXED); /* EFER is cleared as well */
 }
 
 static void *vendor_state(const struct nested_state *n)
@@ -70,7 +84,9 @@ int nested_load(struct cpu *c, const struct state_image *img, struct err *err)
     const struct nested_state *n = c->nested;
     if (!n || !n->ops || !n->ops->state)
         return 0;
-    return state_load(img, n->ops->state, c->index, vendor_state(n), err);
+    int r = state_load(img, n->ops->state, c->index, vendor_state(n), err);
+    nested_operation_changed(c);
+    return r;
 }
 
 enum outcome nested_load_pdptes(struct cpu *c, u64 cr0, u64 cr3, u64 cr4)
@@ -92,12 +108,20 @@ enum outcome nested_load_pdptes(struct cpu *c, u64 cr0, u64 cr3, u64 cr4)
     return DONE;
 }
 
-bool nested_active(struct cpu *c)
+bool nested_active(const struct cpu *c)
 {
     const struct nested_state *n = c->nested;
-    if (!n || !n->entries || clock_now(c->clock) - n->last_entry > ACTIVE_NS)
+    if (!n || !__atomic_load_n(&n->operation, __ATOMIC_RELAXED) ||
+        !__atomic_load_n(&n->entries, __ATOMIC_RELAXED))
         return false;
-    return n->vmx ? vmx_operation(c) : svm_operation(c);
+    u64 last = __atomic_load_n(&n->last_entry, __ATOMIC_RELAXED), now = clock_now(c->clock);
+    return now < last || now - last <= ACTIVE_NS; /* it may enter between the two readings */
+}
+
+void nested_operation_changed(struct cpu *c)
+{
+    bool on = c->nested->vmx ? vmx_operation(c) : svm_operation(c);
+    __atomic_store_n(&c->nested->operation, on, __ATOMIC_RELAXED);
 }
 
 void nested_tell(struct cpu *c, enum nested_told kind, const char *fmt, ...)

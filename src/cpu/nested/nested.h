@@ -20,6 +20,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/system.h"
+#include "x86/nested_event.h"
 
 /* One access on its way through the second dimension. */
 struct second_access {
@@ -62,8 +63,12 @@ struct nested_state {
     u64 second_root; /* EPTP or nCR3: the TLB tag */
     u32 asid;        /* VPID or ASID: the TLB tag */
     u64 *pdpte;      /* four PDPTE registers that PAE paging uses (EPT), or NULL: from memory at every walk */
-    u64 entries;     /* successful VM entries */
+    u64 entries;     /* successful VM entries; this and the next two: any thread reads them, atomically */
     u64 last_entry;  /* clock_now() of the last one */
+    bool operation;  /* vmx_operation() or svm_operation() */
+    struct nested_trace trace; /* trace.h */
+    u64 trace_time;            /* the newest that an event of this vCPU has taken */
+    bool own_ring;
     u8 told;         /* enum nested_told bits: what was said already */
     struct vmx *vmx; /* one of the two */
     struct svm *svm;
@@ -74,8 +79,8 @@ static inline bool nested_guest(const struct cpu *c)
     return unlikely(c->nested != NULL) && c->nested->guest;
 }
 
-/* For a CPU whose model has VMX or SVM; others get none. 0, or -1 without memory. */
-int nested_new(struct cpu *c);
+/* For a CPU whose model has VMX or SVM; others get none. trace: copied. 0, or -1 without memory. */
+int nested_new(struct cpu *c, const struct nested_trace *trace);
 void nested_free(struct cpu *c);
 void nested_reset(struct cpu *c); /* reset and INIT leave non-root operation and forget everything */
 
@@ -89,8 +94,11 @@ enum nested_told { TOLD_ENTRY = 1, TOLD_INSN = 2 };
 void nested_tell(struct cpu *c, enum nested_told kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* docs: "nested active": an L1 hypervisor runs guests now. */
-bool nested_active(struct cpu *c);
+/* Whether an L1 hypervisor runs guests now: virtualization is switched on in it, and it entered a guest in
+ * the last 60 seconds. Any thread, while the vCPU runs. */
+bool nested_active(const struct cpu *c);
+/* Call after what vmx_operation() and svm_operation() look at has changed. */
+void nested_operation_changed(struct cpu *c);
 
 /* Bits of CR0 and CR4 that VMX operation fixes. */
 bool nested_cr0_allowed(const struct cpu *c, u64 v);

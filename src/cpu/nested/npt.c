@@ -121,10 +121,12 @@ static bool walk_read(struct npt_walk *w, u64 gpa)
     for (w->depth = 0;;) {
         unsigned depth = w->depth, up = w->m->levels - 1u - depth;
         u64 index = gpa >> level_shift(w->m, depth) & (BIT(w->m->index_bits) - 1), e;
-        if (!entry_read(w, table + index * w->m->entry_size, &e) || !(e & PTE_P))
+        if (!entry_read(w, table + index * w->m->entry_size, &e))
             return false;
         w->entry[depth] = e;
         w->depth++;
+        if (!(e & PTE_P))
+            return false;
         bool leaf = is_leaf(w, e, up);
         if (e & reserved_bits(w, e, up, leaf)) {
             w->error = PF_P | PF_RSVD;
@@ -191,8 +193,11 @@ enum outcome npt_translate(struct cpu *c, u64 gpa, const struct second_access *a
     for (;;) {
         struct npt_walk w = {.c = c, .s = s, .m = host_mode(s)};
         bool beyond = w.m->levels == 4 ? gpa >> 48 : w.m->levels == 3 ? gpa >> 32 : gpa >> 32;
-        if (beyond || !walk_read(&w, gpa) || !allowed(&w, write, a->fetch))
-            return nested_fault(c, gpa, a, write, w.error);
+        if (beyond || !walk_read(&w, gpa) || !allowed(&w, write, a->fetch)) {
+            (void)nested_fault(c, gpa, a, write, w.error);
+            nested_trace_walk(c, SVM_EXIT_NPF, s->npf_info, gpa, w.entry, w.depth);
+            return FAULT;
+        }
         if (!walk_mark(&w, write))
             continue;
         *out = w.page + (gpa & (w.size - 1));

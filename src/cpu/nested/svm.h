@@ -11,6 +11,7 @@
 #define CPU_NESTED_SVM_H
 
 #include "cpu/nested/nested.h"
+#include "cpu/nested/trace.h"
 #include "cpu/nested/svm_vmcb.h"
 
 enum svm_exit_code {

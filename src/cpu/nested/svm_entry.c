@@ -16,6 +16,7 @@
 static enum outcome refuse(struct cpu *c, u64 pa, struct vmcb *v)
 {
     nested_tell(c, TOLD_ENTRY, "VMRUN refused with exit code -1: %s", svm_check_text(c->nested->svm->failed));
+    nested_trace_refused(c, SVM_EXIT_INVALID, 0, svm_check_text(c->nested->svm->failed));
     v->control.exit_code = SVM_EXIT_INVALID;
     v->control.exit_info1 = v->control.exit_info2 = 0;
     v->control.exit_int_info = 0;
@@ -121,8 +122,7 @@ static void become_guest(struct cpu *c)
     n->second = svm_nested_paging(s);
     n->second_root = n->second ? s->ctl.nested_cr3 : 0;
     n->asid = s->ctl.asid;
-    n->entries++;
-    n->last_entry = clock_now(c->clock);
+    nested_entered(c, s->ctl.event_inj & EVENT_VALID ? s->ctl.event_inj : 0);
     c->guest_tsc_offset = s->ctl.tsc_offset;
     c->guest_tsc_ratio = svm_tsc_ratio(c);
     c->shadow = s->ctl.int_state & 1 ? SHADOW_STI : 0;
@@ -162,12 +162,12 @@ static enum outcome inject(struct cpu *c, const struct vmcb_control *ctl)
 enum outcome svm_enter(struct cpu *c, u64 pa, struct vmcb *v)
 {
     struct svm *s = c->nested->svm;
+    s->vmcb = pa;
     struct vmcb_save save = v->save;
     s->ctl = v->control;
     s->failed = svm_check(c, &s->ctl, &save);
     if (s->failed)
         return refuse(c, pa, v);
-    s->vmcb = pa;
     save_host(c, &s->host);
     flush(c, &s->ctl);
     load_guest(c, &save);

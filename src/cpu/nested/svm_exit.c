@@ -86,6 +86,7 @@ enum outcome svm_leave(struct cpu *c, const struct svm_exit *x)
     struct nested_state *n = c->nested;
     struct svm *s = n->svm;
     struct vmcb *v = svm_vmcb(c, s->vmcb);
+    nested_trace_svm_exit(c, x);
     if (v) { /* RAM may have been taken away from under it */
         store_guest(c, &v->save);
         store_control(c, &v->control, x);

@@ -26,7 +26,7 @@ static enum outcome allowed(struct cpu *c, const struct insn *in)
                     !(c->efer & EFER_SVME) ? "EFER.SVME is clear"
                     : !protected_mode(c)   ? "the processor is not in protected mode"
                                            : "the CPL is not 0");
-    return o;
+    return o == DONE ? o : nested_trace_fault(c, o);
 }
 
 static enum outcome refuse_address(struct cpu *c, const struct insn *in, u64 pa)
@@ -34,7 +34,7 @@ static enum outcome refuse_address(struct cpu *c, const struct insn *in, u64 pa)
     if (!c->nested->guest)
         nested_tell(c, TOLD_INSN, "%s refused with #GP(0): %llx is not the address of a page of RAM",
                     insn_infos[in->id].mnemonic, (unsigned long long)pa);
-    return fault_gp0(c);
+    return nested_trace_fault(c, fault_gp0(c));
 }
 
 static u64 rax_address(const struct cpu *c, const struct insn *in)

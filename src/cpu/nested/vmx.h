@@ -10,6 +10,7 @@
 #define CPU_NESTED_VMX_H
 
 #include "cpu/nested/nested.h"
+#include "cpu/nested/trace.h"
 #include "cpu/nested/vmcs.h"
 
 /* Why and how the guest stopped. What an exit has no use for stays 0. */

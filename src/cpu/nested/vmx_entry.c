@@ -163,6 +163,12 @@ static void load_guest(struct cpu *c, struct vmx *x)
         tlb_flush_matching(c, match_vpid_0, NULL);
 }
 
+/* What is injected, as a trace shows it. */
+static u64 injected(const struct vmcs *v)
+{
+    return F(INJECT_INFO) & INTR_VALID ? (u32)F(INJECT_INFO) | F(INJECT_ERROR) << 32 : 0;
+}
+
 static enum outcome refused(struct cpu *c, bool launch, enum vmx_error error, const char *check)
 {
     vmx_fail(c, launch ? "VMLAUNCH" : "VMRESUME", error, check);
@@ -203,8 +209,7 @@ enum outcome vmx_enter(struct cpu *c, bool launch)
     }
     load_guest(c, x);
     load_timer(c, x);
-    c->nested->entries++;
-    c->nested->last_entry = clock_now(c->clock);
+    nested_entered(c, injected(&x->v));
     vmx_arm(c);
     return inject(c, &x->v);
 }

@@ -195,6 +195,7 @@ void vmx_exit(struct cpu *c, const struct vmx_exit *e)
 {
     struct vmx *x = vmx_of(c);
     struct vmcs *v = &x->v;
+    nested_trace_vmx_exit(c, e);
     save_information(v, e);
     save_segments(c, v);
     save_registers(c, v, e->rf);
@@ -216,6 +217,7 @@ void vmx_entry_failure(struct cpu *c, u32 reason, u64 qualification)
 {
     struct vmx *x = vmx_of(c);
     struct vmcs *v = &x->v;
+    nested_trace_refused(c, reason, qualification, x->why);
     F(REASON) = reason | ENTRY_FAILED;
     F(QUALIFICATION) = qualification;
     write_back(c, x);

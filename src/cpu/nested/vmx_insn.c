@@ -17,20 +17,10 @@ void vmx_succeed(struct cpu *c)
     c->fl = (u16)(c->fl & ~ARITH);
 }
 
-static const char *words(enum vmx_error error)
-{
-    static const char *const text[] = {
-#define VMX_ERROR(number, name, text) [number] = text,
-#include "x86/vmx_errors.def"
-#undef VMX_ERROR
-    };
-    return text[error];
-}
-
 static void tell(struct cpu *c, const char *insn, enum vmx_error error, const char *check)
 {
     enum nested_told kind = error == ERR_CONTROLS || error == ERR_HOST_STATE ? TOLD_ENTRY : TOLD_INSN;
-    const char *is = check ? "not so: " : "", *what = check ? check : words(error);
+    const char *is = check ? "not so: " : "", *what = check ? check : nested_error_words(error);
     if (error)
         nested_tell(c, kind, "%s failed, VM-instruction error %u: %s%s", insn, error, is, what);
     else
@@ -42,6 +32,7 @@ void vmx_fail(struct cpu *c, const char *insn, enum vmx_error error, const char 
 {
     struct vmcs *page = error ? vmcs_at(c, vmx_of(c)->current) : NULL;
     tell(c, insn, error, check);
+    nested_trace_vmfail(c, insn, error, check);
     vmx_succeed(c);
     c->fl |= page ? FL_ZF : FL_CF;
     if (!page)
@@ -71,8 +62,8 @@ static bool right_mode(const struct cpu *c)
 static enum outcome allowed(struct cpu *c)
 {
     if (!c->nested || !c->nested->vmx || !vmx_of(c)->on || !right_mode(c))
-        return fault_ud(c);
-    return c->cpl ? fault_gp0(c) : DONE;
+        return nested_trace_fault(c, fault_ud(c));
+    return c->cpl ? nested_trace_fault(c, fault_gp0(c)) : DONE;
 }
 
 static bool pointer_valid(const struct cpu *c, u64 p)
@@ -91,13 +82,13 @@ static enum outcome vmxon(struct cpu *c, const struct insn *in)
 {
     u64 p;
     if (!c->nested || !c->nested->vmx || !(c->cr4 & CR4_VMXE) || !right_mode(c))
-        return fault_ud(c);
+        return nested_trace_fault(c, fault_ud(c));
     struct vmx *x = vmx_of(c);
     if (x->on)
-        return c->cpl ? fault_gp0(c) : failed(c, in, ERR_VMXON_IN_ROOT);
+        return c->cpl ? nested_trace_fault(c, fault_gp0(c)) : failed(c, in, ERR_VMXON_IN_ROOT);
     u64 need = CR0_PE | CR0_NE | (u64)CR0_PG;
     if (c->cpl || (c->cr0 & need) != need)
-        return fault_gp0(c);
+        return nested_trace_fault(c, fault_gp0(c));
     if (operand_load(c, in, 8, &p) != DONE)
         return FAULT;
     if (!pointer_valid(c, p) || revision_at(c, p) != VMCS_REVISION) {
@@ -108,6 +99,7 @@ static enum outcome vmxon(struct cpu *c, const struct insn *in)
     x->on = true;
     x->vmxon = p;
     x->current = VMCS_NONE;
+    nested_operation_changed(c);
     return succeeded(c);
 }
 DEFINE_MEANING_ONE(vmxon, vmxon);
@@ -118,6 +110,7 @@ static enum outcome vmxoff(struct cpu *c, const struct insn *in)
         return FAULT;
     vmx_of(c)->on = false;
     vmx_of(c)->current = VMCS_NONE;
+    nested_operation_changed(c);
     return succeeded(c);
 }
 DEFINE_MEANING_ONE(vmxoff, vmxoff);
