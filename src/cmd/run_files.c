@@ -56,6 +56,21 @@ static int open_output(const char *what, const char *path, struct err *err)
     return fd >= 0 ? fd : refuse(what, path, strerror(errno), err);
 }
 
+static int open_traces(struct run_files *f, const struct run_config *c, struct err *err)
+{
+    const struct {
+        const char *path;
+        int *fd;
+    } traces[] = {{c->stats_path, &f->stats},
+                  {c->exits_path, &f->exits},
+                  {c->nested_path, &f->nested},
+                  {c->hash_path, &f->hash}};
+    for (unsigned i = 0; i < ARRAY_SIZE(traces); i++)
+        if (traces[i].path && (*traces[i].fd = open_output("trace file", traces[i].path, err)) < 0)
+            return -1;
+    return 0;
+}
+
 static void close_all(struct run_files *f, const struct run_config *c)
 {
     if (f->kernel >= 0)
@@ -81,11 +96,7 @@ static int open_all(struct run_files *f, const struct run_config *c, struct err 
             return -1;
     if (c->serial == RUN_SERIAL_FILE && (f->serial = open_output("serial file", c->serial_path, err)) < 0)
         return -1;
-    if (c->stats_path && (f->stats = open_output("trace file", c->stats_path, err)) < 0)
-        return -1;
-    if (c->hash_path && (f->hash = open_output("trace file", c->hash_path, err)) < 0)
-        return -1;
-    return 0;
+    return open_traces(f, c, err);
 }
 
 int run_files_open(struct run_files *f, const struct run_config *c, struct err *err)

@@ -9,7 +9,7 @@
 #include "cmd/run_options.h"
 
 struct run_files {
-    int kernel, serial, stats, hash; /* -1 when there is none */
+    int kernel, serial, stats, exits, nested, hash; /* -1 when there is none */
     int modules[RUN_MODULES_MAX], disks[RUN_DISKS_MAX];
 };
 

@@ -169,6 +169,23 @@ static int parse_one(struct run_config *c, struct scan *s, struct err *err)
     return o->parse(&v, err);
 }
 
+static int check_nested_trace(const struct run_config *c, struct err *err)
+{
+    const char *what = c->trace_exits ? "exits" : "nested";
+    if (!c->trace_exits && !c->trace_nested)
+        return 0;
+    if (!c->nested)
+        return err_set(err, EXIT_STATUS_USAGE,
+                       "--trace %s shows a hypervisor in the guest at work: add --nested on", what);
+    if (c->engine == RUN_ENGINE_KVM)
+        return err_set(
+            err, EXIT_STATUS_USAGE,
+            "--trace %s: under engine kvm the host's KVM serves the hypervisor in the guest, and none of "
+            "its exits is seen here: use --engine soft",
+            what);
+    return 0;
+}
+
 static int check_whole(struct run_config *c, const struct scan *s, struct err *err)
 {
     if (!c->kernel)
@@ -183,6 +200,8 @@ static int check_whole(struct run_config *c, const struct scan *s, struct err *e
     if (c->hash_path && !c->icount)
         return err_set(err, EXIT_STATUS_USAGE,
                        "--trace hash= needs a run that can be repeated: add --icount");
+    if (check_nested_trace(c, err) < 0)
+        return -1;
     const char *net = s->given[OPT_net];
     if (c->net_count && net && strcmp(net, "none") == 0)
         return err_set(err, EXIT_STATUS_USAGE,

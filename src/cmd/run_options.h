@@ -58,8 +58,9 @@ struct run_config {
     enum run_serial serial;
     const char *serial_path;
     bool nested, no_reboot, test_devices, icount;
-    bool trace_stats;
-    const char *stats_path, *hash_path; /* stats_path NULL: to stderr */
+    bool trace_stats, trace_exits, trace_nested;
+    const char *stats_path, *exits_path, *nested_path; /* NULL: to stderr */
+    const char *hash_path;
     const char *expect;
     u64 timeout_ms;   /* 0: none */
     char *store[512]; /* strings this config owns */

@@ -382,20 +382,41 @@ int run_parse_icount(struct run_value *v, struct err *err)
     return 0;
 }
 
+/* WHAT or WHAT=FILE. */
+static bool is_trace(const char *text, const char *what)
+{
+    const char *rest = after(text, what);
+    return rest && (!*rest || (rest[0] == '=' && rest[1]));
+}
+
 int run_parse_trace(struct run_value *v, struct err *err)
 {
     struct run_config *c = v->config;
-    const char *stats = after(v->text, "stats"), *hash = after(v->text, "hash=");
-    if (hash && *hash && !c->hash_path)
+    const struct {
+        const char *name;
+        bool *on;
+        const char **path;
+    } kinds[] = {{"stats", &c->trace_stats, &c->stats_path},
+                 {"exits", &c->trace_exits, &c->exits_path},
+                 {"nested", &c->trace_nested, &c->nested_path}};
+    static const char twice[] = "is given twice: give it once";
+    const char *hash = after(v->text, "hash="), *equals = strchr(v->text, '=');
+    if (hash && *hash && c->hash_path)
+        return bad(v, err, twice);
+    if (hash && *hash) {
         c->hash_path = hash;
-    else if (stats && !c->trace_stats && (!*stats || (stats[0] == '=' && stats[1]))) {
-        c->trace_stats = true;
-        c->stats_path = *stats ? stats + 1 : NULL;
-    } else if (strcmp(v->text, "stats") == 0 || (hash && *hash))
-        return bad(v, err, "is given twice: give it once");
-    else
-        return bad_form(v, err);
-    return 0;
+        return 0;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+        if (!is_trace(v->text, kinds[i].name))
+            continue;
+        if (*kinds[i].on)
+            return bad(v, err, twice);
+        *kinds[i].on = true;
+        *kinds[i].path = equals ? equals + 1 : NULL;
+        return 0;
+    }
+    return bad_form(v, err);
 }
 
 /* Every value of this one stands in config/not_built.def. */

@@ -20,6 +20,11 @@ enum cpu_vendor run_vendor(const struct run_config *c)
     return cpu_model_host_vendor(&host) ? host : VENDOR_INTEL;
 }
 
+bool engine_is_soft(const struct run_job *job)
+{
+    return job->engine == &accel_soft;
+}
+
 static int open_kvm(struct run_job *job, struct accel_limits *limits, struct err *err)
 {
     job->device = kvm_open(err);
@@ -52,9 +57,9 @@ static void choose_auto(struct run_job *job)
     struct accel_limits limits;
     struct err err = {0};
     u64 speed = 0;
-    bool counted = job->config.icount;
-    if (!counted && open_kvm(job, &limits, &err) == 0 && kvm_measure(job->device, &speed, &err) == 0 &&
-        speed >= KVM_WORTH_IT) {
+    bool counted = job->config.icount, traced = job->config.trace_exits || job->config.trace_nested;
+    if (!counted && !traced && open_kvm(job, &limits, &err) == 0 &&
+        kvm_measure(job->device, &speed, &err) == 0 && speed >= KVM_WORTH_IT) {
         job->engine = &accel_kvm;
         log_line("engine kvm (/dev/kvm runs %" PRIu64 " million instructions a second)", speed / 1000000);
         tell_missing(job, &limits);
@@ -63,6 +68,9 @@ static void choose_auto(struct run_job *job)
     take_soft(job);
     if (counted)
         log_line("engine soft (--icount: kvm counts no instructions)");
+    else if (traced)
+        log_line(
+            "engine soft (--trace exits, --trace nested: kvm shows no exit to a hypervisor in the guest)");
     else if (err.status)
         log_line("engine soft (kvm: %s)", err.text);
     else

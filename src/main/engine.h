@@ -9,6 +9,8 @@
 /* Fills job->engine and job->device. `auto` says on stderr what it took and why. */
 int must_check engine_choose(struct run_job *job, struct err *err);
 
+bool engine_is_soft(const struct run_job *job);
+
 /* Whose processor the guest sees. */
 enum cpu_vendor run_vendor(const struct run_config *c);
 

@@ -14,6 +14,7 @@
 
 #include "cmd/run_supervise.h"
 #include "main/engine.h"
+#include "main/last_words.h"
 
 static int connect_cables(struct run_job *job, struct err *err)
 {
@@ -65,11 +66,15 @@ static int run_guest(struct run_job *job, struct err *err)
         prctl(PR_SET_NAME, job->config.name);
     if (job->terminal)
         log_line("press " TERMINAL_ESCAPE_NAME " to quit, twice to send it to the guest");
-    if (supervisor_begin(&s, err) == 0 && connect_cables(job, err) == 0 && start_network(&s, job, err) == 0) {
+    if (supervisor_begin(&s, err) == 0 && last_words_prepare(job, err) == 0 &&
+        connect_cables(job, err) == 0 && start_network(&s, job, err) == 0) {
         if (job->terminal)
             terminal_enter(&s.terminal);
-        if (start_worker(&s, job, err) == 0)
+        if (start_worker(&s, job, err) == 0) {
             status = supervisor_wait(&s);
+            terminal_leave(&s.terminal);
+            last_words(&s, job, status);
+        }
     }
     supervisor_end(&s);
     return err->status ? err->status : status;

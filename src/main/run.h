@@ -3,6 +3,8 @@
 #ifndef MAIN_RUN_H
 #define MAIN_RUN_H
 
+#include <stdatomic.h>
+
 #include "cmd/run_files.h"
 #include "cmd/run_options.h"
 
@@ -13,6 +15,8 @@ int main_run(int argc, char *const *argv);
 int main_worker(int argc, char *const *argv);
 
 struct accel_ops;
+struct nested_ring;
+struct worker_nested;
 
 struct run_job {
     struct run_config config;
@@ -21,8 +25,11 @@ struct run_job {
     const struct accel_ops *engine;                         /* what --engine comes to */
     int device;                                             /* /dev/kvm for engine kvm, else -1 */
     int smaps;                                              /* of the worker, for --trace stats */
-    u64 start_ns;                                           /* of the program, CLOCK_MONOTONIC */
-    bool terminal;                                          /* stdin is a terminal that is ours to use */
+    atomic_bool trace_failed;     /* a trace could not be written, and it was said */
+    struct nested_ring *rings;    /* one a vCPU, shared by all processes, or NULL */
+    struct worker_nested *nested; /* of the worker */
+    u64 start_ns;                 /* of the program, CLOCK_MONOTONIC */
+    bool terminal;                /* stdin is a terminal that is ours to use */
 };
 
 /* Bodies of the two children; control: their socket to the first process. Return the exit status. */

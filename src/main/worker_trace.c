@@ -1,35 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * --trace. Numbers are gathered once, behind the end of the run, and printed as a table or as JSON.
+ * --trace: what is opened before the sandbox closes, what is written at the end, and hashes.
  *
- * Memory is read from a descriptor of /proc/self/smaps opened before the sandbox closed: resident pages of
- * guest RAM's mappings are the guest's, all others Droste's own. Descriptors and files are the process's: a
- * trace that cannot be written is said once and ends no run.
+ * Descriptors and files are the process's: a trace that cannot be written is said once and ends no run.
  */
 #include "main/worker_trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-struct memory_use {
-    u64 guest, own; /* resident bytes */
-};
-
-/* Sums and what is printed of them. */
-struct figures {
-    struct accel_stats s;
-    u64 cpu_ns, wall_ns, first_ns;
-    struct memory_use memory;
-};
-
-static void write_line(int fd, const char *text, size_t len)
+void worker_trace_write(struct run_job *job, int fd, const char *text, size_t len)
 {
-    if (write(fd, text, len) < 0)
-        log_line("cannot write a trace: %s", strerror(errno));
+    while (len) {
+        ssize_t n = write(fd, text, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN) { /* somebody who shares our stderr made it so */
+            struct pollfd wait = {.fd = fd, .events = POLLOUT};
+            poll(&wait, 1, -1);
+            continue;
+        }
+        if (n < 0) {
+            if (!atomic_exchange(&job->trace_failed, true))
+                log_line("cannot write a trace: %s", strerror(errno));
+            return;
+        }
+        text += n;
+        len -= (size_t)n;
+    }
 }
 
 int worker_trace_begin(struct run_job *job, struct err *err)
@@ -48,138 +50,7 @@ void worker_trace_hash(void *opaque, unsigned vcpu, u64 retired, u64 hash)
     struct run_job *job = opaque;
     char line[80];
     int n = snprintf(line, sizeof(line), "%u %" PRIu64 " %016" PRIx64 "\n", vcpu, retired, hash);
-    write_line(job->files.hash, line, (size_t)n);
-}
-
-/* Whether a mapping holds guest RAM: banks that lie side by side may have become one. */
-static bool is_guest(struct machine *m, u64 start, u64 end)
-{
-    static const u64 parts[] = {0, LEGACY_ROM_BASE, HIGH_RAM_BASE};
-    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
-        u64 len, at = parts[i], host;
-        for (; (host = (u64)space_ram(machine_memory(m), at, &len)); at += len)
-            if (host < end && start < host + len)
-                return true;
-    }
-    return false;
-}
-
-static void count_memory(struct machine *m, int fd, struct memory_use *u)
-{
-    FILE *f = fdopen(fd, "r");
-    char line[512];
-    bool guest = false;
-    u64 start, end, kb;
-    while (f && fgets(line, sizeof(line), f)) {
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2)
-            guest = is_guest(m, start, end);
-        else if (sscanf(line, "Rss: %" SCNu64, &kb) == 1)
-            *(guest ? &u->guest : &u->own) += kb * KIB;
-    }
-}
-
-static void add(struct figures *f, const struct accel_stats *s)
-{
-    const u64 *from = (const u64 *)s;
-    u64 *to = (u64 *)&f->s;
-    for (unsigned i = 0; i < sizeof(*s) / sizeof(u64); i++)
-        to[i] += from[i];
-}
-
-static void gather(struct run_job *job, struct machine *m, struct figures *f)
-{
-    for (unsigned i = 0; i < job->config.cpus; i++) {
-        struct accel_stats s;
-        struct machine_times t;
-        machine_stats(m, i, &s);
-        machine_times(m, i, &t);
-        add(f, &s);
-        f->cpu_ns += t.cpu_ns;
-        if (i == 0) {
-            f->first_ns = t.started_ns - job->start_ns;
-            f->wall_ns = t.ended_ns - t.started_ns;
-        }
-    }
-    count_memory(m, job->smaps, &f->memory);
-}
-
-static double mips(u64 retired, u64 ns)
-{
-    return ns ? (double)retired * 1e3 / (double)ns : 0;
-}
-
-static double native_share(const struct accel_stats *s)
-{
-    return s->native + s->called ? 100.0 * (double)s->native / (double)(s->native + s->called) : 0;
-}
-
-static void print_table(struct run_job *job, struct machine *m, const struct figures *f, FILE *out)
-{
-    const struct accel_stats *s = &f->s;
-    for (unsigned i = 0; i < job->config.cpus; i++) {
-        struct accel_stats one;
-        struct machine_times t;
-        machine_stats(m, i, &one);
-        machine_times(m, i, &t);
-        fprintf(out, "vCPU %-3u       %14" PRIu64 " instructions  %9.3f s CPU  %8.1f million a second\n", i,
-                one.retired, (double)t.cpu_ns / 1e9, mips(one.retired, t.cpu_ns));
-    }
-    fprintf(out, "wall time      %18.3f s, the first instruction %.1f ms after the start\n",
-            (double)f->wall_ns / 1e9, (double)f->first_ns / 1e6);
-    fprintf(out,
-            "decoded        %14" PRIu64 " instructions in %" PRIu64 " blocks, %" PRIu64
-            " overwritten, emptied %" PRIu64 " times\n",
-            s->decoded, s->blocks, s->stale, s->resets);
-    fprintf(out,
-            "translated     %14" PRIu64 " instructions in %" PRIu64
-            " blocks, %.1f %% native, emptied %" PRIu64 " times\n",
-            s->native + s->called, s->translated, native_share(s), s->jit_resets);
-    fprintf(out, "memory         %14" PRIu64 " KiB for the guest, %" PRIu64 " KiB beside it\n",
-            f->memory.guest >> 10, f->memory.own >> 10);
-}
-
-static void print_json(struct run_job *job, struct machine *m, const struct figures *f, FILE *out)
-{
-    const struct accel_stats *s = &f->s;
-    fputs("{\"vcpus\": [", out);
-    for (unsigned i = 0; i < job->config.cpus; i++) {
-        struct accel_stats one;
-        struct machine_times t;
-        machine_stats(m, i, &one);
-        machine_times(m, i, &t);
-        fprintf(out, "%s{\"retired\": %" PRIu64 ", \"cpu_ns\": %" PRIu64 "}", i ? ", " : "", one.retired,
-                t.cpu_ns);
-    }
-    fprintf(out,
-            "],\n \"retired\": %" PRIu64 ", \"cpu_ns\": %" PRIu64 ", \"wall_ns\": %" PRIu64
-            ", \"mips\": %.2f, \"first_instruction_ns\": %" PRIu64 ",\n",
-            s->retired, f->cpu_ns, f->wall_ns, mips(s->retired, f->cpu_ns), f->first_ns);
-    fprintf(out,
-            " \"decoded\": %" PRIu64 ", \"blocks\": %" PRIu64 ", \"stale\": %" PRIu64 ", \"resets\": %" PRIu64
-            ",\n",
-            s->decoded, s->blocks, s->stale, s->resets);
-    fprintf(out,
-            " \"translated\": %" PRIu64 ", \"native\": %" PRIu64 ", \"called\": %" PRIu64
-            ", \"jit_resets\": %" PRIu64 ",\n",
-            s->translated, s->native, s->called, s->jit_resets);
-    fprintf(out, " \"guest_resident\": %" PRIu64 ", \"own_resident\": %" PRIu64 "}\n", f->memory.guest,
-            f->memory.own);
-}
-
-static void end_stats(struct run_job *job, struct machine *m)
-{
-    struct figures f = {0};
-    bool json = job->config.stats_path;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    gather(job, m, &f);
-    if (out) {
-        (json ? print_json : print_table)(job, m, &f, out);
-        fclose(out);
-        write_line(json ? job->files.stats : STDERR_FILENO, text, len);
-    }
-    free(text);
+    worker_trace_write(job, job->files.hash, line, (size_t)n);
 }
 
 void worker_trace_end(struct run_job *job, struct machine *m)
@@ -188,7 +59,9 @@ void worker_trace_end(struct run_job *job, struct machine *m)
     struct err err = {0};
     u64 hash;
     if (job->config.trace_stats)
-        end_stats(job, m);
+        worker_stats_end(job, m);
+    if (job->config.trace_exits)
+        worker_exits_end(job);
     if (!job->config.hash_path)
         return;
     if (machine_hash(m, &hash, &err)) {
@@ -197,6 +70,7 @@ void worker_trace_end(struct run_job *job, struct machine *m)
     }
     char line[80];
     machine_stats(m, 0, &s);
-    write_line(job->files.hash, line,
-               (size_t)snprintf(line, sizeof(line), "end %" PRIu64 " %016" PRIx64 "\n", s.retired, hash));
+    worker_trace_write(
+        job, job->files.hash, line,
+        (size_t)snprintf(line, sizeof(line), "end %" PRIu64 " %016" PRIx64 "\n", s.retired, hash));
 }

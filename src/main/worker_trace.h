@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* --trace: what a run cost, and hashes of its states. */
+/* --trace: what a run cost, what a hypervisor in the guest did, and hashes of the machine's states. */
 #ifndef MAIN_WORKER_TRACE_H
 #define MAIN_WORKER_TRACE_H
 
@@ -12,5 +12,14 @@ int must_check worker_trace_begin(struct run_job *job, struct err *err);
 void worker_trace_hash(void *job, unsigned vcpu, u64 retired, u64 hash);
 /* The machine ran and stands. */
 void worker_trace_end(struct run_job *job, struct machine *m);
+
+/* Where a machine's nested events go. job->rings: last_words_prepare(). */
+int must_check worker_nested_begin(struct run_job *job, struct nested_trace *out, struct err *err);
+
+/* The parts of worker_trace_end(). */
+void worker_stats_end(struct run_job *job, struct machine *m);
+void worker_exits_end(struct run_job *job);
+/* All of text to a trace's descriptor. Any thread. */
+void worker_trace_write(struct run_job *job, int fd, const char *text, size_t len);
 
 #endif

@@ -152,7 +152,7 @@ static void engines(void **state)
 
 /* Status and a piece of the one line that names option and remedy. */
 static const struct {
-    const char *words[6];
+    const char *words[8];
     int status;
     const char *says;
 } refused[] = {
@@ -176,7 +176,13 @@ static const struct {
     {{"--nested", "perhaps"}, 2, "on|off"},
     {{"--gdb", "1234"}, 2, "not built"},
     {{"--net", "switch=lab"}, 2, "not built"},
-    {{"--trace", "exits"}, 2, "--trace"},
+    {{"--trace", "exits"}, 2, "add --nested on"},
+    {{"--trace", "nested=f"}, 2, "add --nested on"},
+    {{"--nested", "on", "--engine", "kvm", "--trace", "exits"}, 2, "use --engine soft"},
+    {{"--nested", "on", "--engine", "kvm", "--trace", "nested"}, 2, "host's KVM serves"},
+    {{"--nested", "on", "--trace", "nested", "--trace", "nested=f"}, 2, "given twice"},
+    {{"--trace", "exits="}, 2, "exits[=FILE]"},
+    {{"--trace", "nestedly"}, 2, "nested[=FILE]"},
     {{"--net", "bridge"}, 2, "none|user"},
     {{"--net", "user,forward=22"}, 2, "forward=2222:22"},
     {{"--net", "user,forward=0:22"}, 2, "HOSTPORT:GUESTPORT"},
