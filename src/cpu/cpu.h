@@ -152,10 +152,11 @@ struct cpu {
     struct fault fault;
     u64 pending_dr6; /* #DB trap due at the next boundary (single step, data breakpoints) */
     bool nmi_blocked;
-    bool breakpoints; /* DR7 enables some: cpu/debug.h */
-    bool step_armed;  /* TF was set when the current instruction began */
-    u8 held_shadow;   /* the shadow that the current instruction runs in: nested/ saves it when it leaves */
-    bool rf_kept;     /* the current instruction loaded RF: it holds for the next one */
+    bool breakpoints;     /* DR7 enables some: cpu/debug.h */
+    bool record_branches; /* cpu/last_branch.h */
+    bool step_armed;      /* TF was set when the current instruction began */
+    u8 held_shadow; /* the shadow that the current instruction runs in: nested/ saves it when it leaves */
+    bool rf_kept;   /* the current instruction loaded RF: it holds for the next one */
     u8 sipi_vector;
     u32 saved_requests;       /* `requests` as a saved state holds them */
     bool delivering;          /* an event is being delivered: faults combine (SDM 3A table 6-5) */

@@ -5,7 +5,9 @@
  */
 #include "cpu/debug.h"
 
+#include "cpu/last_branch.h"
 #include "cpu/meanings.h"
+#include "cpu/msr.h"
 #include "cpu/operands.h"
 #include "cpu/system.h"
 
@@ -30,6 +32,7 @@ void debug_registers_changed(struct cpu *c)
     c->breakpoints = false;
     for (unsigned i = 0; i < 4; i++)
         c->breakpoints |= enabled(c, i);
+    c->record_branches = c->model->vendor == VENDOR_AMD && (c->msr_store[MSR_SLOT_DEBUGCTL] & DEBUGCTL_LBR);
     cpu_privilege_changed(c);
 }
 
@@ -60,8 +63,13 @@ enum outcome debug_before(struct cpu *c)
     return FAULT;
 }
 
-void debug_after(struct cpu *c, bool again)
+/* BTF: TF steps from branch to branch. SDM 3B 17.4.3; APM 2 13.1.1.6 */
+void debug_after(struct cpu *c, bool again, bool branch, u64 from)
 {
+    if (branch && c->record_branches)
+        last_branch_note(c, from, c->rip);
+    if (!branch && (c->msr_store[MSR_SLOT_DEBUGCTL] & DEBUGCTL_BTF))
+        c->step_armed = false;
     if (c->rf_kept)
         c->rf_kept = false;
     else if (!again)

@@ -15,22 +15,24 @@ enum { DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
 enum { DR7_FIXED = 1 << 10, DR7_GD = 1 << 13 };
 #define DR6_FIXED 0xffff0ff0ull
 
-/* TF, RF or an enabled breakpoint of any kind: one instruction at a time, so that its trap comes right behind
- * it. */
+/* TF, RF, an enabled breakpoint of any kind, or branches to be recorded: one instruction at a time, so that
+ * its trap comes right behind it. */
 static inline bool debug_active(const struct cpu *c)
 {
-    return unlikely((c->rflags & (FLAG_TF | FLAG_RF)) || c->breakpoints || c->step_armed);
+    return unlikely((c->rflags & (FLAG_TF | FLAG_RF)) || c->breakpoints || c->step_armed ||
+                    c->record_branches);
 }
 
 /* FAULT: #DB in c->fault, and the instruction at c->rip must not run. */
 enum outcome debug_before(struct cpu *c);
-/* The instruction completed (any outcome but FAULT), or one iteration of a repeated one did (AGAIN). */
-void debug_after(struct cpu *c, bool again);
+/* The instruction at `from` completed (any outcome but FAULT), or one iteration of a repeated one did
+ * (AGAIN). branch: it went elsewhere. */
+void debug_after(struct cpu *c, bool again, bool branch, u64 from);
 
 bool debug_data_armed(const struct cpu *c);
 /* IN, OUT, INS, OUTS done, with CR4.DE: I/O breakpoints. */
 void debug_io(struct cpu *c, u16 port, unsigned size);
-/* DR7 has changed, by MOV DR or a state load. */
+/* DR7 or DEBUGCTL has changed, by an instruction or a state load. */
 void debug_registers_changed(struct cpu *c);
 
 #endif

@@ -7,6 +7,7 @@
  * the processor as it was. Hardware task switches do not exist here: a task gate is refused with #GP, its
  * selector's error code telling which vector led there.
  */
+#include "cpu/last_branch.h"
 #include "cpu/system.h"
 
 /* EXT: the fault happened while something the program did not ask for was delivered. SDM 3A 6.13 */
@@ -216,10 +217,13 @@ static enum outcome deliver(struct cpu *c, const struct event *e)
 
 enum outcome event_deliver(struct cpu *c, const struct event *e)
 {
+    u64 from = c->rip;
     enum outcome o = deliver(c, e);
     if (o == FAULT) {
         c->failed_event = *e;
         c->delivery_failed = true;
+    } else if (c->record_branches) {
+        last_branch_event(c, from, c->rip);
     }
     return o;
 }

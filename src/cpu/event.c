@@ -10,6 +10,7 @@
 #include "cpu/event.h"
 
 #include "cpu/debug.h"
+#include "cpu/last_branch.h"
 #include "cpu/meanings.h"
 #include "cpu/nested/nested.h"
 #include "cpu/nested/trace.h"
@@ -45,6 +46,7 @@ static void fault_side_effects(struct cpu *c, const struct fault *f)
     if (f->vector == VEC_DB) {
         c->dr6 = (c->dr6 & ~0xfull) | f->dr6;
         c->dr7 &= ~(u64)DR7_GD;
+        last_branch_stop(c);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "cpu/debug.h"
 #include "cpu/event.h"
 #include "cpu/jit_port.h"
+#include "cpu/last_branch.h"
 #include "cpu/meanings.h"
 #include "cpu/mmu.h"
 #include "cpu/nested/nested.h"
@@ -87,7 +88,8 @@ static enum outcome fetch_one(struct cpu *c, struct insn *in)
 static enum outcome step_one(struct cpu *c)
 {
     struct insn in;
-    bool debug = debug_active(c);
+    bool debug = debug_active(c), guest = nested_guest(c);
+    u64 from = c->rip;
     if (debug && debug_before(c) != DONE)
         return FAULT;
     if (fetch_one(c, &in) != DONE)
@@ -101,8 +103,8 @@ static enum outcome step_one(struct cpu *c)
         return o;
     c->held_shadow = 0;
     c->retired += o != AGAIN;
-    if (debug)
-        debug_after(c, o == AGAIN);
+    if (debug) /* a world switch is no branch */
+        debug_after(c, o == AGAIN, guest == nested_guest(c) && branch_taken(c, &in), from);
     return o;
 }
 

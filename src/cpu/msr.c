@@ -6,6 +6,7 @@
 #include "cpu/msr.h"
 
 #include "cpu/control.h"
+#include "cpu/debug.h"
 #include "cpu/meanings.h"
 #include "cpu/nested/nested.h"
 #include "cpu/system.h"
@@ -256,6 +257,32 @@ static bool msr_write_efer(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
     c->efer = (v & ~(u64)EFER_LMA) | (c->efer & EFER_LMA);
     cpu_mode_changed(c);
     return true;
+}
+
+static bool msr_read_debugctl(struct cpu *c, const struct msr_row *r, u32 i, u64 *v)
+{
+    *v = *word(c, r, i);
+    return true;
+}
+
+static bool msr_write_debugctl(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
+{
+    if (!store_masked(c, r, i, v))
+        return false;
+    debug_registers_changed(c);
+    return true;
+}
+
+/* The processor alone writes them. */
+static bool msr_read_last_branch(struct cpu *c, const struct msr_row *r, u32 i, u64 *v)
+{
+    *v = *word(c, r, i);
+    return true;
+}
+
+static bool msr_write_last_branch(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
+{
+    return false;
 }
 
 static bool msr_read_tsc_ratio(struct cpu *c, const struct msr_row *r, u32 i, u64 *v)

@@ -170,6 +170,7 @@ enum { AMD_SSB_NO = 1 << 26, AMD_BTC_NO = 1 << 29 }; /* 8000_0008H EBX */
 /* 8000_000AH EDX. APM 3 E.4.9. What is not here is not built. */
 enum {
     SVM_NP = 1 << 0,
+    SVM_LBR = 1 << 1,
     SVM_LOCK = 1 << 2,
     SVM_NRIP = 1 << 3,
     SVM_TSC_RATIO = 1 << 4,
@@ -190,7 +191,7 @@ static void add_svm(struct cpu_model *m)
 {
     if (model_has(m, FEAT_SVM))
         add(m, 0x8000000a, -1, SVM_REVISION, SVM_ASIDS, 0,
-            SVM_NP | SVM_LOCK | SVM_NRIP | SVM_TSC_RATIO | SVM_VMCB_CLEAN | SVM_FLUSH_BY_ASID |
+            SVM_NP | SVM_LBR | SVM_LOCK | SVM_NRIP | SVM_TSC_RATIO | SVM_VMCB_CLEAN | SVM_FLUSH_BY_ASID |
                 SVM_DECODE_ASSISTS | SVM_PAUSE_FILTER | SVM_PAUSE_THRESHOLD | SVM_VIRTUAL_VMLOAD |
                 SVM_VIRTUAL_GIF | SVM_VIRTUAL_NMI | SVM_ADDRESS_CHECK | SVM_IDLE_HLT);
 }

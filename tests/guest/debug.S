@@ -172,6 +172,26 @@ main64:
     CHECK(29, je)
     cmp $data + 3, %edi
     CHECK(30, je)
+    /* BTF steps from branch to branch, and the trap ends it: from there on TF steps again. */
+    SET_DR7(0x400)
+    mov $0x1d9, %ecx
+    mov $2, %eax
+    xor %edx, %edx
+    wrmsr
+    movq $0, exc_count
+    pushfq
+    pushfq
+    orl $0x100, (%rsp)
+    popfq
+    nop
+    jz 8f /* ZF of the xor: taken, to where it would have gone anyway */
+8:  popfq
+    nop
+    cmpq $2, exc_count
+    CHECK(90, je)
+    rdmsr
+    test %eax, %eax
+    CHECK(91, jz)
     PASS
 
     .balign 8

@@ -10,6 +10,7 @@
 #ifndef CPU_NESTED_SVM_H
 #define CPU_NESTED_SVM_H
 
+#include "cpu/last_branch.h"
 #include "cpu/nested/nested.h"
 #include "cpu/nested/trace.h"
 #include "cpu/nested/svm_vmcb.h"
@@ -34,8 +35,9 @@ struct svm_host {
     struct segment seg[4]; /* ES CS SS DS */
     struct dtable gdtr, idtr;
     u64 efer, cr0, cr3, cr4, rflags, rip, rsp, rax, pat;
-    u8 nmi_blocked; /* with virtual NMIs only: struct cpu's is the guest's then */
-    u8 step;        /* VMRUN was single-stepped: the trap comes after #VMEXIT */
+    struct last_branch branch; /* with LBR virtualization only */
+    u8 nmi_blocked;            /* with virtual NMIs only: struct cpu's is the guest's then */
+    u8 step;                   /* VMRUN was single-stepped: the trap comes after #VMEXIT */
 };
 
 struct svm {
@@ -69,6 +71,11 @@ static inline bool svm_intercepts(const struct svm *s, unsigned code)
 static inline bool svm_virtual_nmi(const struct svm *s)
 {
     return s->ctl.int_ctl & VINTR_NMI_ENABLE;
+}
+
+static inline bool svm_virtual_lbr(const struct svm *s)
+{
+    return s->ctl.virt_ext & VIRT_EXT_LBR;
 }
 
 static inline bool svm_nested_paging(const struct svm *s)

@@ -113,6 +113,17 @@ static void flush(struct cpu *c, const struct vmcb_control *ctl)
     }
 }
 
+/* APM 2 15.23 */
+static void exchange_last_branch(struct cpu *c, const struct vmcb_save *v)
+{
+    struct svm *s = c->nested->svm;
+    if (!svm_virtual_lbr(s))
+        return;
+    s->host.branch = last_branch_get(c);
+    last_branch_set(
+        c, &(struct last_branch){v->debugctl, v->br_from, v->br_to, v->last_excp_from, v->last_excp_to});
+}
+
 static void become_guest(struct cpu *c)
 {
     struct nested_state *n = c->nested;
@@ -171,6 +182,7 @@ enum outcome svm_enter(struct cpu *c, u64 pa, struct vmcb *v)
     save_host(c, &s->host);
     flush(c, &s->ctl);
     load_guest(c, &save);
+    exchange_last_branch(c, &save);
     become_guest(c);
     debug_registers_changed(c);
     cpu_mode_changed(c);

@@ -41,6 +41,14 @@ static void store_guest(struct cpu *c, struct vmcb_save *v)
     v->rax = c->regs[RAX];
     if (svm_nested_paging(c->nested->svm))
         v->pat = c->pat;
+    if (svm_virtual_lbr(c->nested->svm)) {
+        struct last_branch b = last_branch_get(c);
+        v->debugctl = b.control;
+        v->br_from = b.from;
+        v->br_to = b.to;
+        v->last_excp_from = b.event_from;
+        v->last_excp_to = b.event_to;
+    }
 }
 
 static void store_control(struct cpu *c, struct vmcb_control *v, const struct svm_exit *x)
@@ -77,6 +85,8 @@ static void load_host(struct cpu *c, const struct svm_host *h)
     c->pat = h->pat;
     if (svm_virtual_nmi(c->nested->svm))
         c->nmi_blocked = h->nmi_blocked;
+    if (svm_virtual_lbr(c->nested->svm))
+        last_branch_set(c, &h->branch);
     c->dr7 = DR7_FIXED;
     c->pending_dr6 = h->step ? DR6_BS : 0;
 }

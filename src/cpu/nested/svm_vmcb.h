@@ -70,8 +70,8 @@ struct vmcb_save {
     u8 reserved5[0x1f8 - 0x1e0];
     u64 rax, star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip, cr2;
     u8 reserved6[0x268 - 0x248];
-    u64 pat;
-    u8 reserved7[0xc00 - 0x270];
+    u64 pat, debugctl, br_from, br_to, last_excp_from, last_excp_to;
+    u8 reserved7[0xc00 - 0x298];
 };
 
 struct vmcb {
