@@ -125,7 +125,13 @@ struct accel_ops {
     bool nested_at_rest;
 };
 
-enum { ACCEL_SIGNAL_INTR = 1, ACCEL_SIGNAL_NMI = 2, ACCEL_SIGNAL_INIT = 4, ACCEL_SIGNAL_SIPI = 8 };
+enum {
+    ACCEL_SIGNAL_INTR = 1,
+    ACCEL_SIGNAL_NMI = 2,
+    ACCEL_SIGNAL_INIT = 4,
+    ACCEL_SIGNAL_SIPI = 8,
+    ACCEL_SIGNAL_SMI = 64
+};
 
 extern const struct accel_ops accel_soft;
 

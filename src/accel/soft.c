@@ -211,7 +211,8 @@ static bool soft_wants_run(struct accel_vcpu *v)
 }
 
 _Static_assert((int)ACCEL_SIGNAL_INTR == (int)REQ_INTR && (int)ACCEL_SIGNAL_NMI == (int)REQ_NMI &&
-                   (int)ACCEL_SIGNAL_INIT == (int)REQ_INIT && (int)ACCEL_SIGNAL_SIPI == (int)REQ_SIPI,
+                   (int)ACCEL_SIGNAL_INIT == (int)REQ_INIT && (int)ACCEL_SIGNAL_SIPI == (int)REQ_SIPI &&
+                   (int)ACCEL_SIGNAL_SMI == (int)REQ_SMI,
                "ORDER SIGNAL");
 
 static void soft_signal(struct accel_vcpu *v, unsigned what)

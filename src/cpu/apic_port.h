@@ -2,8 +2,8 @@
 /*
  * The part of the local APIC that belongs to the processor: CR8, the APIC's MSRs and the interrupt
  * acknowledge cycle. vm/ fills it with the local APIC device's functions (and the 8259's for ExtINT). All are
- * called on the vCPU's own thread. The device in turn sets REQ_INTR, REQ_NMI, REQ_INIT, REQ_SIPI through a
- * handle that vm/ gave it.
+ * called on the vCPU's own thread. The device in turn sets REQ_INTR, REQ_NMI, REQ_INIT, REQ_SIPI, REQ_SMI
+ * through a handle that vm/ gave it.
  */
 #ifndef CPU_APIC_PORT_H
 #define CPU_APIC_PORT_H

@@ -146,7 +146,7 @@ static void cpu_saving(void *obj)
     struct cpu *c = obj;
     c->fl &= FL_OF | FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF; /* hosts set bits beside them */
     store_le(c->x87 + X87_MXCSR + 4, 4, 0);
-    c->saved_requests = atomic_load(&c->requests) & (REQ_INTR | REQ_NMI | REQ_INIT | REQ_SIPI);
+    c->saved_requests = atomic_load(&c->requests) & (REQ_INTR | REQ_NMI | REQ_INIT | REQ_SIPI | REQ_SMI);
 }
 
 static bool control_valid(const struct cpu *c)
@@ -172,7 +172,7 @@ static int cpu_loaded(void *obj)
     c->regs[REG_ZERO] = 0;
     c->dr6 = (c->dr6 & 0xe00f) | DR6_FIXED;
     c->dr7 = (u32)c->dr7 | DR7_FIXED;
-    atomic_store(&c->requests, c->saved_requests & (REQ_INTR | REQ_NMI | REQ_INIT | REQ_SIPI));
+    atomic_store(&c->requests, c->saved_requests & (REQ_INTR | REQ_NMI | REQ_INIT | REQ_SIPI | REQ_SMI));
     c->delivering = c->step_armed = c->rf_kept = false;
     fpu_normalise(c);
     tlb_flush_all(c);

@@ -49,7 +49,7 @@ struct fault {
     u8 vector;
     bool has_error;
     bool software;     /* INT n, INT3, INTO: RIP pushed is the next one's, DPL checked */
-    bool exit;         /* nested/: a second-dimension walk stopped the access; the details are its own */
+    bool exit;         /* nested/: it is an exit, not an exception; the details are its own */
     bool noncanonical; /* #GP(0) for an address: becomes #SS(0) when the access went through SS */
     u32 error;
     u64 cr2; /* of #PF */

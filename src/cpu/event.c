@@ -12,6 +12,7 @@
 #include "cpu/debug.h"
 #include "cpu/last_branch.h"
 #include "cpu/meanings.h"
+#include "cpu/msr.h"
 #include "cpu/nested/nested.h"
 #include "cpu/nested/trace.h"
 #include "cpu/system.h"
@@ -153,8 +154,24 @@ static bool is_bsp(struct cpu *c)
     return c->index == 0;
 }
 
+/* INIT as a security exception, for a hypervisor that must not lose its guests. APM 2 15.28 */
+static bool init_redirected(const struct cpu *c)
+{
+    return c->nested && (c->msr_store[MSR_SLOT_VM_CR] & VM_CR_R_INIT) && c->activity != CPU_WAIT_SIPI;
+}
+
+static enum outcome redirect_init(struct cpu *c)
+{
+    atomic_fetch_and(&c->requests, ~(unsigned)REQ_INIT);
+    c->activity = CPU_ACTIVE;
+    (void)fault_error(c, VEC_SX, SX_INIT);
+    return event_fault(c);
+}
+
 static enum outcome take_init(struct cpu *c)
 {
+    if (init_redirected(c))
+        return redirect_init(c);
     /* A start-up IPI that came right behind stays: senders need not wait for us. */
     atomic_fetch_and(&c->requests, ~(unsigned)REQ_INIT);
     bool bsp = is_bsp(c);
@@ -255,6 +272,9 @@ enum outcome event_poll(struct cpu *c)
         if (o != DONE)
             return o == AGAIN ? asleep(c) : o;
     }
+    /* There is no SMM: an SMI that no hypervisor takes is lost. */
+    if (r & REQ_SMI)
+        atomic_fetch_and(&c->requests, ~(unsigned)REQ_SMI);
     if (trap)
         return END;
     if ((r & REQ_NMI) && nmi_open(c, shadow))

@@ -5,6 +5,8 @@
  */
 #include "cpu/fpu.h"
 
+#include "cpu/nested/nested.h"
+
 void fpu_init_x87(struct cpu *c)
 {
     fpu_set_top(c, 0);
@@ -34,7 +36,11 @@ enum outcome fpu_check_x87(struct cpu *c)
 
 enum outcome fpu_check_pending(struct cpu *c)
 {
-    return unlikely(fpu_pending(c) && (c->cr0 & CR0_NE)) ? fault_plain(c, VEC_MF) : DONE;
+    if (likely(!fpu_pending(c)))
+        return DONE;
+    if (c->cr0 & CR0_NE)
+        return fault_plain(c, VEC_MF);
+    return nested_guest(c) && c->nested->ops->fpu_error ? c->nested->ops->fpu_error(c) : DONE;
 }
 
 enum outcome fpu_check_mmx(struct cpu *c)

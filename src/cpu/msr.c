@@ -307,12 +307,31 @@ static bool msr_read_vm_cr(struct cpu *c, const struct msr_row *r, u32 i, u64 *v
     return true;
 }
 
-/* Once LOCK is set, writing LOCK and SVMDIS has no effect. APM 2 15.30.1 */
+/* Once LOCK is set, writing LOCK and SVMDIS has no effect. DIS_A20M and DPD have none here: there is no A20
+ * mask and no debug port. APM 2 15.30.1 */
 static bool msr_write_vm_cr(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
 {
+    u64 old = *word(c, r, i), locked = old & VM_CR_LOCK ? VM_CR_LOCK | VM_CR_SVMDIS : 0;
     if ((v & VM_CR_SVMDIS) && (c->efer & EFER_SVME))
         return false;
-    return (*word(c, r, i) & VM_CR_LOCK) ? !(v & ~r->writable) : store_masked(c, r, i, v);
+    return store_masked(c, r, i, (v & ~locked) | (old & locked));
+}
+
+static bool msr_read_svm_key(struct cpu *c, const struct msr_row *r, u32 i, u64 *v)
+{
+    *v = 0;
+    return true;
+}
+
+/* Taken while VM_CR.LOCK is clear; the same one, but not 0, opens the lock again. APM 2 15.31 */
+static bool msr_write_svm_key(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
+{
+    u64 *key = word(c, r, i), *vm_cr = &c->msr_store[MSR_SLOT_VM_CR];
+    if (!(*vm_cr & VM_CR_LOCK))
+        *key = v;
+    else if (*key && *key == v)
+        *vm_cr &= ~(u64)VM_CR_LOCK;
+    return true;
 }
 
 static const struct msr_row rows[] = {

@@ -17,7 +17,8 @@ enum {
     MSR_SLOT_COUNT
 };
 
-enum { VM_CR_LOCK = 1 << 3, VM_CR_SVMDIS = 1 << 4 }; /* APM 2 15.30.1 */
+enum { VM_CR_R_INIT = 1 << 1, VM_CR_LOCK = 1 << 3, VM_CR_SVMDIS = 1 << 4 }; /* APM 2 15.30.1 */
+enum { SX_INIT = 1 }; /* #SX error code: a redirected INIT. APM 2 8.2.20 */
 
 u64 msr_efer_valid(const struct cpu *c); /* EFER bits the model lets be set */
 bool msr_pat_valid(u64 v);

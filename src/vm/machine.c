@@ -239,7 +239,8 @@ static int build_board(struct machine *m, struct err *err)
 }
 
 _Static_assert((int)ACCEL_SIGNAL_INTR == (int)LAPIC_INTR && (int)ACCEL_SIGNAL_NMI == (int)LAPIC_NMI &&
-                   (int)ACCEL_SIGNAL_INIT == (int)LAPIC_INIT && (int)ACCEL_SIGNAL_SIPI == (int)LAPIC_SIPI,
+                   (int)ACCEL_SIGNAL_INIT == (int)LAPIC_INIT && (int)ACCEL_SIGNAL_SIPI == (int)LAPIC_SIPI &&
+                   (int)ACCEL_SIGNAL_SMI == (int)LAPIC_SMI,
                "what a local APIC signals, an engine takes unchanged");
 
 static struct apic_port apic_port(struct machine *m, unsigned i)

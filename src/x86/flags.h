@@ -94,6 +94,7 @@ enum vector {
     VEC_AC = 17,
     VEC_MC = 18,
     VEC_XM = 19,
+    VEC_SX = 30,
 };
 
 /* Page-fault error code. SDM 3A 4.7 */

@@ -4,10 +4,10 @@
  *
  * guest_runner intel|amd [shutdown|nested|resaved|checks] IMAGE: loads IMAGE at 7C00H and starts it there in
  * real mode. Ports: E9H console, F4H exit status (0: passed), F5H raises that interrupt vector, F6H raises an
- * NMI, F7H says which row of x86/svm_checks.def must have refused the last VMRUN. With `shutdown` a triple
- * fault is what passes, with `nested` the model has virtualization extensions, with `resaved` besides its
- * state is saved and loaded every few instructions, and with `checks` every row must have refused once. A
- * guest that runs too long fails.
+ * NMI, F8H an SMI, F9H INIT, F7H says which row of x86/svm_checks.def must have refused the last VMRUN. With
+ * `shutdown` a triple fault is what passes, with `nested` the model has virtualization extensions, with
+ * `resaved` besides its state is saved and loaded every few instructions, and with `checks` every row must
+ * have refused once. A guest that runs too long fails.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -66,6 +66,12 @@ static void port_write(void *dev, u64 off, unsigned size, u64 v)
         break;
     case 0xf6:
         cpu_request(b->cpu, REQ_NMI);
+        break;
+    case 0xf8:
+        cpu_request(b->cpu, REQ_SMI);
+        break;
+    case 0xf9:
+        cpu_request(b->cpu, REQ_INIT);
         break;
     case 0xf7:
         if (b->checks)

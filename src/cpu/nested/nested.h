@@ -46,6 +46,9 @@ struct nested_ops {
     bool (*due)(struct cpu *c);          /* boundary() would do something: wakes a halted guest */
     bool (*triple_fault)(struct cpu *c); /* true: exit taken */
     bool (*init)(struct cpu *c);         /* INIT in non-root operation; true: exit taken */
+    /* A waiting x87 instruction met an unmasked exception with CR0.NE clear: DONE, or FAULT with
+     * c->fault.exit set. NULL: nothing comes of it. */
+    enum outcome (*fpu_error)(struct cpu *c);
     /* Guest-physical to the machine's physical. DONE with *out and *writable (a write by the same path needs
      * no further work), or FAULT with c->fault.exit set and the details kept for fault(). */
     enum outcome (*translate)(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out,

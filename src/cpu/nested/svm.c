@@ -17,6 +17,7 @@ static const struct nested_ops svm_ops = {
     .due = svm_due,
     .triple_fault = svm_triple_fault,
     .init = svm_init,
+    .fpu_error = svm_fpu_error,
     .translate = npt_translate,
 };
 

@@ -117,6 +117,7 @@ enum outcome svm_boundary(struct cpu *c, unsigned r, u8 shadow);
 bool svm_due(struct cpu *c);
 bool svm_triple_fault(struct cpu *c);
 bool svm_init(struct cpu *c);
+enum outcome svm_fpu_error(struct cpu *c);
 /* A virtual interrupt or NMI waits: ask at every boundary. */
 void svm_virtual_interrupt_changed(struct cpu *c);
 /* One waits that neither RFLAGS.IF nor a shadow is asked about. */

@@ -8,6 +8,7 @@
  * host. With V_INTR_MASKING the host's RFLAGS.IF masks it, else the guest's. With virtual NMIs c->nmi_blocked
  * is the guest's (V_NMI_MASK) and physical ones are always intercepted: VMRUN checks it.
  */
+#include "cpu/msr.h"
 #include "cpu/nested/svm.h"
 
 static bool masking(const struct svm *s)
@@ -113,6 +114,10 @@ static enum outcome take_physical(struct cpu *c)
 enum outcome svm_boundary(struct cpu *c, unsigned r, u8 shadow)
 {
     const struct svm *s = c->nested->svm;
+    if ((r & REQ_SMI) && svm_intercepts(s, SVM_EXIT_SMI)) {
+        c->shadow = shadow;
+        return svm_leave_simple(c, SVM_EXIT_SMI, 0, 0);
+    }
     bool nmi = physical_nmi(c, r);
     if (nmi && svm_intercepts(s, SVM_EXIT_NMI)) {
         c->shadow = shadow;
@@ -140,11 +145,22 @@ bool svm_due(struct cpu *c)
 {
     const struct svm *s = c->nested->svm;
     unsigned r = atomic_load(&c->requests);
+    if ((r & REQ_SMI) && svm_intercepts(s, SVM_EXIT_SMI))
+        return true;
     if (physical_nmi(c, r) && svm_intercepts(s, SVM_EXIT_NMI))
         return true;
     if ((r & REQ_INTR) && physical_open(c) && c->apic.pending && c->apic.pending(c->apic.opaque) >= 0)
         return true;
     return virtual_due(c, 0) || virtual_nmi_pending(c);
+}
+
+/* FERR#, unless the host has IGNNE set. APM 2 15.14.2 */
+enum outcome svm_fpu_error(struct cpu *c)
+{
+    if (!svm_intercepts(c->nested->svm, SVM_EXIT_FERR_FREEZE) || (c->msr_store[MSR_SLOT_IGNNE] & 1))
+        return DONE;
+    c->fault = (struct fault){.vector = VEC_MF, .exit = true};
+    return FAULT;
 }
 
 bool svm_triple_fault(struct cpu *c)

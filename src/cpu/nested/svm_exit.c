@@ -161,6 +161,8 @@ static enum outcome nested_page_fault(struct cpu *c, const struct event *during)
 /* APM 2 15.12. #PF: CR2 is not written. #DB: DR6 and DR7 are as its handler would find them. */
 bool svm_fault(struct cpu *c, const struct fault *f, const struct event *during)
 {
+    if (f->exit && f->vector == VEC_MF)
+        return svm_leave_simple(c, SVM_EXIT_FERR_FREEZE, 0, 0) == END;
     if (f->exit)
         return nested_page_fault(c, during) == END;
     unsigned code = SVM_EXIT_EXCEPTION + (f->vector & 31);

@@ -18,7 +18,7 @@
 #define LAPIC_BASE 0xfee00000ull
 #define LAPIC_HZ   1000000000u /* the timer's clock, for CPUID 0x15 ECX; 0x40000010 EBX has it in kHz */
 
-enum lapic_signal { LAPIC_INTR = 1, LAPIC_NMI = 2, LAPIC_INIT = 4, LAPIC_SIPI = 8 };
+enum lapic_signal { LAPIC_INTR = 1, LAPIC_NMI = 2, LAPIC_INIT = 4, LAPIC_SIPI = 8, LAPIC_SMI = 64 };
 
 struct lapic_cpu {
     void (*signal)(void *opaque, unsigned what); /* lapic_signal bits: may be deliverable now */

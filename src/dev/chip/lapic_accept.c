@@ -105,7 +105,10 @@ void lapic_accept(struct lapic *l, u8 mode, u8 vector, bool level)
         l->sipi_vector = vector;
         lapic_signal_cpu(l, LAPIC_SIPI);
         break;
-    default: /* SMI: there is no SMM; ExtINT: only LINT0 has a path to the 8259 */
+    case MODE_SMI:
+        lapic_signal_cpu(l, LAPIC_SMI);
+        break;
+    default: /* ExtINT: only LINT0 has a path to the 8259 */
         break;
     }
 }
