@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/state.h"
 #include "cpu/apic_port.h"
+#include "cpu/debug_point.h"
 #include "mem/space.h"
 #include "x86/features.h"
 #include "x86/flags.h"
@@ -107,6 +108,7 @@ struct cpu_model;
 struct host_insns;
 struct jit_port;
 struct nested_state;
+struct debug_points;
 
 /* struct cpu's guest_tsc_ratio */
 #define TSC_RATIO_1 BIT(48)
@@ -162,8 +164,10 @@ struct cpu {
     bool delivering;          /* an event is being delivered: faults combine (SDM 3A table 6-5) */
     struct fault first_fault; /* while delivering */
     struct event failed_event;
-    bool delivery_failed; /* c->fault was met while failed_event was delivered */
-    u8 chain[8];          /* last vectors delivered or attempted, newest first: printed on a triple fault */
+    bool delivery_failed;              /* c->fault was met while failed_event was delivered */
+    const struct debug_points *points; /* NULL: no debugger wants anything. cpu/points.h */
+    struct debug_hit hit;              /* why cpu_run() left for it; whoever takes it clears it */
+    u8 chain[8]; /* last vectors delivered or attempted, newest first: printed on a triple fault */
 
     /* Handles, given at construction. */
     unsigned index; /* vCPU number; the APIC id is the model's matter */

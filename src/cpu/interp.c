@@ -7,6 +7,7 @@
  */
 #include "cpu/code.h"
 #include "cpu/debug.h"
+#include "cpu/points.h"
 #include "cpu/event.h"
 #include "cpu/jit_port.h"
 #include "cpu/last_branch.h"
@@ -110,7 +111,9 @@ static enum outcome step_one(struct cpu *c)
 
 static enum outcome step_within_budget(struct cpu *c)
 {
-    return c->retired >= c->budget_end ? LEAVE : step_one(c);
+    if (c->retired >= c->budget_end || (unlikely(c->points != NULL) && points_before(c, linear_rip(c))))
+        return LEAVE;
+    return step_one(c);
 }
 
 static bool attention(const struct cpu *c)
@@ -162,6 +165,8 @@ static enum outcome run_some(struct cpu *c, struct block **last)
         return o;
     if (unlikely(c->retired + b->count > c->budget_end))
         return step_within_budget(c);
+    if (unlikely(c->points != NULL))
+        return points_cover(c, linear_rip(c), b->bytes) ? step_within_budget(c) : run_block(c, b);
     *last = b;
     if (c->jit && c->jit->run(c, b, &o))
         return o;
@@ -234,4 +239,38 @@ enum outcome cpu_step(struct cpu *c)
         o = next(c, step_one(c));
     world_leave(c);
     return o;
+}
+
+/* Where execution goes on: an event that is delivered changes it. */
+struct place {
+    u64 linear;
+    bool guest;
+};
+
+static struct place place(const struct cpu *c)
+{
+    return (struct place){linear_rip(c), nested_guest(c)};
+}
+
+/* True: an event was delivered, or the vCPU may not run (*o). */
+static bool step_attends(struct cpu *c, enum outcome *o)
+{
+    struct place before = place(c);
+    *o = attention(c) ? attend(c) : DONE;
+    struct place after = place(c);
+    return *o != DONE || before.linear != after.linear || before.guest != after.guest;
+}
+
+enum outcome cpu_debug_step(struct cpu *c)
+{
+    enum outcome o;
+    unsigned held = 0;
+    world_enter(c);
+    if (c->activity == CPU_ACTIVE)
+        held = atomic_fetch_and(&c->requests, ~(unsigned)(REQ_INTR | REQ_NMI)) & (REQ_INTR | REQ_NMI);
+    if (!step_attends(c, &o))
+        o = next(c, step_one(c));
+    cpu_request(c, held);
+    world_leave(c);
+    return c->hit.kind ? LEAVE : o;
 }

@@ -8,6 +8,7 @@
  */
 #include "cpu/mmu.h"
 
+#include "cpu/points.h"
 #include "cpu/nested/nested.h"
 #include "cpu/paging.h"
 #include "cpu/world.h"
@@ -179,6 +180,8 @@ enum outcome mmu_read_slow(struct cpu *c, u64 lin, void *buf, unsigned size, enu
         return FAULT;
     if (unlikely(c->dr7 & 0xff) && as == AS_CURRENT)
         watch_data(c, lin, size, false);
+    if (points_watch_data(c))
+        points_data(c, lin, size, false);
     u8 *to = buf;
     for (unsigned i = 0; i < 2 && p[i].size; to += p[i].size, i++) {
         if (p[i].host)
@@ -198,6 +201,8 @@ enum outcome mmu_write_slow(struct cpu *c, u64 lin, const void *buf, unsigned si
         return FAULT;
     if (unlikely(c->dr7 & 0xff) && as == AS_CURRENT)
         watch_data(c, lin, size, true);
+    if (points_watch_data(c))
+        points_data(c, lin, size, true);
     const u8 *from = buf;
     for (unsigned i = 0; i < 2 && p[i].size; from += p[i].size, i++) {
         if (p[i].host)
@@ -288,7 +293,9 @@ enum outcome mmu_fetch(struct cpu *c, u64 lin, u8 *buf, unsigned len, unsigned *
 
 bool mmu_translate_debug(struct cpu *c, u64 lin, u64 *gpa)
 {
-    return paging_peek(c, lin, gpa);
+    if (!(c->efer & EFER_LMA))
+        lin = (u32)lin;
+    return is_canonical(lin) && paging_peek(c, lin, gpa);
 }
 
 /* Segment checks outside 64-bit mode. SDM 3A 5.3 (limits), 5.5 (types) */

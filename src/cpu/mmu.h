@@ -53,7 +53,8 @@ enum outcome mmu_fetch(struct cpu *c, u64 lin, u8 *buf, unsigned len, unsigned *
 /* Guest-physical address of a page for execution; *host its RAM, or NULL when it is not RAM. */
 enum outcome mmu_fetch_page(struct cpu *c, u64 lin, u64 *gpa, void **host);
 
-/* Linear to guest-physical without side effects on A/D or the TLB; false when not mapped. For debuggers. */
+/* Linear to the machine's physical, through both dimensions and without any effect; false when not mapped.
+ * For debuggers, while the vCPU does not run. */
 bool mmu_translate_debug(struct cpu *c, u64 lin, u64 *gpa);
 
 /* Effective linear address of in's memory operand; checks segment limit, type and canonical form for an

@@ -27,6 +27,7 @@ struct walk {
     struct cpu *c;
     const struct paging_mode *m;
     u64 lin;
+    bool peek;              /* without any effect */
     u64 gpa[LEVELS_MAX];    /* guest-physical places of the entries, top first */
     u64 at[LEVELS_MAX];     /* where that is after the second dimension */
     u64 entry[LEVELS_MAX];  /* as read */
@@ -59,16 +60,17 @@ static enum outcome second_dimension(struct cpu *c, u64 gpa, const struct second
 static enum outcome entry_read(struct walk *w, u64 gpa, u64 *e)
 {
     struct second_access a = {
-        .read = true, .table = true, .user = true, .linear_valid = true, .linear = w->lin};
+        .read = true, .table = true, .user = true, .linear_valid = true, .linear = w->lin, .peek = w->peek};
     bool writable;
-    u64 v;
+    u64 v = 0;
     w->gpa[w->depth] = gpa;
     if (second_dimension(w->c, gpa, &a, &gpa, &writable) != DONE)
         return FAULT;
     w->at[w->depth] = gpa;
     w->host[w->depth] = space_ram(w->c->memory, gpa, NULL);
     if (!w->host[w->depth]) {
-        space_io_read(w->c->memory, gpa, w->m->entry_size, &v);
+        if (!w->peek)
+            space_io_read(w->c->memory, gpa, w->m->entry_size, &v);
         *e = v;
         return DONE;
     }
@@ -287,12 +289,13 @@ enum outcome paging_walk(struct cpu *c, u64 lin, const struct walk_access *a, st
 
 bool paging_peek(struct cpu *c, u64 lin, u64 *gpa)
 {
-    *gpa = lin;
-    if (!(c->cr0 & CR0_PG))
-        return true;
-    struct walk w = {.c = c, .m = current_mode(c), .lin = lin};
-    if (walk_read(&w) != DONE)
-        return false;
-    *gpa = w.page + (lin & (w.size - 1));
-    return true;
+    struct second_access a = {.linear_valid = true, .linear = lin, .peek = true};
+    bool writable;
+    if (c->cr0 & CR0_PG) {
+        struct walk w = {.c = c, .m = current_mode(c), .lin = lin, .peek = true};
+        if (walk_read(&w) != DONE)
+            return false;
+        lin = w.page + (lin & (w.size - 1));
+    }
+    return second_dimension(c, lin, &a, gpa, &writable) == DONE;
 }

@@ -122,7 +122,7 @@ static inline enum outcome repeat(struct cpu *c, const struct insn *in, unsigned
         }
         if (op->compares && condition_fails(c, in))
             return DONE;
-        if (unlikely(c->step_armed || c->pending_dr6)) /* traps come after each iteration */
+        if (unlikely(c->step_armed || c->pending_dr6 || c->hit.kind)) /* traps come after each iteration */
             break;
     }
     return string_index(c, in, RCX) ? AGAIN : DONE;

@@ -8,6 +8,7 @@
 #include "cpu/nested/nested.h"
 
 #include "cpu/debug.h"
+#include "cpu/points.h"
 
 enum outcome fault_plain(struct cpu *c, u8 vector)
 {
@@ -141,7 +142,7 @@ static void set_class(struct cpu *c)
     else if ((c->cr4 & CR4_SMAP) && !(c->rflags & FLAG_AC))
         class = TLB_SUPER_SMAP;
     bool aligned_only = c->cpl == 3 && (c->cr0 & CR0_AM) && (c->rflags & FLAG_AC);
-    tlb_set_class(c, class, aligned_only || debug_data_armed(c));
+    tlb_set_class(c, class, aligned_only || debug_data_armed(c) || points_watch_data(c));
 }
 
 void cpu_privilege_changed(struct cpu *c)

@@ -40,14 +40,15 @@ bool vmx_eptp_valid(const struct cpu *c, u64 eptp)
            !(eptp & physical_reserved(c));
 }
 
-static u64 entry_read(struct cpu *c, struct ept_walk *w, u64 at)
+static u64 entry_read(struct cpu *c, struct ept_walk *w, u64 at, bool peek)
 {
-    u64 v;
+    u64 v = 0;
     w->at[w->depth] = at;
     w->host[w->depth] = space_ram(c->memory, at, NULL);
     if (w->host[w->depth])
         return __atomic_load_n(w->host[w->depth], __ATOMIC_RELAXED);
-    space_io_read(c->memory, at, 8, &v);
+    if (!peek)
+        space_io_read(c->memory, at, 8, &v);
     return v;
 }
 
@@ -72,13 +73,13 @@ static bool misconfigured(const struct cpu *c, u64 e, unsigned depth, bool leaf)
     return !memory_type_valid(e);
 }
 
-static enum ept_result ept_read(struct cpu *c, u64 eptp, u64 gpa, struct ept_walk *w)
+static enum ept_result ept_read(struct cpu *c, u64 eptp, u64 gpa, bool peek, struct ept_walk *w)
 {
     u64 table = eptp & 0x000ffffffffff000ull;
     w->rights = EPT_RWX;
     for (w->depth = 0;;) {
         unsigned depth = w->depth, shift = PAGE_SHIFT + 9 * (LEVELS - 1 - depth);
-        u64 e = entry_read(c, w, table + (gpa >> shift & 511) * 8);
+        u64 e = entry_read(c, w, table + (gpa >> shift & 511) * 8, peek);
         w->entry[depth] = e;
         w->depth++;
         w->rights &= e;
@@ -145,7 +146,7 @@ static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_ac
     u64 eptp = c->nested->second_root;
     for (;;) {
         struct ept_walk w;
-        enum ept_result r = gpa >> 48 ? EPT_NOT_PRESENT : ept_read(c, eptp, gpa, &w);
+        enum ept_result r = gpa >> 48 ? EPT_NOT_PRESENT : ept_read(c, eptp, gpa, false, &w);
         if (gpa >> 48)
             w.rights = w.depth = 0;
         if (r == EPT_BAD) {
@@ -170,6 +171,15 @@ static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_ac
     }
 }
 
+static enum outcome ept_peek(struct cpu *c, u64 gpa, u64 *out)
+{
+    struct ept_walk w;
+    if (gpa >> 48 || ept_read(c, c->nested->second_root, gpa, true, &w) != EPT_GOOD)
+        return FAULT;
+    *out = w.page | (gpa & (w.size - 1));
+    return DONE;
+}
+
 /* Every access there exits, the TPR's too: software that emulates the access finds it in the virtual-APIC
  * page. SDM 3C 29.4, table 27-6 */
 static enum outcome apic_access(struct cpu *c, u64 gpa, const struct second_access *a)
@@ -187,6 +197,8 @@ enum outcome vmx_translate(struct cpu *c, u64 gpa, const struct second_access *a
     const struct vmcs *v = &vmx_of(c)->v;
     *out = gpa;
     *writable = true;
+    if (a->peek)
+        return ctl2(v, EPT) ? ept_peek(c, gpa, out) : DONE;
     if (ctl2(v, EPT) && ept_translate(c, gpa, a, out, writable) != DONE)
         return FAULT;
     if (ctl2(v, APIC_ACCESSES) && (*out & ~0xfffull) == v->f[VMCS_APIC_ACCESS])

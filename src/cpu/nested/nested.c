@@ -142,3 +142,16 @@ enum outcome nested_insn(struct cpu *c, const struct insn *in)
     enum outcome o = c->nested->ops->insn(c, in);
     return o == DONE ? meaning_plain(c, in)(c, in) : o;
 }
+
+void nested_view(const struct cpu *c, struct nested_view *out)
+{
+    const struct nested_state *n = c->nested;
+    *out = (struct nested_view){.control = ~0ull};
+    if (!n)
+        return;
+    out->entries = n->entries;
+    if (n->vmx)
+        vmx_view(c, out);
+    else
+        svm_view(c, out);
+}

@@ -28,6 +28,7 @@ struct second_access {
     bool user;         /* the linear access was a user access (and for table walks: always by SVM's rule) */
     bool table;        /* to a guest paging-structure entry */
     bool linear_valid; /* linear holds the address that caused it */
+    bool peek;         /* a debugger's: needs no rights, has no effect, FAULT says only that there is none */
     u64 linear;
 };
 
@@ -91,6 +92,16 @@ void nested_reset(struct cpu *c); /* reset and INIT leave non-root operation and
 void nested_save(struct cpu *c, struct state_image *img);
 int nested_load(struct cpu *c, const struct state_image *img, struct err *err);
 
+/* For a debugger. */
+struct nested_view {
+    bool vmx, svm;  /* what the model offers; neither: the rest is zero */
+    bool operation; /* VMXON was executed; EFER.SVME and VM_HSAVE_PA are set */
+    u64 region;     /* VMXON pointer, VM_HSAVE_PA */
+    u64 control;    /* the current VMCS or the VMCB that runs; ~0: none */
+    u64 entries;
+};
+void nested_view(const struct cpu *c, struct nested_view *out);
+
 /* The first refusal of each kind goes to stderr, a line naming the check: a hypervisor's author has only a
  * number. Later ones are silent. */
 enum nested_told { TOLD_ENTRY = 1, TOLD_INSN = 2 };
@@ -121,10 +132,12 @@ int vmx_new(struct cpu *c);
 void vmx_free(struct cpu *c);
 void vmx_reset(struct cpu *c);
 bool vmx_operation(const struct cpu *c); /* between VMXON and VMXOFF */
+void vmx_view(const struct cpu *c, struct nested_view *out);
 int svm_new(struct cpu *c);
 void svm_free(struct cpu *c);
 void svm_reset(struct cpu *c);
 bool svm_operation(const struct cpu *c); /* EFER.SVME and VM_HSAVE_PA set */
 u64 svm_tsc_ratio(const struct cpu *c);  /* struct cpu's guest_tsc_ratio by the TSC_RATIO MSR */
+void svm_view(const struct cpu *c, struct nested_view *out);
 
 #endif

@@ -28,6 +28,7 @@ struct npt_walk {
     struct cpu *c;
     const struct svm *s;
     const struct npt_mode *m;
+    bool peek;
     u64 entry[LEVELS_MAX], at[LEVELS_MAX];
     void *host[LEVELS_MAX];
     unsigned depth; /* entries read */
@@ -87,7 +88,7 @@ static bool entry_read(struct npt_walk *w, u64 pa, u64 *e)
     w->host[w->depth] = space_ram(w->c->memory, pa, NULL);
     const void *p = w->host[w->depth];
     if (!p)
-        return space_io_read(w->c->memory, pa, w->m->entry_size, e);
+        return !w->peek && space_io_read(w->c->memory, pa, w->m->entry_size, e);
     *e = w->m->entry_size == 8 ? __atomic_load_n((const u64 *)p, __ATOMIC_RELAXED)
                                : __atomic_load_n((const u32 *)p, __ATOMIC_RELAXED);
     return true;
@@ -191,14 +192,17 @@ enum outcome npt_translate(struct cpu *c, u64 gpa, const struct second_access *a
     const struct svm *s = c->nested->svm;
     bool write = a->write || a->table;
     for (;;) {
-        struct npt_walk w = {.c = c, .s = s, .m = host_mode(s)};
+        struct npt_walk w = {.c = c, .s = s, .m = host_mode(s), .peek = a->peek};
         bool beyond = w.m->levels == 4 ? gpa >> 48 : w.m->levels == 3 ? gpa >> 32 : gpa >> 32;
-        if (beyond || !walk_read(&w, gpa) || !allowed(&w, write, a->fetch)) {
+        bool there = !beyond && walk_read(&w, gpa);
+        if (a->peek && !there)
+            return FAULT;
+        if (!there || (!a->peek && !allowed(&w, write, a->fetch))) {
             (void)nested_fault(c, gpa, a, write, w.error);
             nested_trace_walk(c, SVM_EXIT_NPF, s->npf_info, gpa, w.entry, w.depth);
             return FAULT;
         }
-        if (!walk_mark(&w, write))
+        if (!a->peek && !walk_mark(&w, write))
             continue;
         *out = w.page + (gpa & (w.size - 1));
         *writable = (w.rights & PTE_W) && (w.entry[w.depth - 1] & PTE_D);

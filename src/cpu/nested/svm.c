@@ -98,6 +98,15 @@ static int loaded(void *obj)
     return 0;
 }
 
+void svm_view(const struct cpu *c, struct nested_view *out)
+{
+    out->svm = true;
+    out->operation = svm_operation(c);
+    out->region = c->msr_store[MSR_SLOT_VM_HSAVE_PA];
+    if (c->nested->guest)
+        out->control = c->nested->svm->vmcb;
+}
+
 #define HOST_SEGMENT(n, i)                                                                                   \
     {"host." n ".base", offsetof(struct svm, host.seg[i].base), 8, 1},                                       \
         {"host." n ".limit", offsetof(struct svm, host.seg[i].limit), 4, 1},                                 \

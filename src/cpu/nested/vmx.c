@@ -128,6 +128,15 @@ bool nested_blocks_init(const struct cpu *c)
     return c->nested && c->nested->vmx && vmx_of(c)->on && !c->nested->guest;
 }
 
+void vmx_view(const struct cpu *c, struct nested_view *out)
+{
+    const struct vmx *x = vmx_of(c);
+    out->vmx = true;
+    out->operation = x->on;
+    out->region = x->vmxon;
+    out->control = x->current;
+}
+
 /* Fixed bits are those of VMX operation; an unrestricted guest may clear PE and PG. SDM 3C 23.8 */
 bool nested_cr0_allowed(const struct cpu *c, u64 v)
 {
