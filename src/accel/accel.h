@@ -8,6 +8,7 @@
 #ifndef ACCEL_ACCEL_H
 #define ACCEL_ACCEL_H
 
+#include "accel/debug.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/state.h"
@@ -25,6 +26,7 @@ enum accel_exit {
     ACCEL_EXIT_KICKED,   /* somebody asked it to come back */
     ACCEL_EXIT_SHUTDOWN, /* triple fault; describe() tells */
     ACCEL_EXIT_ERROR,    /* the host failed; err is set */
+    ACCEL_EXIT_DEBUG,    /* for the debugger: debug->take_hit() tells */
 };
 
 /* Options of the soft engine; others ignore what does not concern them and refuse what they cannot do. */
@@ -123,6 +125,7 @@ struct accel_ops {
      * run. */
     bool (*nested_active)(struct accel_vcpu *v);
     bool nested_at_rest;
+    const struct accel_debug_ops *debug; /* NULL: this engine cannot be debugged */
 };
 
 enum {

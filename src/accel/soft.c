@@ -10,33 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "accel/accel.h"
+#include "accel/soft_parts.h"
 #include "cpu/code.h"
-#include "cpu/cpu.h"
 #include "cpu/event.h"
 #include "cpu/fpu.h"
 #include "cpu/nested/nested.h"
 #include "cpu/tlb.h"
 #include "cpu/world.h"
 #include "jit/jit.h"
-
-#define ICOUNT_SLICE 1000 /* instructions, hence nanoseconds: how coarse the clock may be */
-
-struct accel_vm {
-    struct accel_vm_init init;
-    struct world *world;
-};
-
-struct accel_vcpu {
-    struct accel_vm *vm;
-    struct cpu *cpu;
-    atomic_bool kicked; /* a counted run was asked to return: its slices end by LEAVE as well */
-    /* Retired instructions at the counted slice's start, where time stands, and at its end; equal: none is
-     * begun. */
-    u64 slice_start, slice_end;
-    u64 next_hash;             /* retired instructions from which on the next one is due */
-    struct state_image hashed; /* scratch */
-};
 
 /* Every model runs anywhere. */
 static int soft_probe(const struct cpu_model *model, struct err *err)
@@ -51,6 +32,7 @@ static void soft_vm_free(struct accel_vm *vm)
     if (!vm)
         return;
     world_free(vm->world);
+    free((void *)vm->points.at);
     free(vm);
 }
 
@@ -175,28 +157,42 @@ static void end_slice(struct accel_vcpu *v)
 
 /* A slice ends when its instructions are done or the processor stops by itself; any other LEAVE was asked
  * for. */
-static enum accel_exit run_icount(struct accel_vcpu *v)
+static enum outcome run_icount(struct accel_vcpu *v)
 {
     struct cpu *c = v->cpu;
     for (;;) {
         if (v->slice_end == v->slice_start)
             begin_slice(v);
         c->budget_end = v->slice_end;
-        enum outcome o = cpu_run(c);
-        bool asked = atomic_exchange(&v->kicked, false), over = o != LEAVE || c->retired >= v->slice_end;
+        enum outcome o = v->stepping ? cpu_debug_step(c) : cpu_run(c);
+        bool asked = atomic_exchange(&v->kicked, false);
+        bool over = (o != LEAVE && o != DONE) || c->retired >= v->slice_end;
         if (over)
             end_slice(v);
-        if (o != LEAVE || asked || !over)
-            return exit_of(o);
+        if (o != LEAVE || asked || !over || c->hit.kind)
+            return o;
     }
+}
+
+/* Under a debugger: what LEAVE was asked for, and whether a step is done. */
+static enum accel_exit debug_exit(struct accel_vcpu *v, enum outcome o, bool slept)
+{
+    bool stepped = v->stepping && (o == DONE || (o == HALTED && !slept));
+    if (!v->cpu->hit.kind && !stepped)
+        return exit_of(o);
+    atomic_fetch_and(&v->cpu->requests, ~(unsigned)REQ_LEAVE); /* a kick's caller is served as well */
+    return ACCEL_EXIT_DEBUG;
 }
 
 static enum accel_exit soft_run(struct accel_vcpu *v, struct err *err)
 {
+    struct cpu *c = v->cpu;
     (void)err; /* this engine needs nothing of the host that could fail here */
-    if (clock_mode(v->cpu->clock) == CLOCK_MODE_ICOUNT)
-        return run_icount(v);
-    return exit_of(cpu_run(v->cpu));
+    bool slept = c->activity != CPU_ACTIVE;
+    enum outcome o = clock_mode(c->clock) == CLOCK_MODE_ICOUNT ? run_icount(v)
+                     : v->stepping                             ? cpu_debug_step(c)
+                                                               : cpu_run(c);
+    return debug_exit(v, o, slept);
 }
 
 static void soft_kick(struct accel_vcpu *v)
@@ -347,4 +343,5 @@ const struct accel_ops accel_soft = {
     .stats = soft_stats,
     .describe = soft_describe,
     .nested_active = soft_nested_active,
+    .debug = &soft_debug_ops,
 };

@@ -77,13 +77,10 @@ static int power_on(struct machine *m, struct err *err)
     return write_acpi(m, err);
 }
 
-/* On the loop's thread. RAM starts afresh: loaders rely on zeroes, and the host gets its pages back. */
-static void do_reset(void *opaque)
+/* RAM starts afresh: loaders rely on zeroes, and the host gets its pages back. */
+void machine_reset_now(struct machine *m)
 {
-    struct machine *m = opaque;
     struct err err = {0};
-    if (atomic_load(&m->ending))
-        return;
     if (m->config.no_reboot || !m->boot) {
         machine_set_end(m, MACHINE_RESET, 0, NULL);
         return;
@@ -99,6 +96,14 @@ static void do_reset(void *opaque)
     machine_resume(m);
 }
 
+/* On the loop's thread. */
+static void do_reset(void *opaque)
+{
+    struct machine *m = opaque;
+    if (!atomic_load(&m->ending) && !debugger_takes_reset(m))
+        machine_reset_now(m);
+}
+
 static void power_request(void *opaque, enum power_request what, int code)
 {
     struct machine *m = opaque;
@@ -107,7 +112,8 @@ static void power_request(void *opaque, enum power_request what, int code)
         machine_set_end(m, MACHINE_POWERED_OFF, 0, NULL);
         break;
     case POWER_PANIC:
-        machine_set_end(m, MACHINE_PANIC, 0, NULL);
+        if (!debugger_takes_end(m, MACHINE_PANIC, NULL))
+            machine_set_end(m, MACHINE_PANIC, 0, NULL);
         break;
     case POWER_DEBUG_EXIT:
         machine_set_end(m, MACHINE_DEBUG_EXIT, code, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of a machine, for the files of vm/ that make it up: machine.c, vcpu.c, save.c. Nobody else
- * includes it. */
+/* The inside of a machine, for the files of vm/ that make it up: machine.c, vcpu.c, save.c, debugger.c.
+ * Nobody else includes it. */
 #ifndef VM_MACHINE_PARTS_H
 #define VM_MACHINE_PARTS_H
 
@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "vm/board.h"
+#include "vm/debugger.h"
 #include "vm/machine.h"
 
 struct vcpu {
@@ -20,6 +21,22 @@ struct vcpu {
     atomic_uint wakes; /* a futex: changes whenever there may be a reason to wake */
     atomic_bool asleep;
     struct machine_times times; /* whole once the thread has ended */
+    atomic_bool held;           /* a debugger keeps it at rest */
+    bool has_stop; /* stop is to be told to the debugger; both under machine.lock while it runs */
+    struct debug_stop stop;
+};
+
+/* Of vm/debugger.c. What is not atomic is the event loop's thread's alone. */
+struct machine_debug {
+    void (*sink)(void *opaque, const struct debug_stop *stop);
+    void *opaque;
+    atomic_bool attached;
+    atomic_bool stopping; /* a vCPU met something: none runs until that was told */
+    bool stopped;         /* holds a pause */
+    unsigned told;        /* the vCPU told of last */
+    enum { DEBUG_NO_RESET, DEBUG_RESET_DUE, DEBUG_RESET_TOLD } reset;
+    enum machine_end end; /* what happens when it goes on; RUNNING: nothing. Under machine.lock */
+    char end_text[400];
 };
 
 struct machine {
@@ -45,6 +62,7 @@ struct machine {
     atomic_bool ending;           /* the machine's end is decided: no vCPU runs any more */
     atomic_bool resetting;        /* a reset was asked for and not yet done: no vCPU runs */
     struct machine_result result; /* under lock until the end, the first one counts */
+    struct machine_debug debug;
 };
 
 /* vcpu.c */
@@ -53,8 +71,16 @@ void vcpus_join(struct machine *m);
 void vcpu_signal(void *vcpu, unsigned what); /* lapic_cpu.signal */
 void vcpu_kick_all(struct machine *m);  /* out of run() and out of sleep, to look at the machine's wishes */
 void vcpu_wait_rest(struct machine *m); /* after kicking, with lock held: until all are at rest */
+void vcpu_wake_rest(struct machine *m); /* those at rest look at the machine's wishes again */
 
 /* machine.c: decides the end. text may be NULL. */
 void machine_set_end(struct machine *m, enum machine_end end, int code, const char *text);
+void machine_reset_now(struct machine *m); /* on the event loop's thread: the reset that was asked for */
+
+/* debugger.c. On the vCPU's thread: the engine's run() came back with ACCEL_EXIT_DEBUG. */
+void debugger_report(struct vcpu *v);
+/* True: a debugger is there, the machine stops first. takes_reset is for the event loop's thread. */
+bool debugger_takes_end(struct machine *m, enum machine_end end, const char *text);
+bool debugger_takes_reset(struct machine *m);
 
 #endif

@@ -42,10 +42,11 @@ void vcpu_kick_all(struct machine *m)
     }
 }
 
-static bool must_rest(struct machine *m)
+static bool must_rest(struct vcpu *v)
 {
-    return atomic_load(&m->ending) || atomic_load(&m->resetting) ||
-           __atomic_load_n(&m->pauses, __ATOMIC_SEQ_CST);
+    struct machine *m = v->machine;
+    return atomic_load(&m->ending) || atomic_load(&m->resetting) || atomic_load(&m->debug.stopping) ||
+           __atomic_load_n(&m->pauses, __ATOMIC_SEQ_CST) || atomic_load(&v->held);
 }
 
 /* A counted clock stands while everybody sleeps: it goes straight on to the next timer. False: no timer is
@@ -67,7 +68,7 @@ static void sleep_until_woken(struct vcpu *v)
     atomic_store(&v->asleep, true);
     for (;;) {
         unsigned seen = atomic_load(&v->wakes);
-        if (must_rest(m) || m->config.engine->wants_run(v->accel))
+        if (must_rest(v) || m->config.engine->wants_run(v->accel))
             break;
         if (clock_mode(m->clock) == CLOCK_MODE_ICOUNT && skip_to_next_timer(m))
             continue;
@@ -83,7 +84,7 @@ static bool rest(struct vcpu *v)
     pthread_mutex_lock(&m->lock);
     v->at_rest = true;
     pthread_cond_broadcast(&m->rested);
-    while (must_rest(m) && !atomic_load(&m->ending))
+    while (must_rest(v) && !atomic_load(&m->ending))
         pthread_cond_wait(&m->rested, &m->lock);
     bool go_on = !atomic_load(&m->ending);
     v->at_rest = !go_on;
@@ -95,7 +96,8 @@ static void triple_fault(struct vcpu *v)
 {
     char what[300];
     v->machine->config.engine->describe(v->accel, what, sizeof(what));
-    machine_set_end(v->machine, MACHINE_TRIPLE_FAULT, 0, what);
+    if (!debugger_takes_end(v->machine, MACHINE_TRIPLE_FAULT, what))
+        machine_set_end(v->machine, MACHINE_TRIPLE_FAULT, 0, what);
 }
 
 static void run_once(struct vcpu *v)
@@ -112,6 +114,9 @@ static void run_once(struct vcpu *v)
         break;
     case ACCEL_EXIT_ERROR:
         machine_set_end(v->machine, MACHINE_HOST_ERROR, 0, err.text);
+        break;
+    case ACCEL_EXIT_DEBUG:
+        debugger_report(v);
         break;
     }
 }
@@ -131,7 +136,7 @@ static void *thread_main(void *opaque)
     pthread_setname_np(pthread_self(), name); /* by the thread itself: another's name is a file in /proc */
     pthread_setspecific(v->machine->self, v);
     v->times.started_ns = time_of(CLOCK_MONOTONIC);
-    while (!must_rest(v->machine) || rest(v))
+    while (!must_rest(v) || rest(v))
         run_once(v);
     v->times.cpu_ns = time_of(CLOCK_THREAD_CPUTIME_ID);
     v->times.ended_ns = time_of(CLOCK_MONOTONIC);
@@ -177,4 +182,11 @@ void vcpu_wait_rest(struct machine *m)
 {
     while (!all_rest(m))
         pthread_cond_wait(&m->rested, &m->lock);
+}
+
+void vcpu_wake_rest(struct machine *m)
+{
+    pthread_mutex_lock(&m->lock);
+    pthread_cond_broadcast(&m->rested);
+    pthread_mutex_unlock(&m->lock);
 }
