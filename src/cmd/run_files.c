@@ -2,6 +2,8 @@
 /* Opening the files of a run: each refusal is one line with the file's name and the reason. */
 #include "cmd/run_files.h"
 
+#include "cmd/run_gdb.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -96,7 +98,11 @@ static int open_all(struct run_files *f, const struct run_config *c, struct err 
             return -1;
     if (c->serial == RUN_SERIAL_FILE && (f->serial = open_output("serial file", c->serial_path, err)) < 0)
         return -1;
-    return open_traces(f, c, err);
+    if (open_traces(f, c, err))
+        return -1;
+    if ((c->gdb_port || c->gdb_path) && (f->gdb = run_gdb_listen(c, err)) < 0)
+        return -1;
+    return 0;
 }
 
 int run_files_open(struct run_files *f, const struct run_config *c, struct err *err)

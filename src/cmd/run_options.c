@@ -197,6 +197,10 @@ static int check_whole(struct run_config *c, const struct scan *s, struct err *e
     if (c->icount && c->engine == RUN_ENGINE_KVM)
         return err_set(err, EXIT_STATUS_USAGE,
                        "--icount counts instructions, which kvm cannot: use --engine soft");
+    if (s->given[OPT_gdb] && c->engine == RUN_ENGINE_KVM)
+        return err_set(
+            err, EXIT_STATUS_USAGE,
+            "--gdb steps and stops where the guest cannot see it, which kvm does not: use --engine soft");
     if (c->hash_path && !c->icount)
         return err_set(err, EXIT_STATUS_USAGE,
                        "--trace hash= needs a run that can be repeated: add --icount");

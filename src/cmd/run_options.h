@@ -62,6 +62,8 @@ struct run_config {
     const char *stats_path, *exits_path, *nested_path; /* NULL: to stderr */
     const char *hash_path;
     const char *expect;
+    const char *gdb_path; /* with neither: no debugger */
+    u16 gdb_port;
     u64 timeout_ms;   /* 0: none */
     char *store[512]; /* strings this config owns */
     unsigned store_count;

@@ -419,10 +419,15 @@ int run_parse_trace(struct run_value *v, struct err *err)
     return bad_form(v, err);
 }
 
-/* Every value of this one stands in config/not_built.def. */
 int run_parse_gdb(struct run_value *v, struct err *err)
 {
-    return bad_form(v, err);
+    u64 port;
+    if (!*v->text || v->text[strspn(v->text, "0123456789")])
+        return take_text(v, &v->config->gdb_path, err);
+    if (!whole_number(v->text, 65535, &port) || !port)
+        return bad(v, err, "a port is a number from 1 to 65535; a file of such a name is written ./NAME");
+    v->config->gdb_port = (u16)port;
+    return 0;
 }
 
 int run_parse_help(struct run_value *v, struct err *err)

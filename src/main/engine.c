@@ -58,7 +58,8 @@ static void choose_auto(struct run_job *job)
     struct err err = {0};
     u64 speed = 0;
     bool counted = job->config.icount, traced = job->config.trace_exits || job->config.trace_nested;
-    if (!counted && !traced && open_kvm(job, &limits, &err) == 0 &&
+    bool debugged = job->config.gdb_port || job->config.gdb_path;
+    if (!counted && !traced && !debugged && open_kvm(job, &limits, &err) == 0 &&
         kvm_measure(job->device, &speed, &err) == 0 && speed >= KVM_WORTH_IT) {
         job->engine = &accel_kvm;
         log_line("engine kvm (/dev/kvm runs %" PRIu64 " million instructions a second)", speed / 1000000);
@@ -71,6 +72,8 @@ static void choose_auto(struct run_job *job)
     else if (traced)
         log_line(
             "engine soft (--trace exits, --trace nested: kvm shows no exit to a hypervisor in the guest)");
+    else if (debugged)
+        log_line("engine soft (--gdb: kvm cannot stop and step a guest unseen)");
     else if (err.status)
         log_line("engine soft (kvm: %s)", err.text);
     else

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/run_gdb.h"
 #include "cmd/run_supervise.h"
 #include "main/engine.h"
 #include "main/last_words.h"
@@ -77,6 +78,7 @@ static int run_guest(struct run_job *job, struct err *err)
         }
     }
     supervisor_end(&s);
+    run_gdb_unlink(&job->config);
     return err->status ? err->status : status;
 }
 

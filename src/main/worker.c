@@ -7,6 +7,7 @@
 
 #include "cmd/run_console.h"
 #include "main/run.h"
+#include "main/worker_gdb.h"
 #include "main/worker_parts.h"
 #include "main/worker_trace.h"
 #include "vm/machine.h"
@@ -15,13 +16,14 @@ struct worker {
     struct run_job *job;
     struct console *console;
     struct machine *machine;
-    bool quit; /* by the escape key */
+    struct worker_gdb *gdb; /* NULL: no --gdb */
+    bool quit;              /* by the escape key or the debugger */
 };
 
 static int keep_descriptors(const struct run_job *job, int control, struct err *err)
 {
     bool stdio = job->config.serial == RUN_SERIAL_STDIO;
-    int keep[] = {stdio ? STDIN_FILENO : -1, stdio ? STDOUT_FILENO : -1, control};
+    int keep[] = {stdio ? STDIN_FILENO : -1, stdio ? STDOUT_FILENO : -1, control, job->files.gdb};
     return worker_sandbox_fds(job, keep, ARRAY_SIZE(keep), err);
 }
 
@@ -62,7 +64,11 @@ static int build(struct worker *w, int control, struct err *err)
     struct console_guest guest = {to_guest, on_quit, w};
     if (!event_loop_add(machine_loop(w->machine), control, 0, on_hang_up, w))
         return err_set(err, EXIT_STATUS_HOST, "no memory for the worker's control socket");
-    return console_attach(w->console, machine_loop(w->machine), guest, err);
+    if (console_attach(w->console, machine_loop(w->machine), guest, err) < 0)
+        return -1;
+    if (job->files.gdb >= 0 && !(w->gdb = worker_gdb_begin(job, w->machine, on_quit, w, err)))
+        return -1;
+    return 0;
 }
 
 int run_worker(void *job, int control)
@@ -71,16 +77,18 @@ int run_worker(void *job, int control)
     struct err err = {0};
     if (keep_descriptors(job, control, &err) < 0 || worker_trace_begin(job, &err) < 0 ||
         sandbox_files(NULL, false, &err) < 0 || build(&w, control, &err) < 0 ||
-        worker_sandbox_calls(job, NULL, &err) < 0) {
+        worker_sandbox_calls(job, w.gdb ? worker_gdb_calls : NULL, &err) < 0) {
         log_line("%s", err.text);
         return err.status;
     }
     struct machine_result r = machine_run(w.machine);
     bool seen = console_finish(w.console);
     worker_trace_end(job, w.machine);
+    int status = w.quit ? 128 + 2 /* as SIGINT */ : worker_exit_status(&r);
+    if (w.gdb)
+        worker_gdb_end(w.gdb, status);
     if (w.quit)
-        return 128 + 2; /* as SIGINT */
-    int status = worker_exit_status(&r);
+        return status;
     if (status != EXIT_STATUS_OK || seen || r.end == MACHINE_STOPPED)
         return status;
     log_line("the guest ended, but its console never showed '%.200s' (--expect)", w.job->config.expect);
