@@ -71,12 +71,12 @@ struct node {
     enum operator op;
     bool case_sensitive; /* of an operator: -ceq */
     bool bare;           /* a literal that stood without quotes */
-    bool stray_dash;     /* of a parameter: it began with two dashes (a Unix shell's --name) */
+    bool shell_word; /* a word of a Unix command line: it may hold a list, and text the shell has expanded */
     const char *text;
     struct value value;
     struct node *left, *right;
     struct node **items;
-    unsigned count, room;
+    unsigned count, room, depth;
     const char *source; /* where it stands; not NUL-terminated at source_len */
     size_t source_len;
 };

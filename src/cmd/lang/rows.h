@@ -19,7 +19,8 @@
  * listings. The C function of a cmdlet is found by its id: CMDLET(start_vm, ...) needs a
  * `const struct cmdlet_ops cmdlet_start_vm` (cmdlet.h).
  *
- * A program that needs the words only (gen/) defines ROWS_WITHOUT_OPS before it includes this header.
+ * rows_declare.h makes the rows declare their C functions, rows_data.h makes them data; commands.c does both.
+ * A program that needs the words only (gen/) defines ROWS_WITHOUT_OPS before it includes rows_data.h.
  */
 #ifndef CMD_LANG_ROWS_H
 #define CMD_LANG_ROWS_H
@@ -139,32 +140,6 @@ struct row {
         struct elsewhere_row elsewhere;
     };
 };
-
-#ifdef ROWS_WITHOUT_OPS
-#define ROW_OPS(id) NULL
-#else
-#define ROW_OPS(id) &cmdlet_##id
-#endif
-
-/* What the rows of a .def expand to in an array of struct row. */
-#define MODULE(id_, name_, suffix_) {.kind = ROW_MODULE, .module = {#id_, name_, suffix_}},
-#define CMDLET(id_, name_, module_, synopsis_, ...)                                                          \
-    {.kind = ROW_CMDLET,                                                                                     \
-     .cmdlet = {.id = #id_,                                                                                  \
-                .name = name_,                                                                               \
-                .module = #module_,                                                                          \
-                .synopsis = synopsis_,                                                                       \
-                .ops = ROW_OPS(id_),                                                                         \
-                ##__VA_ARGS__}},
-#define PARAM(name_, type_, help_, ...)                                                                      \
-    {.kind = ROW_PARAM, .param = {.name = name_, .type = type_, .help = help_, ##__VA_ARGS__}},
-#define REFUSED(value_, why_)    {.kind = ROW_REFUSED, .refused = {value_, why_}},
-#define EXAMPLE(command_, text_) {.kind = ROW_EXAMPLE, .example = {command_, text_}},
-#define TYPE(id_, name_, ...)    {.kind = ROW_TYPE, .type = {.id = id_, .name = name_, ##__VA_ARGS__}},
-#define COLUMN(header_, property_, ...)                                                                      \
-    {.kind = ROW_COLUMN, .column = {.header = header_, .property = property_, ##__VA_ARGS__}},
-#define LISTED(property_)          {.kind = ROW_LISTED, .listed = {property_}},
-#define ELSEWHERE(name_, instead_) {.kind = ROW_ELSEWHERE, .elsewhere = {name_, instead_}},
 
 /* ---- the list as a whole ---- */
 

@@ -22,7 +22,9 @@ static struct extent extent_of(struct value v)
 {
     switch (v.kind) {
     case VALUE_STRING:
-        return (struct extent){0, strlen(v.string) + 1};
+        return (struct extent){.bytes = strlen(v.string) + 1};
+    case VALUE_BLOCK:
+        return (struct extent){.block = true};
     case VALUE_ARRAY:
         return v.array->extent;
     case VALUE_OBJECT:
@@ -37,6 +39,7 @@ static void extent_add(struct extent *whole, struct value part, size_t own)
     struct extent e = extent_of(part);
     if (e.depth + 1 > whole->depth)
         whole->depth = e.depth + 1;
+    whole->block |= e.block;
     whole->bytes += e.bytes + own;
 }
 
@@ -44,6 +47,11 @@ bool value_fits(struct value v)
 {
     struct extent e = extent_of(v);
     return e.depth <= VALUE_DEPTH_MAX && e.bytes <= VALUE_BYTES_MAX;
+}
+
+bool value_has_block(struct value v)
+{
+    return extent_of(v).block;
 }
 
 /* ---- arrays ---- */

@@ -44,9 +44,10 @@ struct value {
  * hostile loop are refused (value_fits()) before anything walks them. */
 struct extent {
     unsigned depth;
+    bool block; /* there is a { } within */
     u64 bytes;
 };
-enum { VALUE_DEPTH_MAX = 64, VALUE_BYTES_MAX = 64 << 20, STRING_BYTES_MAX = 4 << 20 };
+enum { VALUE_DEPTH_MAX = 64, VALUE_BYTES_MAX = 64 << 20, STRING_BYTES_MAX = 4 << 20, PROPERTIES_MAX = 4096 };
 
 struct array {
     unsigned count;
@@ -104,6 +105,8 @@ const struct property *object_find(struct value v, const char *name);
 struct value object_get(struct value v, const char *name);
 
 bool value_fits(struct value v);
+/* A block is a piece of the running text, so nothing that outlives the statement may hold one. */
+bool value_has_block(struct value v);
 
 /* Everything that v is made of, copied into `a`. */
 struct value value_copy(struct arena *a, struct value v);

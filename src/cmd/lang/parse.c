@@ -1,0 +1,657 @@
+/* SPDX-License-Identifier: MIT */
+/* Words to a tree: statements, pipelines, commands with their arguments, expressions. Recursive descent. */
+#include "cmd/lang/parse.h"
+
+#include "cmd/lang/lex.h"
+
+static struct node *read_pipeline(struct reader *r);
+static struct node *read_expression(struct reader *r, unsigned level);
+static struct node *read_statement(struct reader *r);
+
+static bool enter(struct reader *r)
+{
+    if (++r->nesting <= NESTING_MAX)
+        return true;
+    read_error(r, r->at, "brackets are nested more than %d deep: use variables for their parts", NESTING_MAX);
+    return false;
+}
+
+static bool expect(struct reader *r, char c, const char *opened)
+{
+    if (*r->at == c) {
+        r->at++;
+        return true;
+    }
+    if (!*r->at)
+        return read_end_error(r, "a closing %c is missing for the %s", c, opened);
+    return read_error(r, r->at, "'%.20s' stands where a closing %c is expected for the %s",
+                      arena_copy(r->arena, r->at, strcspn(r->at, "\r\n")), c, opened);
+}
+
+/* ---- brackets ---- */
+
+/* Line ends within braces and $( ) end statements even when parentheses stand around. */
+static struct node *statements_within(struct reader *r, enum node_kind kind, unsigned opening, char close)
+{
+    struct node *n = node_new(r, kind, r->at);
+    r->at += opening;
+    return node_close(r, node_left(r, n, read_statements(r, close)));
+}
+
+static struct node *read_parentheses(struct reader *r)
+{
+    struct node *n = node_new(r, NODE_PAREN, r->at);
+    r->at++;
+    if (!enter(r))
+        return NULL;
+    r->parentheses++;
+    struct node *inside = skip_line_ends(r) ? read_pipeline(r) : NULL;
+    r->parentheses--;
+    r->nesting--;
+    if (!inside || !node_left(r, n, inside) || !skip_line_ends(r) || !expect(r, ')', "("))
+        return NULL;
+    return node_close(r, n);
+}
+
+static struct node *read_key(struct reader *r)
+{
+    if (single_quote(r->at) || double_quote(r->at))
+        return read_quoted(r);
+    struct node *n = node_new(r, NODE_LITERAL, r->at);
+    n->value = value_static(read_name(r));
+    if (n->value.kind == VALUE_NULL)
+        return read_error(r, r->at, "@{ } holds lines of the form Name = value");
+    return node_close(r, n);
+}
+
+static struct node *read_table(struct reader *r)
+{
+    struct node *n = node_new(r, NODE_TABLE, r->at);
+    unsigned outer = r->parentheses;
+    r->at += 2;
+    r->parentheses = 0;
+    if (!enter(r))
+        return NULL;
+    while (skip_line_ends(r) && *r->at != '}') {
+        if (!*r->at)
+            return read_end_error(r, "a closing } is missing for the @{");
+        if (!node_add(r, n, read_key(r)) || !skip_blanks(r) || !expect(r, '=', "key in @{ }"))
+            return NULL;
+        if (!skip_line_ends(r) || !node_add(r, n, read_statement(r)) || !skip_blanks(r))
+            return NULL;
+        if (*r->at == ';')
+            r->at++;
+        else if (!at_line_end(r->at) && *r->at != '}')
+            return read_error(r, r->at, "; or a new line is missing between the entries of @{ }");
+    }
+    if (r->err->status)
+        return NULL;
+    r->at++;
+    r->nesting--;
+    r->parentheses = outer;
+    return node_close(r, n);
+}
+
+/* Anything that begins with @. */
+static struct node *read_at(struct reader *r)
+{
+    if (r->at[1] == '(')
+        return statements_within(r, NODE_ARRAY, 2, ')');
+    if (r->at[1] == '{')
+        return read_table(r);
+    if (single_quote(r->at + 1) || double_quote(r->at + 1))
+        return read_quoted(r);
+    return read_error(r, r->at,
+                      "@ begins @( ), @{ } or a here-string; splatting is not part of this language");
+}
+
+/* ---- what follows a value: .Property and [index] ---- */
+
+static struct node *read_property(struct reader *r, struct node *of)
+{
+    struct node *n = node_new(r, NODE_PROPERTY, of->source);
+    r->at++;
+    n->text = read_name(r);
+    if (*r->at == '(')
+        return read_error(r, of->source,
+                          "methods such as .%.40s() are not part of this language: use operators, "
+                          "properties and cmdlets",
+                          n->text);
+    return node_close(r, node_left(r, n, of));
+}
+
+static struct node *read_index(struct reader *r, struct node *of)
+{
+    struct node *n = node_new(r, NODE_INDEX, of->source);
+    r->at++;
+    if (!enter(r))
+        return NULL;
+    r->parentheses++;
+    struct node *index = skip_line_ends(r) ? read_expression(r, 0) : NULL;
+    r->parentheses--;
+    r->nesting--;
+    if (!index || !node_left(r, n, of) || !node_right(r, n, index) || !skip_line_ends(r) ||
+        !expect(r, ']', "["))
+        return NULL;
+    return node_close(r, n);
+}
+
+static struct node *read_postfix(struct reader *r, struct node *n)
+{
+    while (n) {
+        if (*r->at == '.' && name_char(r->at[1]))
+            n = read_property(r, n);
+        else if (*r->at == '[')
+            n = read_index(r, n);
+        else if (r->at[0] == ':' && r->at[1] == ':')
+            return read_error(r, r->at, ":: (a member of a .NET type) is not part of this language");
+        else
+            return n;
+    }
+    return NULL;
+}
+
+/* ---- expressions ---- */
+
+enum { LEVEL_LOGICAL, LEVEL_COMPARE, LEVEL_ADD, LEVEL_MULTIPLY, LEVEL_FORMAT, LEVEL_RANGE, LEVEL_LIST };
+
+static const struct operator_word {
+    const char *name;
+    enum operator op;
+    u8 level;
+    bool has_case; /* -ceq and -ieq are said as well */
+} operator_words[] = {
+    {"and", OP_AND, LEVEL_LOGICAL, false},
+    {"or", OP_OR, LEVEL_LOGICAL, false},
+    {"eq", OP_EQ, LEVEL_COMPARE, true},
+    {"ne", OP_NE, LEVEL_COMPARE, true},
+    {"gt", OP_GT, LEVEL_COMPARE, true},
+    {"ge", OP_GE, LEVEL_COMPARE, true},
+    {"lt", OP_LT, LEVEL_COMPARE, true},
+    {"le", OP_LE, LEVEL_COMPARE, true},
+    {"like", OP_LIKE, LEVEL_COMPARE, true},
+    {"notlike", OP_NOTLIKE, LEVEL_COMPARE, true},
+    {"match", OP_MATCH, LEVEL_COMPARE, true},
+    {"notmatch", OP_NOTMATCH, LEVEL_COMPARE, true},
+    {"contains", OP_CONTAINS, LEVEL_COMPARE, true},
+    {"notcontains", OP_NOTCONTAINS, LEVEL_COMPARE, true},
+    {"in", OP_IN, LEVEL_COMPARE, true},
+    {"notin", OP_NOTIN, LEVEL_COMPARE, true},
+    {"join", OP_JOIN, LEVEL_COMPARE, false},
+    {"split", OP_SPLIT, LEVEL_COMPARE, true},
+    {"replace", OP_REPLACE, LEVEL_COMPARE, true},
+    {"f", OP_FORMAT, LEVEL_FORMAT, false},
+};
+
+/* The word behind a dash; *bytes is the length with the dash. NULL when it is no operator. */
+static const struct operator_word *operator_word(struct reader *r, size_t *bytes, bool *case_sensitive)
+{
+    const char *s = r->at + dash_length(r->at);
+    size_t len = 0;
+    while (name_char(s[len]))
+        len++;
+    *bytes = (size_t)(s - r->at) + len;
+    *case_sensitive = false;
+    for (unsigned i = 0; len && i < ARRAY_SIZE(operator_words); i++) {
+        const struct operator_word *w = &operator_words[i];
+        size_t n = strlen(w->name);
+        bool prefixed = w->has_case && len == n + 1 && strchr("cCiI", *s) && text_begins(s + 1, w->name);
+        if ((len == n && text_begins(s, w->name)) || prefixed) {
+            *case_sensitive = prefixed && strchr("cC", *s);
+            return w;
+        }
+    }
+    return NULL;
+}
+
+struct found_operator {
+    enum operator op;
+    unsigned level;
+    size_t bytes;
+    bool case_sensitive;
+};
+
+/* The binary operator at the reader's place; OP_NONE when there is none. */
+static struct found_operator find_operator(struct reader *r)
+{
+    const char *s = r->at;
+    struct found_operator f = {OP_NONE, 0, 1, false};
+    if (*s == '+' || *s == '*' || *s == '/' || *s == '%') {
+        f.op = *s == '+' ? OP_ADD : *s == '*' ? OP_MULTIPLY : *s == '/' ? OP_DIVIDE : OP_REMAINDER;
+        f.level = *s == '+' ? LEVEL_ADD : LEVEL_MULTIPLY;
+        if (s[1] == '=' || (*s == '+' && s[1] == '+'))
+            f.op = OP_NONE;
+    } else if (s[0] == '.' && s[1] == '.') {
+        f = (struct found_operator){OP_RANGE, LEVEL_RANGE, 2, false};
+    } else if (dash_length(s)) {
+        size_t bytes;
+        const struct operator_word *w = operator_word(r, &bytes, &f.case_sensitive);
+        f.bytes = w ? bytes : dash_length(s);
+        f.op = w ? w->op : name_char(s[f.bytes]) && !strchr("0123456789", s[f.bytes]) ? OP_NONE : OP_SUBTRACT;
+        f.level = w ? w->level : LEVEL_ADD;
+        if (!w && (s[f.bytes] == '=' || dash_length(s + f.bytes)))
+            f.op = OP_NONE;
+    }
+    return f;
+}
+
+static struct node *unquoted_word(struct reader *r)
+{
+    size_t len = 0;
+    while (word_char(r->at + len) && r->at[len] != ']')
+        len++;
+    if (!len && !*r->at)
+        return read_end_error(r, "the expression ends too early: a value is missing");
+    if (!len)
+        return read_error(r, r->at, "'%c' stands where a value is expected", *r->at);
+    return read_error(r, r->at,
+                      "'%.40s' stands where a value is expected: text needs quotes, a command parentheses",
+                      arena_copy(r->arena, r->at, len));
+}
+
+static struct node *read_primary(struct reader *r)
+{
+    const char *s = r->at;
+    struct node *n;
+    if (*s == '$')
+        n = read_variable(r);
+    else if (single_quote(s) || double_quote(s))
+        n = read_quoted(r);
+    else if (*s == '(')
+        n = read_parentheses(r);
+    else if (*s == '@')
+        n = read_at(r);
+    else if (*s == '{')
+        n = statements_within(r, NODE_BLOCK, 1, '}');
+    else if ((*s >= '0' && *s <= '9') || (*s == '.' && s[1] >= '0' && s[1] <= '9'))
+        n = read_number(r);
+    else if (*s == '[')
+        return read_error(r, s, "types in brackets are not part of this language");
+    else
+        return unquoted_word(r);
+    return read_postfix(r, n);
+}
+
+static struct node *read_unary(struct reader *r)
+{
+    struct node *n = node_new(r, NODE_UNARY, r->at);
+    unsigned dash = dash_length(r->at);
+    if (*r->at == '!')
+        n->op = OP_NOT, r->at++;
+    else if (*r->at == ',')
+        n->kind = NODE_LIST, r->at++;
+    else if (dash && text_begins(r->at + dash, "not") && !name_char(r->at[dash + 3]))
+        n->op = OP_NOT, r->at += dash + 3;
+    else if (dash && text_begins(r->at + dash, "join") && !name_char(r->at[dash + 4]))
+        n->op = OP_JOIN, r->at += dash + 4;
+    else if (dash || *r->at == '+')
+        n->op = dash ? OP_SUBTRACT : OP_ADD, r->at += dash ? dash : 1;
+    else
+        return read_primary(r);
+    if (!enter(r) || !skip_blanks(r))
+        return NULL;
+    struct node *operand = read_unary(r);
+    r->nesting--;
+    return node_close(r, n->kind == NODE_LIST ? node_add(r, n, operand) : node_left(r, n, operand));
+}
+
+static bool skip_in_expression(struct reader *r)
+{
+    return r->parentheses ? skip_line_ends(r) : skip_blanks(r);
+}
+
+static struct node *read_list(struct reader *r)
+{
+    struct node *first = read_unary(r), *list = NULL;
+    while (first && skip_in_expression(r) && *r->at == ',') {
+        if (!list) {
+            list = node_new(r, NODE_LIST, first->source);
+            if (!node_add(r, list, first))
+                return NULL;
+        }
+        r->at++;
+        if (!skip_line_ends(r) || !node_add(r, list, read_unary(r)))
+            return NULL;
+        node_close(r, list);
+    }
+    return r->err->status ? NULL : list ? list : first;
+}
+
+static struct node *read_expression(struct reader *r, unsigned level)
+{
+    if (level == LEVEL_LIST)
+        return read_list(r);
+    struct node *left = read_expression(r, level + 1);
+    while (left && skip_in_expression(r)) {
+        struct found_operator f = find_operator(r);
+        if (f.op == OP_NONE || f.level != level)
+            return left;
+        struct node *n = node_new(r, NODE_BINARY, left->source);
+        n->op = f.op;
+        n->case_sensitive = f.case_sensitive;
+        r->at += f.bytes;
+        if (!skip_line_ends(r) || !node_left(r, n, left) || !node_right(r, n, read_expression(r, level + 1)))
+            return NULL;
+        left = node_close(r, n);
+    }
+    return NULL;
+}
+
+/* ---- commands ---- */
+
+static bool ends_command(const char *s)
+{
+    return !*s || at_line_end(s) || strchr("|;)}&<>", *s);
+}
+
+static struct node *read_argument_item(struct reader *r)
+{
+    const char *s = r->at;
+    if (*s == '$') {
+        struct node *n = read_postfix(r, read_variable(r));
+        if (!n || !word_char(r->at))
+            return n;
+        r->at = s; /* as in $name-1 */
+        return read_bare_word(r);
+    }
+    if (single_quote(s) || double_quote(s) || *s == '(' || *s == '{' ||
+        (*s == '@' && (s[1] == '(' || s[1] == '{' || single_quote(s + 1) || double_quote(s + 1))))
+        return read_primary(r);
+    if (!word_char(s))
+        return *s ? read_error(r, s, "'%c' stands where a value is expected", *s)
+                  : read_end_error(r, "the command ends too early: a value is missing");
+    return read_bare_word(r);
+}
+
+static struct node *read_argument(struct reader *r)
+{
+    struct node *first = read_argument_item(r), *list = NULL;
+    while (first && skip_in_expression(r) && *r->at == ',') {
+        if (!list) {
+            list = node_new(r, NODE_LIST, first->source);
+            if (!node_add(r, list, first))
+                return NULL;
+        }
+        r->at++;
+        if (!skip_line_ends(r) || !node_add(r, list, read_argument_item(r)))
+            return NULL;
+        node_close(r, list);
+    }
+    return r->err->status ? NULL : list ? list : first;
+}
+
+/* Bytes of the one or two dashes that begin a parameter, or 0. */
+static unsigned parameter_dash(const char *s)
+{
+    unsigned n = dash_length(s);
+    if (n && dash_length(s + n))
+        n += dash_length(s + n);
+    char c = s[n];
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '?';
+    return n && letter ? n : 0;
+}
+
+static struct node *read_parameter(struct reader *r)
+{
+    struct node *n = node_new(r, NODE_PARAMETER, r->at);
+    r->at += parameter_dash(r->at);
+    const char *name = r->at;
+    while (name_char(*r->at) || *r->at == '?')
+        r->at++;
+    n->text = arena_copy(r->arena, name, (size_t)(r->at - name));
+    if (*r->at == ':') {
+        r->at++;
+        if (!skip_blanks(r) || !node_left(r, n, read_argument(r)))
+            return NULL;
+    } else if (word_char(r->at)) {
+        return read_error(r, r->at, "a blank or a colon is missing behind -%.40s", n->text);
+    }
+    return node_close(r, n);
+}
+
+static const char *const missing_keywords[] = {
+    "function", "filter", "while",   "for",  "do",     "switch", "try",      "catch",  "finally",
+    "trap",     "param",  "class",   "enum", "return", "break",  "continue", "throw",  "exit",
+    "using",    "begin",  "process", "end",  "data",   "until",  "else",     "elseif",
+};
+
+static struct node *check_keyword(struct reader *r, const char *name, const char *source)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(missing_keywords); i++)
+        if (text_equal(name, missing_keywords[i]))
+            return read_error(r, source,
+                              "'%s' is not part of this language here: it has if, foreach, pipelines and "
+                              "ForEach-Object",
+                              missing_keywords[i]);
+    return NULL;
+}
+
+/* The command's name with plain dashes. */
+static char *read_command_name(struct reader *r)
+{
+    struct text t = {.arena = r->arena};
+    while (word_char(r->at) && !single_quote(r->at) && !double_quote(r->at) && *r->at != '$' &&
+           *r->at != '`') {
+        unsigned dash = dash_length(r->at);
+        text_putc(&t, dash ? '-' : *r->at);
+        r->at += dash ? dash : 1;
+    }
+    if (t.len && !word_char(r->at))
+        return t.bytes;
+    if (*r->at == '&')
+        return read_error(r, r->at,
+                          "& is not part of this language: write the command's name without quotes");
+    return *r->at ? read_error(r, r->at, "'%c' stands where a command is expected", *r->at)
+                  : read_end_error(r, "a command is missing behind |");
+}
+
+static struct node *read_command(struct reader *r)
+{
+    struct node *n = node_new(r, NODE_COMMAND, r->at);
+    n->text = read_command_name(r);
+    if (!n->text)
+        return NULL;
+    check_keyword(r, n->text, n->source);
+    while (!r->err->status) {
+        node_close(r, n);
+        if (!(r->parentheses ? skip_line_ends(r) : skip_blanks(r)) || ends_command(r->at))
+            break;
+        if (!node_add(r, n, parameter_dash(r->at) ? read_parameter(r) : read_argument(r)))
+            break;
+    }
+    return r->err->status ? NULL : n;
+}
+
+/* ---- pipelines and statements ---- */
+
+static bool begins_expression(const char *s)
+{
+    unsigned dash = dash_length(s);
+    char c = s[dash];
+    if (strchr("$(@{[!,", *s) || single_quote(s) || double_quote(s))
+        return *s;
+    if (dash && (text_begins(s + dash, "not") || text_begins(s + dash, "join")))
+        return true;
+    if (*s == '+' || *s == '.')
+        c = s[1];
+    return (dash || *s == '+' || *s == '.' || c == *s) &&
+           ((c >= '0' && c <= '9') || (dash && strchr("$(", c) && c));
+}
+
+static struct node *read_first(struct reader *r)
+{
+    return begins_expression(r->at) ? read_expression(r, 0) : read_command(r);
+}
+
+static struct node *refuse_redirection(struct reader *r)
+{
+    if (*r->at == '&')
+        return read_error(r, r->at,
+                          "& is not part of this language: commands run one after the other, divided by ;");
+    return read_error(r, r->at, "redirection with %c is not part of this language: let the Unix shell do it",
+                      *r->at);
+}
+
+static struct node *read_pipeline(struct reader *r)
+{
+    struct node *n = node_new(r, NODE_PIPELINE, r->at), *stage = read_first(r);
+    while (stage) {
+        if (!node_add(r, n, stage))
+            return NULL;
+        node_close(r, n);
+        if (!skip_in_expression(r))
+            return NULL;
+        if (*r->at && strchr("&<>", *r->at))
+            return refuse_redirection(r);
+        if (*r->at != '|')
+            return n;
+        if (r->at[1] == '|')
+            return read_error(r, r->at, "|| is not part of this language: use if");
+        r->at++;
+        stage = skip_line_ends(r) ? read_command(r) : NULL;
+    }
+    return NULL;
+}
+
+/* `=` or `+=` behind a variable. */
+static struct node *read_assignment(struct reader *r, struct node *pipeline)
+{
+    struct node *target = pipeline->count == 1 ? pipeline->items[0] : pipeline;
+    if (target->kind != NODE_VARIABLE)
+        return read_error(r, target->source, "only a variable can stand left of =");
+    struct node *n = node_new(r, NODE_ASSIGN, target->source);
+    n->text = target->text;
+    n->op = *r->at == '+' ? OP_ADD : *r->at == '-' ? OP_SUBTRACT : OP_NONE;
+    r->at += n->op ? 2 : 1;
+    if (!enter(r) || !skip_line_ends(r))
+        return NULL;
+    struct node *value = read_statement(r);
+    r->nesting--;
+    return node_close(r, node_left(r, n, value));
+}
+
+/* A word and what may follow a keyword. */
+static bool at_keyword(struct reader *r, const char *word)
+{
+    size_t n = strlen(word);
+    return text_begins(r->at, word) && !(word_char(r->at + n));
+}
+
+static struct node *read_block(struct reader *r)
+{
+    if (!skip_line_ends(r))
+        return NULL;
+    if (*r->at != '{')
+        return *r->at ? read_error(r, r->at, "{ is expected here") : read_end_error(r, "{ is missing");
+    struct node *block = statements_within(r, NODE_BLOCK, 1, '}');
+    return block ? block->left : NULL;
+}
+
+static struct node *read_condition(struct reader *r)
+{
+    if (!skip_line_ends(r))
+        return NULL;
+    if (*r->at != '(')
+        return *r->at ? read_error(r, r->at, "( is expected here") : read_end_error(r, "( is missing");
+    return read_parentheses(r);
+}
+
+static struct node *read_if(struct reader *r)
+{
+    struct node *n = node_new(r, NODE_IF, r->at);
+    bool again = true;
+    r->at += 2;
+    while (again) {
+        if (!node_add(r, n, read_condition(r)) || !node_add(r, n, read_block(r)))
+            return NULL;
+        node_close(r, n);
+        const char *behind = r->at;
+        if (!skip_line_ends(r))
+            return NULL;
+        again = at_keyword(r, "elseif");
+        bool last = at_keyword(r, "else");
+        r->at = again ? r->at + 6 : last ? r->at + 4 : behind;
+        if (last)
+            return node_close(r, node_add(r, n, read_block(r)));
+    }
+    return n;
+}
+
+static struct node *read_foreach(struct reader *r)
+{
+    struct node *n = node_new(r, NODE_FOREACH, r->at);
+    r->at += 7;
+    if (!skip_line_ends(r) || !expect(r, '(', "foreach") || !skip_line_ends(r))
+        return NULL;
+    struct node *variable = *r->at == '$' ? read_variable(r) : NULL;
+    if (!variable || variable->kind != NODE_VARIABLE || !skip_line_ends(r) || !at_keyword(r, "in"))
+        return read_error(r, n->source, "foreach is written: foreach ($x in $list) { ... }");
+    n->text = variable->text;
+    r->at += 2;
+    r->parentheses++;
+    struct node *list = skip_line_ends(r) ? read_pipeline(r) : NULL;
+    r->parentheses--;
+    if (!list || !node_left(r, n, list) || !skip_line_ends(r) || !expect(r, ')', "foreach ("))
+        return NULL;
+    return node_close(r, node_right(r, n, read_block(r)));
+}
+
+static struct node *read_statement(struct reader *r)
+{
+    if (at_keyword(r, "if"))
+        return read_if(r);
+    if (at_keyword(r, "foreach"))
+        return read_foreach(r);
+    struct node *n = read_pipeline(r);
+    bool assigns = n && (*r->at == '=' || (*r->at && strchr("+-", *r->at) && r->at[1] == '='));
+    return assigns ? read_assignment(r, n) : n;
+}
+
+struct node *read_statements(struct reader *r, char close)
+{
+    struct node *n = node_new(r, NODE_STATEMENTS, r->at);
+    unsigned outer = r->parentheses;
+    if (!enter(r))
+        return NULL;
+    r->parentheses = 0;
+    while (skip_line_ends(r) && *r->at != close) {
+        if (*r->at == ';') {
+            r->at++;
+            continue;
+        }
+        if (!*r->at)
+            return read_end_error(r, "a closing %c is missing", close);
+        if (!node_add(r, n, read_statement(r)) || !skip_blanks(r))
+            return NULL;
+        if (*r->at != close && *r->at != ';' && !at_line_end(r->at))
+            return *r->at ? read_error(r, r->at, "'%.20s' is not expected here",
+                                       arena_copy(r->arena, r->at, strcspn(r->at, "\r\n")))
+                          : read_end_error(r, "a closing %c is missing", close);
+    }
+    node_close(r, n);
+    r->nesting--;
+    r->parentheses = outer;
+    if (close && !r->err->status)
+        r->at++;
+    return r->err->status ? NULL : n;
+}
+
+int parse_script(struct arena *a, const char *text, struct script *out, struct err *err, const char **where,
+                 bool *more)
+{
+    struct reader r = {.arena = a, .text = text, .at = text, .err = err};
+    *out = (struct script){.text = text};
+    *where = text;
+    *more = false;
+    if (strlen(text) > SCRIPT_BYTES_MAX)
+        return err_set(err, EXIT_STATUS_USAGE, "the text is longer than %d bytes: divide it",
+                       SCRIPT_BYTES_MAX);
+    if ((u8)text[0] == 0xef && (u8)text[1] == 0xbb && (u8)text[2] == 0xbf)
+        r.at += 3; /* a byte order mark */
+    out->statements = read_statements(&r, 0);
+    if (out->statements)
+        return 0;
+    *where = r.where;
+    *more = r.more;
+    return -1;
+}

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Transcripts: commands and exactly what they print. usage: run.py DROSTE [--update] [FILE.txt ...]
+
+A line that begins with "$ " is a Unix command line, lines with "> " behind it belong to it; what follows is its output,
+standard output and standard error together, and "[status N]" when it does not end with 0. Lines before the first
+command are remarks. The commands of a file share one folder, which is the current one and DROSTE_HOME; it shows as
+<home>, an id of a VM as <id>. --update writes what was printed into the file, to be read before it is committed.
+"""
+import difflib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+IDS = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
+
+
+def parse(text):
+    """The remarks, then pairs of a command's lines and its output's."""
+    remarks, steps = [], []
+    for line in text.split("\n")[:-1]:
+        if line.startswith("$ "):
+            steps.append(([line[2:]], []))
+        elif line.startswith("> ") and steps and not steps[-1][1]:
+            steps[-1][0].append(line[2:])
+        elif steps:
+            steps[-1][1].append(line)
+        else:
+            remarks.append(line)
+    return remarks, steps
+
+
+def execute(command, home, env):
+    done = subprocess.run(["bash", "-c", "\n".join(command)], cwd=home, env=env, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    out = done.stdout.decode("utf-8", "replace").replace(home, "<home>")
+    lines = IDS.sub("<id>", out).split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    if done.returncode:
+        lines.append("[status %d]" % done.returncode)
+    return lines
+
+
+def run(path, droste, update):
+    remarks, steps = parse(path.read_text())
+    written = list(remarks)
+    with tempfile.TemporaryDirectory() as home:
+        env = {"PATH": os.path.dirname(droste) + ":/usr/bin:/bin", "HOME": home, "DROSTE_HOME": home, "LC_ALL": "C.UTF-8"}
+        env.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
+        for command, _ in steps:
+            written += ["$ " + command[0]] + ["> " + more for more in command[1:]] + execute(command, home, env)
+    text = "".join(line + "\n" for line in written)
+    if text == path.read_text():
+        return True
+    if update:
+        path.write_text(text)
+        return True
+    sys.stdout.writelines(difflib.unified_diff(path.read_text().splitlines(True), text.splitlines(True), str(path), "printed"))
+    return False
+
+
+def main():
+    words = [w for w in sys.argv[1:] if w != "--update"]
+    droste = os.path.realpath(words[0])
+    files = [pathlib.Path(w) for w in words[1:]] or sorted(pathlib.Path(__file__).parent.glob("*.txt"))
+    bad = [f.name for f in files if not run(f, droste, "--update" in sys.argv)]
+    print("%d transcripts, %d differ%s" % (len(files), len(bad), ": " + " ".join(bad) if bad else ""))
+    return 1 if bad or not files else 0
+
+
+sys.exit(main())
