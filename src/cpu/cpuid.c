@@ -32,6 +32,13 @@ static u32 class_max(const struct cpu_model *m, u32 leaf)
     return e ? e->reg[CPUID_EAX] : 0;
 }
 
+/* Bit 11 of IA32_APIC_BASE clear: there is no local APIC. SDM 3A 10.4.3; APM 2 16.3.2 */
+static bool apic_disabled(const struct cpu *c)
+{
+    u64 base;
+    return c->apic.msr_read && c->apic.msr_read(c->apic.opaque, 0x1b, &base) && !(base & BIT(11));
+}
+
 static void run_time_fields(const struct cpu *c, u32 leaf, u32 subleaf, u32 r[4])
 {
     switch (leaf) {
@@ -39,6 +46,8 @@ static void run_time_fields(const struct cpu *c, u32 leaf, u32 subleaf, u32 r[4]
         r[CPUID_EBX] |= c->index << 24;
         if (c->cr4 & CR4_OSXSAVE)
             r[CPUID_ECX] |= 1u << 27;
+        if (apic_disabled(c))
+            r[CPUID_EDX] &= ~(1u << 9);
         break;
     case 0xb:
     case 0x1f:

@@ -46,11 +46,17 @@ bool debug_data_armed(const struct cpu *c)
     return false;
 }
 
+/* Behind MOV SS Intel's processors miss a code breakpoint, AMD's do not. SDM 3B 17.3.1.1 */
+static bool held_by_mov_ss(const struct cpu *c)
+{
+    return (c->shadow & SHADOW_MOV_SS) && c->model->vendor == VENDOR_INTEL;
+}
+
 enum outcome debug_before(struct cpu *c)
 {
     c->step_armed = c->rflags & FLAG_TF;
     c->rf_kept = false;
-    if (!c->breakpoints || (c->rflags & FLAG_RF))
+    if (!c->breakpoints || (c->rflags & FLAG_RF) || held_by_mov_ss(c))
         return DONE;
     u64 lin = c->mode == MODE_64 ? c->rip : (u32)(c->seg[CS].base + c->rip), hit = 0;
     for (unsigned i = 0; i < 4; i++)

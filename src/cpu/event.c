@@ -91,6 +91,7 @@ enum outcome event_fault(struct cpu *c)
                           .rip = c->rip};
         note(c, f.vector);
         c->first_fault = f;
+        c->pending_dr6 = 0; /* traps of the instruction before, held back by MOV SS, are lost */
         fault_side_effects(c, &f);
         if (event_deliver(c, &e) == END) {
             c->delivering = false;
@@ -128,7 +129,11 @@ enum outcome event_software(struct cpu *c, u8 vector, bool int_n)
     if (int_n && v86_mode(c) && !real_mode(c) && iopl(c) < 3)
         return fault_gp0(c);
     struct event e = {.vector = vector, .kind = kind, .rip = c->regs[REG_RIP]};
-    return event_deliver(c, &e);
+    u64 held = c->pending_dr6; /* by MOV SS; INT1 is a #DB itself and leaves none behind it */
+    enum outcome o = event_deliver(c, &e);
+    if (o == END && kind == EVENT_INT1)
+        c->pending_dr6 &= ~held;
+    return o;
 }
 
 static bool interrupts_open(const struct cpu *c, u8 shadow)
@@ -253,14 +258,14 @@ enum outcome event_poll(struct cpu *c)
     if ((r & REQ_INIT) && nested_guest(c) && c->nested->ops->init(c))
         return END;
     if (c->nested && !c->nested->gif) /* traps are not held back. APM 2 15.17 */
-        return c->pending_dr6 && !(shadow & SHADOW_MOV_SS) ? take_trap(c) : asleep(c);
+        return trap_open(c, shadow) ? take_trap(c) : asleep(c);
     if (r & REQ_INIT)
         return take_init(c);
     if (r & REQ_SIPI && take_sipi(c) == END)
         return END;
     if (c->activity == CPU_WAIT_SIPI)
         return HALTED;
-    bool trap = c->pending_dr6 && !(shadow & SHADOW_MOV_SS);
+    bool trap = trap_open(c, shadow);
     if (trap) {
         enum outcome o = take_trap(c);
         if (o != END || !nested_guest(c))

@@ -15,6 +15,11 @@ enum outcome event_software(struct cpu *c, u8 vector, bool int_n);
  * in the order of SDM 3A table 6-2. DONE (nothing), END (RIP changed), HALTED (still asleep), SHUTDOWN,
  * LEAVE. */
 enum outcome event_poll(struct cpu *c);
+/* A #DB trap is due, and no MOV SS holds it back; STI does not. SDM 3A 6.8.3 */
+static inline bool trap_open(const struct cpu *c, u8 shadow)
+{
+    return c->pending_dr6 && !(shadow & SHADOW_MOV_SS);
+}
 /* True when event_poll() would do something: what ends a sleep. */
 bool event_due(struct cpu *c);
 

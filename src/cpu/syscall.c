@@ -4,6 +4,7 @@
  * Intel has SYSCALL in 64-bit mode only, AMD has SYSENTER outside long mode only; and in who notices a bad
  * return address.
  */
+#include "cpu/debug.h"
 #include "cpu/meanings.h"
 #include "cpu/system.h"
 
@@ -61,6 +62,15 @@ static enum outcome syscall_(struct cpu *c, const struct insn *in)
 }
 DEFINE_MEANING_ONE(syscall, syscall_);
 
+/* SYSCALL and SYSRET are stepped by the TF they leave behind, not by the one they began with: a program that steps
+ * itself is trapped behind its system call. */
+static void trap_by_new_flags(struct cpu *c)
+{
+    c->step_armed = false;
+    if (c->rflags & FLAG_TF)
+        c->pending_dr6 |= DR6_BS;
+}
+
 static enum outcome sysret(struct cpu *c, const struct insn *in)
 {
     u16 sel = (u16)(bits(c->star, 63, 48) | 3);
@@ -76,6 +86,7 @@ static enum outcome sysret(struct cpu *c, const struct insn *in)
         cpu_set_rflags(c, (c->regs[R11] & 0x3c7fd7) | FLAG_R1);
     else
         c->rflags |= FLAG_IF;
+    trap_by_new_flags(c);
     flat_code(c, wide ? (u16)((sel + 16) | 3) : sel, 3, wide);
     flat_stack(c, (u16)((sel + 8) | 3), 3);
     return go(c, rip);

@@ -192,6 +192,69 @@ main64:
     rdmsr
     test %eax, %eax
     CHECK(91, jz)
+
+    /* STI holds no trap back. */
+    cli
+    movq $0, exc_count
+    pushfq
+    pushfq
+    orl $0x100, (%rsp)
+    popfq
+    sti
+6:  mov exc_rip, %rcx
+    popfq /* IF is clear again */
+    cmpq $3, exc_count
+    CHECK(31, je)
+    mov $6b, %rax
+    cmp %rax, %rcx
+    CHECK(32, je)
+    /* MOV SS and a fault behind it: the fault alone. */
+    movw $KDATA, data
+    SET_DR6(0)
+    SET_DR7(0xf00408)
+    movq $0, exc_count
+    EXPECT(33, 6, NO_ERROR, mov data, %ss; ud2)
+    nop
+    mov %dr6, %rax
+    test $2, %al
+    CHECK(34, jz)
+    /* MOV SS and INT1: one #DB, without the breakpoint's bit. MOV SS and INT n: both. */
+    movq $0, exc_count
+    mov data, %ss
+    .byte 0xf1
+    nop
+    cmpq $1, exc_count
+    CHECK(35, je)
+    mov %dr6, %rax
+    test $2, %al
+    CHECK(36, jz)
+    movq $0, exc_count
+    mov data, %ss
+    int3
+    nop
+    cmpq $2, exc_count
+    CHECK(37, je)
+    SET_DR7(0x400)
+    /* A code breakpoint behind MOV SS: missed by Intel, met by AMD. */
+    mov $7f, %eax
+    mov %rax, %dr0
+    SET_DR7(0x402)
+    mov $KDATA, %ecx
+    movabs $8f, %rax
+    mov %rax, exc_resume
+    mov %rsp, exc_rsp
+    movq $0, exc_count
+    mov %ecx, %ss
+7:  nop
+8:  movq $0, exc_resume
+    SET_DR7(0x400)
+    xor %eax, %eax
+    cpuid
+    xor %eax, %eax
+    cmp $0x756e6547, %ebx /* "Genu" */
+    setne %al
+    cmp %rax, exc_count
+    CHECK(38, je)
     PASS
 
     .balign 8

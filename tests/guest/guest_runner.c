@@ -27,6 +27,7 @@ struct board {
     int status;
     int vector; /* pending, -1: none */
     u8 tpr;
+    u64 apic_base; /* IA32_APIC_BASE */
     bool checks;
     bool refused[SVM_CHECK_END];
 };
@@ -111,13 +112,17 @@ static void set_tpr(void *opaque, u8 v)
 
 static bool apic_msr_read(void *opaque, u32 msr, u64 *v)
 {
-    *v = 0xfee00900;
+    struct board *b = opaque;
+    *v = b->apic_base;
     return msr == 0x1b;
 }
 
 static bool apic_msr_write(void *opaque, u32 msr, u64 v)
 {
-    return false;
+    struct board *b = opaque;
+    if (msr == 0x1b)
+        b->apic_base = v;
+    return msr == 0x1b;
 }
 
 static int load(struct space *s, const char *path)
@@ -214,7 +219,7 @@ int main(int argc, char **argv)
 {
     pthread_t timers;
     static struct cpu_model model;
-    struct board b = {.status = STATUS_NONE, .vector = -1};
+    struct board b = {.status = STATUS_NONE, .vector = -1, .apic_base = 0xfee00900};
     struct err err = {0};
     if (argc < 3) {
         fprintf(stderr, "usage: guest_runner intel|amd [shutdown|nested|resaved|checks] IMAGE\n");

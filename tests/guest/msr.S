@@ -139,7 +139,24 @@ main64:
     cpuid
     test $0x08000000, %ecx
     CHECK(31, jnz)
-1:  /* A hypercall nobody offers. */
+1:  /* And the local APIC's enable bit. */
+    mov $1, %eax
+    cpuid
+    test $0x200, %edx
+    CHECK(34, jnz)
+    mov $0x1b, %ecx
+    rdmsr
+    btr $11, %eax
+    wrmsr
+    mov $1, %eax
+    cpuid
+    test $0x200, %edx
+    CHECK(35, jz)
+    mov $0x1b, %ecx
+    rdmsr
+    bts $11, %eax
+    wrmsr
+    /* A hypercall nobody offers. */
     mov $1, %eax
     vmcall
     cmp $-1000, %rax

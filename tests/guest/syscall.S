@@ -36,6 +36,8 @@ main64:
     /* From user mode. */
 #define USER_EXPECT(id, vector, error, label)                                                                          \
     EXPECT(id, vector, error, mov $label + USER, %ecx; mov $2, %r11d; sysretq)
+#define USER_TF(id, label)                                                                                             \
+    EXPECT(id, 1, NO_ERROR, mov $label + USER, %ecx; mov $0x102, %r11d; sysretq)
     USER_EXPECT(8, 13, 0, user_hlt)
     cmpq $UCODE, exc_cs
     CHECK(9, je)
@@ -88,6 +90,14 @@ main64:
     mov %rax, %cr0
     USER_EXPECT(34, 6, NO_ERROR, user_misaligned)
     EXPECT(35, 17, 0, mov $user_misaligned + USER, %ecx; mov $0x40002, %r11d; sysretq)
+
+    /* SYSRET that sets TF traps at once, in front of the first instruction. */
+    USER_TF(36, user_hlt)
+    cmpq $UCODE, exc_cs
+    CHECK(37, je)
+    mov $user_hlt + USER, %eax
+    cmp %rax, exc_rip
+    CHECK(38, je)
 
     /* SCE off. */
     mov $0xc0000080, %ecx
