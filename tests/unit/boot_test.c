@@ -356,6 +356,18 @@ static void multiboot(void **state)
     bench_free(b);
 }
 
+/* Where a BIOS would leave them: COM1's port, the EBDA's segment, KiB of base memory. */
+static void bios_data(void **state)
+{
+    struct bench *b = multiboot_image();
+    assert_int_equal(load(b), 0);
+    assert_int_equal(guest(b, 0x400, 2), 0x3f8);
+    assert_int_equal(guest(b, 0x40e, 2) << 4, 0x9fc00);
+    assert_int_equal(guest(b, 0x413, 2), 639);
+    assert_int_equal(guest(b, 0x9fc00, 1), 1);
+    bench_free(b);
+}
+
 static void multiboot_elf(void **state)
 {
     struct bench *b = pvh_image();
@@ -409,6 +421,7 @@ int main(void)
         cmocka_unit_test(pvh),
         cmocka_unit_test(elf_refusals),
         cmocka_unit_test(multiboot),
+        cmocka_unit_test(bios_data),
         cmocka_unit_test(multiboot_elf),
         cmocka_unit_test(multiboot_refusals),
     };

@@ -7,6 +7,21 @@
 typedef int load_fn(const struct boot_source *s, const struct image *img, struct boot_room *r,
                     struct accel_regs *regs, bool *found, struct err *err);
 
+/* What software reads of the BIOS data area even where it was not started by a BIOS: COM1's port, the EBDA's
+ * segment, KiB of memory below it; and the EBDA's size in KiB, its first byte. Xen places its real-mode code
+ * by them. */
+static void put_bios_data(struct space *memory)
+{
+    static const struct {
+        u16 at, value;
+    } word[] = {{0x400, COM1_PORT}, {0x40e, EBDA_BASE >> 4}, {0x413, EBDA_BASE / KIB}};
+    u8 ebda_kib = (LEGACY_VGA_BASE - EBDA_BASE) / KIB;
+    bool lost = space_write(memory, EBDA_BASE, &ebda_kib, 1);
+    for (unsigned i = 0; i < ARRAY_SIZE(word); i++)
+        lost |= !space_io_write(memory, word[i].at, 2, word[i].value);
+    bug_on(lost, "there is no low memory");
+}
+
 int boot_load(const struct boot_source *src, const struct boot_target *t, struct accel_regs *regs,
               struct err *err)
 {
@@ -17,6 +32,7 @@ int boot_load(const struct boot_source *src, const struct boot_target *t, struct
                        BOOT_MODULES_MAX);
     if (image_open(&img, &src->kernel, err))
         return -1;
+    put_bios_data(t->memory);
     for (unsigned i = 0; i < ARRAY_SIZE(formats); i++) {
         struct boot_room room;
         bool found = false;
