@@ -62,8 +62,8 @@ static enum outcome syscall_(struct cpu *c, const struct insn *in)
 }
 DEFINE_MEANING_ONE(syscall, syscall_);
 
-/* SYSCALL and SYSRET are stepped by the TF they leave behind, not by the one they began with: a program that steps
- * itself is trapped behind its system call. */
+/* SYSCALL and SYSRET are stepped by the TF they leave behind, not by the one they began with: a program that
+ * steps itself is trapped behind its system call. */
 static void trap_by_new_flags(struct cpu *c)
 {
     c->step_armed = false;

@@ -414,15 +414,9 @@ static void multiboot_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(linux_64),
-        cmocka_unit_test(linux_32),
-        cmocka_unit_test(linux_relocates),
-        cmocka_unit_test(linux_refusals),
-        cmocka_unit_test(pvh),
-        cmocka_unit_test(elf_refusals),
-        cmocka_unit_test(multiboot),
-        cmocka_unit_test(bios_data),
-        cmocka_unit_test(multiboot_elf),
+        cmocka_unit_test(linux_64),           cmocka_unit_test(linux_32),  cmocka_unit_test(linux_relocates),
+        cmocka_unit_test(linux_refusals),     cmocka_unit_test(pvh),       cmocka_unit_test(elf_refusals),
+        cmocka_unit_test(multiboot),          cmocka_unit_test(bios_data), cmocka_unit_test(multiboot_elf),
         cmocka_unit_test(multiboot_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
