@@ -22,8 +22,9 @@ enum nested_event_kind {
     NESTED_EVENT_KINDS
 };
 
-enum { NESTED_LEVELS = 5, NESTED_WHY = 80, NESTED_CHAIN = 8 };
+enum { NESTED_LEVELS = 5, NESTED_WHY = 116, NESTED_CHAIN = 8 };
 
+/* Three cache lines: an entry fills the first, an exit two. */
 struct nested_event {
     u64 time;    /* ns of the machine's clock; see struct nested_trace */
     u64 retired; /* instructions of the vCPU, at the beginning of the block of code it is in */
@@ -53,10 +54,13 @@ struct nested_event {
     };
 };
 
+_Static_assert(sizeof(struct nested_event) == 192, "a record is three cache lines");
+
 /* The last events of a vCPU. One thread writes; others read once it stands. */
 #define NESTED_RING_SIZE 1000
 struct nested_ring {
     u64 count; /* ever written; number n is at event[n % NESTED_RING_SIZE] */
+    u64 unused[7];
     struct nested_event event[NESTED_RING_SIZE];
 };
 

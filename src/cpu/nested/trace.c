@@ -5,19 +5,21 @@
 #include "cpu/nested/svm.h"
 #include "cpu/nested/vmx.h"
 
+/* What a kind has for itself its caller fills. */
 static struct nested_event *begin(struct cpu *c, enum nested_event_kind kind)
 {
     const struct nested_state *n = c->nested;
     struct nested_ring *r = n->trace.ring;
     struct nested_event *e = &r->event[r->count++ % NESTED_RING_SIZE];
-    memset(e, 0, sizeof(*e));
     e->time = n->trace_time;
     e->retired = c->retired;
     e->where = n->svm ? n->svm->vmcb : n->vmx->current;
     e->rip = c->rip;
+    e->code = e->info1 = e->info2 = 0;
     e->vcpu = (u16)c->index;
     e->kind = kind;
     e->vendor = n->svm ? VENDOR_AMD : VENDOR_INTEL;
+    e->depth = e->guest = e->length = e->has_error = 0;
     return e;
 }
 
@@ -73,6 +75,8 @@ void nested_trace_svm_exit(struct cpu *c, const struct svm_exit *x)
     e->info1 = x->info1;
     e->info2 = x->info2;
     e->linear = x->next_rip;
+    e->interruption = 0;
+    e->insn_info = 0;
     e->vectoring = x->int_info;
     e->length = x->insn_len;
     set_chain(c, e, x->code == SVM_EXIT_SHUTDOWN);
@@ -81,8 +85,9 @@ void nested_trace_svm_exit(struct cpu *c, const struct svm_exit *x)
 
 static void copy_text(char *to, size_t size, const char *from)
 {
-    for (size_t i = 0; from && from[i] && i < size - 1; i++) /* the record is zeroed */
-        to[i] = from[i];
+    size_t n = from ? strnlen(from, size - 1) : 0;
+    memcpy(to, from ? from : "", n);
+    to[n] = 0;
 }
 
 void nested_trace_vmfail(struct cpu *c, const char *insn, unsigned error, const char *check)
