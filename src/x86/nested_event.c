@@ -91,6 +91,7 @@ const char *nested_error_words(u64 number)
 static const char *const kinds[NESTED_EVENT_KINDS] = {
     [NESTED_ENTRY] = "entry",     [NESTED_EXIT] = "exit",   [NESTED_VMFAIL] = "VMfail",
     [NESTED_REFUSED] = "refused", [NESTED_FAULT] = "fault", [NESTED_WALK] = "walk",
+    [NESTED_ABORT] = "abort",
 };
 
 static bool amd(const struct nested_event *e)
@@ -151,6 +152,14 @@ static void why_text(struct text *t, const struct nested_event *e)
         add(t, ": %s", nested_error_words(e->code));
 }
 
+/* Indicators that occur here. SDM 3C 27.7 */
+static const char *abort_words(u64 indicator)
+{
+    return indicator == 1   ? "an MSR of the VM-exit MSR-store area could not be stored"
+           : indicator == 4 ? "an MSR of the VM-exit MSR-load area could not be loaded"
+                            : "an indicator of no meaning";
+}
+
 static void fault_text(struct text *t, const struct nested_event *e)
 {
     if (e->has_error)
@@ -177,6 +186,9 @@ static void name_text(struct text *t, const struct nested_event *e)
         break;
     case NESTED_FAULT:
         add(t, " #%u", (unsigned)e->code);
+        break;
+    case NESTED_ABORT:
+        add(t, " %u", (unsigned)e->code);
         break;
     case NESTED_VMFAIL:
         plain(name, e->insn, sizeof(e->insn));
@@ -211,6 +223,9 @@ size_t nested_event_text(const struct nested_event *e, char *buf, size_t len)
         break;
     case NESTED_WALK:
         walk_text(&t, e);
+        break;
+    case NESTED_ABORT:
+        add(&t, ": %s", abort_words(e->code));
         break;
     default:
         why_text(&t, e);
@@ -276,6 +291,9 @@ static void name_json(struct text *t, const struct nested_event *e)
             add_field(t, "error", e->info1);
         if (e->code == 14)
             add_field(t, "cr2", e->info2);
+        break;
+    case NESTED_ABORT:
+        add(t, ", \"indicator\": %u, \"words\": \"%s\"", (unsigned)e->code, abort_words(e->code));
         break;
     case NESTED_VMFAIL:
         plain(name, e->insn, sizeof(e->insn));

@@ -19,6 +19,7 @@ enum nested_event_kind {
     NESTED_FAULT,   /* code: vector, info1: error code, info2: CR2. In root mode: of a VMX or SVM instruction;
                      * in the guest: any that its hypervisor does not intercept */
     NESTED_WALK,    /* EPT or nested paging that stopped an access, the exit follows; code: as the exit's */
+    NESTED_ABORT,   /* VMX abort: the vCPU stops; code: the indicator */
     NESTED_EVENT_KINDS
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * For tests/system/trace.sh: 7 CPUID exits, an EPT violation at 400008H (the entry of the third level is 0), VMCALL, an
- * entry refused for the guest's RFLAGS, and VMLAUNCH of a VMCS that is launched.
+ * entry refused for the guest's RFLAGS, and VMLAUNCH of a VMCS that is launched. Last letter a: a VMX abort instead.
  */
 #define MULTIBOOT
 #include "guest.inc"
@@ -44,10 +44,20 @@ next:
     VMW(0x6820, 0)
     RUN(3, 0x80000021)
     VMW(0x6820, 2)
+    call trace_letter
+    cmp $'a', %bl
+    je abort
     vmlaunch
     CHECK(4, jz)
     vmxoff
     jmp trace_end
+
+abort: /* an MSR that does not exist: VMCALL once more, and the host's state cannot be loaded */
+    movl $-1, VMXON_REGION + 16
+    VMW(0x2008, VMXON_REGION + 16)
+    VMW(0x4010, 1)
+    call vmx_run
+    FAIL(5)
 
 guest_code:
     cpuid

@@ -82,6 +82,10 @@ tail -1 err | grep -q '^droste: nested: .* VMfail 4' || complain "the newest eve
 go "kept for a panic" 6 amd p
 want '^droste: the last 21 events'
 want '^droste: nested: .* exit CPUID VMCB 300000'
+status=0
+"$droste" run --engine soft --nested on --cpu-vendor intel --memory 64M --kernel "$vmx" --append a --timeout 20 >out 2>err </dev/null || status=$?
+[ $status = 8 ] && echo "ok: kept for a VMX abort" || complain "a VMX abort is status $status, not 8"
+tail -1 err | grep -q '^droste: nested: .* abort 4 VMCS 301000 .*MSR-load area' || complain "no abort in the last line"
 go "not twice" 8 intel t --trace nested
 want_not 'the last'
 go "nothing kept where nothing was done" 1 intel x

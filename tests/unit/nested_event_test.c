@@ -123,6 +123,17 @@ static void failures_in_words(void **state)
                     "entries 2007 6");
 }
 
+static void aborts_in_words(void **state)
+{
+    struct nested_event e = {.kind = NESTED_ABORT, .code = 4, .where = 0x1000};
+    expect_text(&e, "0.000000000 vCPU 0 abort 4 VMCS 1000 rip 0: an MSR of the VM-exit MSR-load area could "
+                    "not be loaded");
+    expect_json(
+        &e,
+        "{\"ns\": 0, \"retired\": 0, \"vcpu\": 0, \"event\": \"abort\", \"vmcs\": \"1000\", \"rip\": \"0\", "
+        "\"indicator\": 4, \"words\": \"an MSR of the VM-exit MSR-load area could not be loaded\"}");
+}
+
 /* From the memory of a process that crashed: never more than the buffer, always one printable line. */
 static void records_may_hold_anything(void **state)
 {
@@ -243,10 +254,15 @@ static void a_full_table_says_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reasons_have_names),         cmocka_unit_test(vmx_exits_in_words),
-        cmocka_unit_test(svm_exits_in_words),         cmocka_unit_test(failures_in_words),
-        cmocka_unit_test(records_may_hold_anything),  cmocka_unit_test(the_last_thousand_of_all_vcpus),
-        cmocka_unit_test(exits_are_counted_and_cost), cmocka_unit_test(a_full_table_says_so),
+        cmocka_unit_test(reasons_have_names),
+        cmocka_unit_test(vmx_exits_in_words),
+        cmocka_unit_test(svm_exits_in_words),
+        cmocka_unit_test(failures_in_words),
+        cmocka_unit_test(aborts_in_words),
+        cmocka_unit_test(records_may_hold_anything),
+        cmocka_unit_test(the_last_thousand_of_all_vcpus),
+        cmocka_unit_test(exits_are_counted_and_cost),
+        cmocka_unit_test(a_full_table_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

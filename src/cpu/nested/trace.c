@@ -108,6 +108,13 @@ void nested_trace_refused(struct cpu *c, u64 code, u64 qualification, const char
     end(c, e);
 }
 
+void nested_trace_abort(struct cpu *c, u32 indicator)
+{
+    struct nested_event *e = begin(c, NESTED_ABORT);
+    e->code = indicator;
+    end(c, e);
+}
+
 static void record_fault(struct cpu *c, const struct fault *f)
 {
     struct nested_event *e = begin(c, NESTED_FAULT);

@@ -23,6 +23,7 @@ void nested_trace_svm_exit(struct cpu *c, const struct svm_exit *x);
 void nested_trace_vmfail(struct cpu *c, const char *insn, unsigned error, const char *check);
 /* An entry that ended as an exit. why: the check that failed, or NULL. */
 void nested_trace_refused(struct cpu *c, u64 code, u64 qualification, const char *why);
+void nested_trace_abort(struct cpu *c, u32 indicator);
 /* f is delivered to a guest whose hypervisor does not intercept it. */
 void nested_trace_guest_fault(struct cpu *c, const struct fault *f);
 /* For `return nested_trace_fault(c, fault_gp0(c))`: c->fault is a VMX or SVM instruction's in root mode. */

@@ -148,6 +148,7 @@ static bool match_vpid_0(const struct tlb_tag *t, const void *arg)
 static void vmx_abort(struct cpu *c, u32 indicator)
 {
     struct vmcs *page = vmcs_at(c, vmx_of(c)->current);
+    nested_trace_abort(c, indicator);
     if (page) {
         page->abort = indicator;
         vmcs_written(c, vmx_of(c)->current);
