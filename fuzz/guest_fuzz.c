@@ -192,7 +192,8 @@ static void side_init(struct side *s, const struct cpu_model *model, bool jit)
                                        apic_msr_read,
                                        apic_msr_write,
                                        apic_take_sipi,
-                                       apic_init};
+                                       apic_init,
+                                       NULL};
         s->cpu[v] = cpu_new(&init, NULL);
         bug_on(!s->cpu[v] || (jit && jit_attach(s->cpu[v], NULL)), "no processor");
     }

@@ -21,6 +21,7 @@ struct apic_port {
     bool (*msr_write)(void *opaque, u32 msr, u64 value);
     u8 (*take_sipi)(void *opaque); /* start-up vector of the SIPI that REQ_SIPI announced */
     void (*init)(void *opaque);    /* INIT or reset reached the CPU */
+    void (*eoi)(void *opaque);     /* ends the interrupt in service, whatever the mode */
 };
 
 #endif

@@ -49,9 +49,10 @@ enum outcome {
 struct fault {
     u8 vector;
     bool has_error;
-    bool software;     /* INT n, INT3, INTO: RIP pushed is the next one's, DPL checked */
-    bool exit;         /* nested/: it is an exit, not an exception; the details are its own */
-    bool noncanonical; /* #GP(0) for an address: becomes #SS(0) when the access went through SS */
+    bool software;      /* INT n, INT3, INTO: RIP pushed is the next one's, DPL checked */
+    bool exit;          /* nested/: it is an exit, not an exception; the details are its own */
+    bool nmi_unblocked; /* of an IRET that had unblocked NMIs before it faulted */
+    bool noncanonical;  /* #GP(0) for an address: becomes #SS(0) when the access went through SS */
     u32 error;
     u64 cr2; /* of #PF */
     u64 dr6; /* of #DB: bits to set */
@@ -101,6 +102,9 @@ enum cpu_activity { CPU_ACTIVE, CPU_HLT, CPU_SHUTDOWN_STATE, CPU_WAIT_SIPI };
 /* c->shadow: what the last instruction holds back for one instruction. SDM 3A 6.8.3 */
 enum { SHADOW_STI = 1, SHADOW_MOV_SS = 2 };
 
+/* c->stepping. TAKEN: an instruction ran, or an event was delivered, since it was WANTED. */
+enum cpu_stepping { STEP_OFF, STEP_WANTED, STEP_TAKEN };
+
 struct tlb;
 struct code_cache;
 struct world;
@@ -126,6 +130,7 @@ struct cpu {
     u8 code_dirty;        /* this vCPU wrote decoded code or reached a device: leave the block */
     u8 activity;          /* enum cpu_activity */
     u8 code_mode;         /* what decoded code depends on: mode, and CODE_GUEST */
+    u8 stepping;          /* enum cpu_stepping: nested/ wants to be asked right behind one instruction */
     atomic_uint requests; /* REQ_* */
     u64 rflags;           /* all but the arithmetic flags, which read as 0 here; bit 1 set */
     struct tlb *tlb;

@@ -114,6 +114,8 @@ enum outcome event_fault(struct cpu *c)
 /* A trap or interrupt at a boundary: faults on the way are delivered in its stead. */
 static enum outcome deliver_at_boundary(struct cpu *c, u8 vector, enum event_kind kind)
 {
+    if (c->stepping)
+        c->stepping = STEP_TAKEN;
     struct event e = {.vector = vector, .kind = kind, .rip = c->rip};
     note(c, vector);
     c->activity = CPU_ACTIVE;
@@ -194,6 +196,8 @@ static enum outcome take_sipi(struct cpu *c)
     if (c->activity != CPU_WAIT_SIPI)
         return DONE;
     c->sipi_vector = c->apic.take_sipi ? c->apic.take_sipi(c->apic.opaque) : 0;
+    if (nested_guest(c) && c->nested->ops->sipi && c->nested->ops->sipi(c))
+        return END;
     segment_set_real(c, CS, (u16)(c->sipi_vector << 8));
     c->rip = c->regs[REG_RIP] = 0;
     c->activity = CPU_ACTIVE;
@@ -233,7 +237,8 @@ static enum outcome take_interrupt(struct cpu *c)
 
 static enum outcome asleep(const struct cpu *c)
 {
-    if (c->activity == CPU_SHUTDOWN_STATE)
+    if (c->activity == CPU_SHUTDOWN_STATE &&
+        !nested_guest(c)) /* a guest's shutdown is its hypervisor's matter */
         return SHUTDOWN;
     return c->activity == CPU_ACTIVE ? DONE : HALTED;
 }
@@ -255,6 +260,8 @@ enum outcome event_poll(struct cpu *c)
         atomic_fetch_and(&c->requests, ~(unsigned)REQ_LEAVE);
         return LEAVE;
     }
+    if (unlikely(c->stepping == STEP_TAKEN) && nested_guest(c) && c->nested->ops->stepped(c, r))
+        return END;
     if ((r & REQ_INIT) && nested_guest(c) && c->nested->ops->init(c))
         return END;
     if (c->nested && !c->nested->gif) /* traps are not held back. APM 2 15.17 */
@@ -285,7 +292,7 @@ enum outcome event_poll(struct cpu *c)
     if ((r & REQ_NMI) && nmi_open(c, shadow))
         return take_nmi(c);
     if (c->activity == CPU_SHUTDOWN_STATE)
-        return SHUTDOWN;
+        return asleep(c);
     if ((r & REQ_INTR) && interrupts_open(c, shadow)) {
         enum outcome o = take_interrupt(c);
         if (o != DONE)

@@ -91,6 +91,8 @@ static enum outcome step_one(struct cpu *c)
     struct insn in;
     bool debug = debug_active(c), guest = nested_guest(c);
     u64 from = c->rip;
+    if (unlikely(c->stepping))
+        c->stepping = STEP_TAKEN;
     if (debug && debug_before(c) != DONE)
         return FAULT;
     if (fetch_one(c, &in) != DONE)
@@ -128,7 +130,7 @@ static bool attention(const struct cpu *c)
 
 static bool one_by_one(const struct cpu *c)
 {
-    return c->shadow || debug_active(c);
+    return c->shadow || debug_active(c) || c->stepping;
 }
 
 /* The block at RIP, or NULL with the outcome of the single instruction that had to be run instead. */

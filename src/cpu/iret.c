@@ -6,6 +6,7 @@
  * task switches are not offered, so it is refused with #GP(0), which is what IA-32e mode demands anyway.
  */
 #include "cpu/meanings.h"
+#include "cpu/nested/nested.h"
 #include "cpu/system.h"
 
 enum outcome return_code(struct cpu *c, u16 sel, u64 rip, struct far_return *r)
@@ -184,7 +185,10 @@ static enum outcome iret(struct cpu *c, const struct insn *in)
     else
         o = iret_protected(c, in->size);
     /* NMIs open again even when IRET faults. SDM 3A 6.7.1 */
-    c->nmi_blocked = false;
+    if (!nested_guest(c) || !c->nested->iret_keeps_nmi) {
+        c->fault.nmi_unblocked = o == FAULT && c->nmi_blocked;
+        c->nmi_blocked = false;
+    }
     return o;
 }
 DEFINE_MEANING_ONE(iret, iret);

@@ -69,7 +69,10 @@ static enum outcome translate(struct cpu *c, u64 lin, unsigned size, enum tlb_cl
 {
     if (c->mode == MODE_64 && !is_canonical(lin))
         return noncanonical(c);
-    struct walk_access a = {.write = write, .user = class == TLB_USER, .smap = class == TLB_SUPER_SMAP};
+    struct walk_access a = {.write = write,
+                            .user = class == TLB_USER,
+                            .smap = class == TLB_SUPER_SMAP,
+                            .size = size <= 8 ? (u8)size : 0};
     struct walk_result r;
     if (paging_walk(c, lin, &a, &r) != DONE)
         return FAULT;
@@ -79,7 +82,7 @@ static enum outcome translate(struct cpu *c, u64 lin, unsigned size, enum tlb_cl
     p->host = space_ram(c->memory, r.gpa, &room);
     if (p->host && room < size)
         p->host = NULL;
-    if (p->host)
+    if (p->host && likely(!r.once))
         fill(c, lin, p->host, class, &r, write);
     return DONE;
 }

@@ -252,11 +252,14 @@ static enum outcome finish(struct cpu *c, u64 lin, const struct walk_access *a, 
                               .write = a->write,
                               .fetch = a->fetch,
                               .user = a->user,
+                              .size = a->size,
                               .linear_valid = true,
                               .linear = lin};
     bool writable;
-    if (second_dimension(c, gpa, &s, &r->gpa, &writable) != DONE)
+    enum outcome o = second_dimension(c, gpa, &s, &r->gpa, &writable);
+    if (o == FAULT)
         return FAULT;
+    r->once = o == END;
     r->writable &= writable;
     return DONE;
 }

@@ -12,11 +12,13 @@ struct walk_access {
     bool write, fetch;
     bool user; /* a user-mode access */
     bool smap; /* supervisor data access that SMAP forbids on user pages */
+    u8 size;   /* bytes of it in this page; 0: many */
 };
 
 struct walk_result {
     u64 gpa;       /* of the byte asked for */
     bool writable; /* a write by the same class is allowed and D is set already */
+    bool once;     /* true for this access alone: not to be remembered */
 };
 
 /* Walks the current address space, sets A (and D for writes), or fills c->fault with #PF. */

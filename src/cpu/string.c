@@ -111,7 +111,7 @@ static inline enum outcome repeat(struct cpu *c, const struct insn *in, unsigned
         struct chunk k;
         if (count == 0)
             return DONE;
-        if (op->many && !c->step_armed && chunk_find(c, in, n, op->sides, count, &k)) {
+        if (op->many && !(c->step_armed | c->stepping) && chunk_find(c, in, n, op->sides, count, &k)) {
             chunk_done(c, in, n, op->sides, op->many(c, in, &k));
             chunks++;
         } else {
@@ -122,7 +122,8 @@ static inline enum outcome repeat(struct cpu *c, const struct insn *in, unsigned
         }
         if (op->compares && condition_fails(c, in))
             return DONE;
-        if (unlikely(c->step_armed || c->pending_dr6 || c->hit.kind)) /* traps come after each iteration */
+        if (unlikely(c->step_armed || c->pending_dr6 || c->hit.kind ||
+                     c->stepping)) /* traps come after each */
             break;
     }
     return string_index(c, in, RCX) ? AGAIN : DONE;

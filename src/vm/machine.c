@@ -252,9 +252,9 @@ _Static_assert((int)ACCEL_SIGNAL_INTR == (int)LAPIC_INTR && (int)ACCEL_SIGNAL_NM
 static struct apic_port apic_port(struct machine *m, unsigned i)
 {
     if (!m->config.engine->own_lapics)
-        return (struct apic_port){m->board.lapic[i], lapic_pending,   lapic_acknowledge,
-                                  lapic_get_tpr,     lapic_set_tpr,   lapic_msr_read,
-                                  lapic_msr_write,   lapic_take_sipi, lapic_init};
+        return (struct apic_port){m->board.lapic[i], lapic_pending,  lapic_acknowledge, lapic_get_tpr,
+                                  lapic_set_tpr,     lapic_msr_read, lapic_msr_write,   lapic_take_sipi,
+                                  lapic_init,        lapic_eoi};
     if (i == 0)
         return (struct apic_port){
             .opaque = m->board.pic, .pending = i8259_pending, .acknowledge = i8259_acknowledge};

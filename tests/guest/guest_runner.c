@@ -4,10 +4,10 @@
  *
  * guest_runner intel|amd [shutdown|nested|resaved|checks] IMAGE: loads IMAGE at 7C00H and starts it there in
  * real mode. Ports: E9H console, F4H exit status (0: passed), F5H raises that interrupt vector, F6H raises an
- * NMI, F8H an SMI, F9H INIT, F7H says which row of x86/svm_checks.def must have refused the last VMRUN. With
- * `shutdown` a triple fault is what passes, with `nested` the model has virtualization extensions, with
- * `resaved` besides its state is saved and loaded every few instructions, and with `checks` every row must
- * have refused once. A guest that runs too long fails.
+ * NMI, F8H an SMI, F9H INIT, F7H says which row of x86/svm_checks.def or x86/vmx_checks.def the last VM entry
+ * must have failed. With `shutdown` a triple fault is what passes, with `nested` the model has virtualization
+ * extensions, with `resaved` besides its state is saved and loaded every few instructions, and with `checks`
+ * every row must have failed once. A guest that runs too long fails.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -16,10 +16,12 @@
 
 #include "cpu/cpu.h"
 #include "cpu/nested/svm.h"
+#include "cpu/nested/vmx.h"
 #include "cpu/world.h"
 #include "vm/cpu_model.h"
 
 enum { BUDGET = 20000000, SLICE = 7 };
+enum { CHECKS = 256 };
 enum { LOAD_ADDRESS = 0x7c00, STATUS_NONE = -1, STATUS_TIMEOUT = 98, STATUS_SHUTDOWN = 99 };
 
 struct board {
@@ -29,7 +31,7 @@ struct board {
     u8 tpr;
     u64 apic_base; /* IA32_APIC_BASE */
     bool checks;
-    bool refused[SVM_CHECK_END];
+    bool refused[CHECKS];
 };
 
 static u64 port_read(void *dev, u64 off, unsigned size)
@@ -37,15 +39,26 @@ static u64 port_read(void *dev, u64 off, unsigned size)
     return ~0ull;
 }
 
+static unsigned rows(const struct board *b)
+{
+    return b->cpu->nested->vmx ? (unsigned)VMX_CHECK_END : (unsigned)SVM_CHECK_END;
+}
+
+static const char *row_text(const struct board *b, unsigned row)
+{
+    return b->cpu->nested->vmx ? vmx_check_text(row) : svm_check_text(row);
+}
+
 static void check_row(struct board *b, unsigned row)
 {
-    unsigned failed = b->cpu->nested ? b->cpu->nested->svm->failed : 0;
-    if (row == failed && row && row < SVM_CHECK_END) {
+    const struct nested_state *n = b->cpu->nested;
+    unsigned failed = n->vmx ? n->vmx->failed : n->svm->failed;
+    if (row == failed && row && row < rows(b)) {
         b->refused[row] = true;
         return;
     }
-    fprintf(stderr, "VMRUN was to fail row %u and failed row %u: %s\n", row, failed,
-            failed ? svm_check_text(failed) : "none");
+    fprintf(stderr, "an entry was to fail row %u and failed row %u: %s\n", row, failed,
+            failed ? row_text(b, failed) : "none");
     b->status = 97;
     cpu_request(b->cpu, REQ_LEAVE);
 }
@@ -180,9 +193,9 @@ static int run(struct board *b, u64 slice)
 static bool all_refused(const struct board *b)
 {
     bool all = true;
-    for (unsigned row = 1; row < SVM_CHECK_END; row++)
+    for (unsigned row = 1; row < rows(b); row++)
         if (!b->refused[row]) {
-            fprintf(stderr, "no guest of this test is refused because %s\n", svm_check_text(row));
+            fprintf(stderr, "no guest of this test fails row %u: %s\n", row, row_text(b, row));
             all = false;
         }
     return all;

@@ -77,8 +77,8 @@ static int setup(void **state)
     init.clock = clock_new(CLOCK_MODE_ICOUNT, 0);
     init.world = world_new();
     init.model = &model;
-    init.apic =
-        (struct apic_port){NULL, pending, pending, get_tpr, set_tpr, msr_read, msr_write, NULL, note_init};
+    init.apic = (struct apic_port){NULL,     pending,   pending, get_tpr,   set_tpr,
+                                   msr_read, msr_write, NULL,    note_init, NULL};
     for (unsigned f = 0; f < FEAT_COUNT; f++)
         model.features[f / 64] |= BIT(f % 64);
     model.phys_bits = 36;

@@ -9,7 +9,7 @@
 #include "cpu/nested/vmx.h"
 
 enum { EPT_R = 1, EPT_W = 2, EPT_X = 4, EPT_RWX = 7, EPT_LARGE = 1 << 7, EPT_A = 1 << 8, EPT_D = 1 << 9 };
-enum { EPTP_AD = 1 << 6, LEVELS = 4, TYPE_UC = 0, TYPE_WB = 6 };
+enum { EPTP_AD = 1 << 6, LEVELS = 4, TYPE_UC = 0, TYPE_WB = 6, PML_ENTRIES = 512 };
 
 /* Exit qualification. SDM 3C table 27-7 */
 enum {
@@ -18,8 +18,7 @@ enum {
     QUAL_FETCH = 4,
     QUAL_RIGHTS_SHIFT = 3,
     QUAL_LINEAR = 1 << 7,
-    QUAL_FINAL = 1 << 8,
-    QUAL_NMI_UNBLOCKING = 1 << 12
+    QUAL_FINAL = 1 << 8
 };
 
 struct ept_walk {
@@ -76,8 +75,11 @@ static bool misconfigured(const struct cpu *c, u64 e, unsigned depth, bool leaf)
 static enum ept_result ept_read(struct cpu *c, u64 eptp, u64 gpa, bool peek, struct ept_walk *w)
 {
     u64 table = eptp & 0x000ffffffffff000ull;
-    w->rights = EPT_RWX;
-    for (w->depth = 0;;) {
+    w->depth = 0;
+    w->rights = gpa >> 48 ? 0 : EPT_RWX;
+    if (gpa >> 48)
+        return EPT_NOT_PRESENT;
+    for (;;) {
         unsigned depth = w->depth, shift = PAGE_SHIFT + 9 * (LEVELS - 1 - depth);
         u64 e = entry_read(c, w, table + (gpa >> shift & 511) * 8, peek);
         w->entry[depth] = e;
@@ -140,15 +142,30 @@ static bool needs_write(u64 eptp, const struct second_access *a)
     return a->write || (a->table && (eptp & EPTP_AD));
 }
 
+/* Page-modification logging. SDM 3C 28.3.6 */
+static bool log_full(struct cpu *c)
+{
+    const struct vmcs *v = &vmx_of(c)->v;
+    return ctl2(v, PML) && v->f[VMCS_PML_INDEX] >= PML_ENTRIES;
+}
+
+static void log_write(struct cpu *c, u64 gpa)
+{
+    struct vmcs *v = &vmx_of(c)->v;
+    u64 page = gpa & ~0xfffull;
+    if (!ctl2(v, PML))
+        return;
+    (void)space_write(c->memory, v->f[VMCS_PML_ADDRESS] + 8 * v->f[VMCS_PML_INDEX], &page, 8);
+    v->f[VMCS_PML_INDEX] = (u16)(v->f[VMCS_PML_INDEX] - 1);
+}
+
 static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out,
                                   bool *writable)
 {
     u64 eptp = c->nested->second_root;
     for (;;) {
         struct ept_walk w;
-        enum ept_result r = gpa >> 48 ? EPT_NOT_PRESENT : ept_read(c, eptp, gpa, false, &w);
-        if (gpa >> 48)
-            w.rights = w.depth = 0;
+        enum ept_result r = ept_read(c, eptp, gpa, false, &w);
         if (r == EPT_BAD) {
             nested_trace_walk(c, EXIT_EPT_MISCONFIGURATION, 0, gpa, w.entry, w.depth);
             return stop(c, EXIT_EPT_MISCONFIGURATION, gpa, a, 0);
@@ -163,8 +180,13 @@ static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_ac
             nested_trace_walk(c, EXIT_EPT_VIOLATION, vmx_of(c)->second.qualification, gpa, w.entry, w.depth);
             return FAULT;
         }
+        bool dirties = write && (eptp & EPTP_AD) && !(w.entry[w.depth - 1] & EPT_D);
+        if (dirties && log_full(c))
+            return stop(c, EXIT_PML_FULL, gpa, a, 0);
         if ((eptp & EPTP_AD) && !ept_mark(c, &w, write))
             continue;
+        if (dirties)
+            log_write(c, gpa);
         *out = w.page | (gpa & (w.size - 1));
         *writable = (w.rights & EPT_W) && (!(eptp & EPTP_AD) || (w.entry[w.depth - 1] & EPT_D));
         return DONE;
@@ -174,16 +196,19 @@ static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_ac
 static enum outcome ept_peek(struct cpu *c, u64 gpa, u64 *out)
 {
     struct ept_walk w;
-    if (gpa >> 48 || ept_read(c, c->nested->second_root, gpa, true, &w) != EPT_GOOD)
+    if (ept_read(c, c->nested->second_root, gpa, true, &w) != EPT_GOOD)
         return FAULT;
     *out = w.page | (gpa & (w.size - 1));
     return DONE;
 }
 
-/* Every access there exits, the TPR's too: software that emulates the access finds it in the virtual-APIC
- * page. SDM 3C 29.4, table 27-6 */
-static enum outcome apic_access(struct cpu *c, u64 gpa, const struct second_access *a)
+/* SDM 3C 29.4, table 27-6 */
+static enum outcome apic_access(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out)
 {
+    if (!a->fetch && !a->table && !c->delivering && vmx_apic_virtualized(c, gpa & 0xfff, a->size, a->write)) {
+        *out = vmx_of(c)->v.f[VMCS_VIRTUAL_APIC] | (gpa & 0xfff);
+        return END;
+    }
     u64 type = a->fetch ? 2 : a->write ? 1 : 0;
     if (c->delivering)
         type = 3;
@@ -202,6 +227,6 @@ enum outcome vmx_translate(struct cpu *c, u64 gpa, const struct second_access *a
     if (ctl2(v, EPT) && ept_translate(c, gpa, a, out, writable) != DONE)
         return FAULT;
     if (ctl2(v, APIC_ACCESSES) && (*out & ~0xfffull) == v->f[VMCS_APIC_ACCESS])
-        return apic_access(c, *out, a);
+        return apic_access(c, *out, a, out);
     return DONE;
 }

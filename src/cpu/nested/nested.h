@@ -27,6 +27,7 @@ struct second_access {
     bool read, write, fetch;
     bool user;         /* the linear access was a user access (and for table walks: always by SVM's rule) */
     bool table;        /* to a guest paging-structure entry */
+    u8 size;           /* bytes, when at most 8; else 0 */
     bool linear_valid; /* linear holds the address that caused it */
     bool peek;         /* a debugger's: needs no rights, has no effect, FAULT says only that there is none */
     u64 linear;
@@ -50,8 +51,12 @@ struct nested_ops {
     /* A waiting x87 instruction met an unmasked exception with CR0.NE clear: DONE, or FAULT with
      * c->fault.exit set. NULL: nothing comes of it. */
     enum outcome (*fpu_error)(struct cpu *c);
+    bool (*sipi)(struct cpu *c); /* start-up IPI that would end wait-for-SIPI; the same; may be NULL */
+    /* At a boundary with c->stepping TAKEN, before traps: true: exit taken. Who sets `stepping` has it. */
+    bool (*stepped)(struct cpu *c, unsigned r);
     /* Guest-physical to the machine's physical. DONE with *out and *writable (a write by the same path needs
-     * no further work), or FAULT with c->fault.exit set and the details kept for fault(). */
+     * no further work), END for the same that holds for this access alone, or FAULT with c->fault.exit set
+     * and the details kept for fault(). */
     enum outcome (*translate)(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out,
                               bool *writable);
 };
@@ -61,15 +66,16 @@ struct svm;
 
 struct nested_state {
     const struct nested_ops *ops;
-    bool guest;      /* non-root operation */
-    bool second;     /* EPT or nested paging is on in it */
-    bool gif;        /* SVM's global interrupt flag; always true on the Intel model */
-    u64 second_root; /* EPTP or nCR3: the TLB tag */
-    u32 asid;        /* VPID or ASID: the TLB tag */
-    u64 *pdpte;      /* four PDPTE registers that PAE paging uses (EPT), or NULL: from memory at every walk */
-    u64 entries;     /* successful VM entries; this and the next two: any thread reads them, atomically */
-    u64 last_entry;  /* clock_now() of the last one */
-    bool operation;  /* vmx_operation() or svm_operation() */
+    bool guest;          /* non-root operation */
+    bool second;         /* EPT or nested paging is on in it */
+    bool iret_keeps_nmi; /* IRET leaves NMI blocking alone: NMIs are the hypervisor's */
+    bool gif;            /* SVM's global interrupt flag; always true on the Intel model */
+    u64 second_root;     /* EPTP or nCR3: the TLB tag */
+    u32 asid;            /* VPID or ASID: the TLB tag */
+    u64 *pdpte;     /* four PDPTE registers that PAE paging uses (EPT), or NULL: from memory at every walk */
+    u64 entries;    /* successful VM entries; this and the next two: any thread reads them, atomically */
+    u64 last_entry; /* clock_now() of the last one */
+    bool operation; /* vmx_operation() or svm_operation() */
     struct nested_trace trace; /* trace.h */
     u64 trace_time;            /* the newest that an event of this vCPU has taken */
     bool own_ring;
@@ -118,7 +124,7 @@ void nested_operation_changed(struct cpu *c);
 bool nested_cr0_allowed(const struct cpu *c, u64 v);
 bool nested_cr4_allowed(const struct cpu *c, u64 v);
 
-bool nested_blocks_init(const struct cpu *c); /* VMX root operation does. SDM 3C 23.8 */
+bool nested_blocks_init(const struct cpu *c); /* VMX root operation does, and a guest waiting for a SIPI */
 
 /* Before these control registers are loaded with new values: loads the PDPTE registers if PAE paging will use
  * them. DONE, or FAULT. SDM 3A 4.4.1 */

@@ -10,7 +10,8 @@
 #include "cpu/cpu.h"
 
 enum { VMCS_REVISION = 0x64726f, VMCS_SIZE = 4096 };
-#define VMCS_NONE (~0ull) /* the current-VMCS pointer that is none */
+#define VMCS_SHADOW (1u << 31) /* of a revision identifier: a shadow VMCS */
+#define VMCS_NONE   (~0ull)    /* the current-VMCS pointer that is none */
 
 enum vmcs_field {
 #define VMCS_FIELD(name, encoding) VMCS_##name,

@@ -17,11 +17,19 @@ static bool init(struct cpu *c)
     return true;
 }
 
+/* Ends wait-for-SIPI. 25.2 */
+static bool sipi(struct cpu *c)
+{
+    vmx_exit(c, &(struct vmx_exit){.reason = EXIT_SIPI, .qualification = c->sipi_vector});
+    return true;
+}
+
 static void saving(void *obj)
 {
     struct vmx *x = obj;
     const struct nested_state *n = x->cpu->nested;
     x->saved_guest = n->guest;
+    x->saved_stepping = x->cpu->stepping;
     x->saved_entries = n->entries;
     x->saved_last_entry = n->last_entry;
 }
@@ -31,7 +39,8 @@ static int loaded(void *obj)
 {
     struct vmx *x = obj;
     struct cpu *c = x->cpu;
-    if (x->saved_guest && (!x->on || !vmx_host_state_valid(c, x) || c->activity > CPU_HLT))
+    if (x->saved_guest && (!x->on || !vmx_host_state_valid(c, x) || x->saved_stepping > STEP_TAKEN ||
+                           x->apic_write > PAGE_SIZE + 1))
         return -1;
     x->second.reason &= 0xffff;
     c->nested->entries = x->saved_entries;
@@ -39,6 +48,7 @@ static int loaded(void *obj)
     if (!x->saved_guest)
         return 0;
     vmx_set_nested(c);
+    c->stepping = x->saved_stepping;
     if (x->deadline != CLOCK_NEVER)
         timer_arm(&x->timer, x->deadline);
     vmx_arm(c);
@@ -55,6 +65,13 @@ static const struct state_field fields[] = {
 #include "x86/vmcs.def"
 #undef VMCS_FIELD
     STATE_FIELD(struct vmx, deadline),
+    STATE_FIELD(struct vmx, trap_flag),
+    STATE_FIELD(struct vmx, virtual_pending),
+    STATE_FIELD(struct vmx, apic_write),
+    STATE_FIELD(struct vmx, pause_seen),
+    STATE_FIELD(struct vmx, pause_first),
+    STATE_FIELD(struct vmx, pause_last),
+    STATE_FIELD(struct vmx, saved_stepping),
     STATE_FIELD(struct vmx, saved_guest),
     STATE_FIELD(struct vmx, saved_entries),
     STATE_FIELD(struct vmx, saved_last_entry),
@@ -73,6 +90,8 @@ static const struct nested_ops vmx_ops = {
     .due = vmx_due,
     .triple_fault = triple_fault,
     .init = init,
+    .sipi = sipi,
+    .stepped = vmx_stepped,
     .translate = vmx_translate,
 };
 
@@ -109,7 +128,9 @@ void vmx_free(struct cpu *c)
 void vmx_reset(struct cpu *c)
 {
     struct vmx *x = vmx_of(c);
-    x->on = x->host_nmi_blocked = false;
+    x->on = x->host_nmi_blocked = x->trap_flag = x->virtual_pending = x->pause_seen = false;
+    x->apic_write = 0;
+    c->stepping = STEP_OFF;
     x->vmxon = 0;
     x->current = VMCS_NONE;
     x->deadline = CLOCK_NEVER;
@@ -125,7 +146,8 @@ bool vmx_operation(const struct cpu *c)
 
 bool nested_blocks_init(const struct cpu *c)
 {
-    return c->nested && c->nested->vmx && vmx_of(c)->on && !c->nested->guest;
+    return c->nested && c->nested->vmx && vmx_of(c)->on &&
+           (!c->nested->guest || c->activity == CPU_WAIT_SIPI);
 }
 
 void vmx_view(const struct cpu *c, struct nested_view *out)

@@ -38,8 +38,14 @@ struct vmx {
     u64 deadline; /* of the preemption timer, by the machine's clock; CLOCK_NEVER: off */
     struct timer timer;
     struct second_fault second;
-    const char *why;  /* the check the last entry failed, or NULL */
-    bool saved_guest; /* struct nested_state's, as a saved state holds them */
+    bool trap_flag;       /* a VM exit is due when c->stepping is TAKEN */
+    bool virtual_pending; /* a pending virtual interrupt is recognized */
+    u16 apic_write;       /* virtualized write to be emulated at the boundary: 1 + its offset; 0: none */
+    bool pause_seen;      /* since VM entry, at CPL 0 */
+    u64 pause_first, pause_last; /* host's TSC at the first PAUSE of a loop, at the latest */
+    unsigned failed;             /* the row the last entry failed, or 0 */
+    u8 saved_stepping;           /* struct cpu's */
+    bool saved_guest;            /* struct nested_state's, as a saved state holds them */
     u64 saved_entries, saved_last_entry;
 };
 
@@ -82,7 +88,19 @@ void vmx_exit(struct cpu *c, const struct vmx_exit *x);
 void vmx_set_nested(struct cpu *c); /* vmx_entry.c: what of struct nested_state follows from the copy */
 void vmx_entry_failure(struct cpu *c, u32 reason, u64 qualification);
 
-/* VM-entry checks, in the manual's order: 0, or the VMfail number. */
+/* Rows of x86/vmx_checks.def, from 1: controls, then host state, then guest state. */
+enum vmx_check {
+    VMX_CHECK_NONE,
+#define VMX_CHECK(name, text, qualification) VMX_CHECK_##name,
+#include "x86/vmx_checks.def"
+#undef VMX_CHECK
+    VMX_CHECK_END,
+    VMX_CHECK_HOST = VMX_CHECK_host_cr0,
+    VMX_CHECK_GUEST = VMX_CHECK_guest_cr0,
+};
+const char *vmx_check_text(unsigned row);
+
+/* VM-entry checks, in the manual's order: 0, or the VMfail number. x->failed: the row. */
 unsigned vmx_check_controls_and_host(struct cpu *c, struct vmx *x);
 /* True: good. Else *qualification. */
 bool vmx_check_guest(struct cpu *c, struct vmx *x, u64 *qualification);
@@ -93,6 +111,9 @@ bool vmx_eptp_valid(const struct cpu *c, u64 eptp);
 u32 vmx_load_msrs(struct cpu *c, u64 area, u32 count);
 u32 vmx_store_msrs(struct cpu *c, u64 area, u32 count);
 
+/* The VM exit of an instruction that is done (a trap): RIP behind it. */
+void vmx_exit_behind(struct cpu *c, u32 reason, u64 qualification);
+
 /* vmx_intercept.c */
 enum outcome vmx_insn(struct cpu *c, const struct insn *in);
 
@@ -102,7 +123,23 @@ enum outcome vmx_boundary(struct cpu *c, unsigned r, u8 shadow);
 bool vmx_due(struct cpu *c);
 /* REQ_NESTED as windows, timer and threshold need it. */
 void vmx_arm(struct cpu *c);
+/* A boundary with c->stepping TAKEN: true: exit taken. */
+bool vmx_stepped(struct cpu *c, unsigned r);
+
+/* vmx_apic.c: the virtual APIC. Those that return bool: true: the VM exit, a trap, was taken. */
 u8 vmx_vtpr(struct cpu *c);
+bool vmx_write_cr8(struct cpu *c, u64 value);
+bool vmx_apic_msr_read(struct cpu *c, u32 number, u64 *value); /* true: virtualized */
+/* DONE: not virtualized. END: done, the VM exit taken perhaps. FAULT: #GP(0). */
+enum outcome vmx_apic_msr_write(struct cpu *c, u32 number, u64 value);
+/* An access to the APIC-access page at this offset of it: whether the virtual-APIC page serves it. A write is
+ * then emulated at the next boundary. */
+bool vmx_apic_virtualized(struct cpu *c, u32 offset, unsigned size, bool write);
+bool vmx_apic_emulate_write(struct cpu *c);
+void vmx_apic_enter(struct cpu *c); /* at VM entry */
+/* Takes the pending virtual interrupt to its handler: event_deliver()'s outcome or what came of its fault. */
+enum outcome vmx_deliver_virtual(struct cpu *c);
+void vmx_take_posted(struct cpu *c); /* posted-interrupt processing */
 
 /* ept.c */
 enum outcome vmx_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out, bool *writable);
@@ -110,6 +147,7 @@ enum outcome vmx_translate(struct cpu *c, u64 gpa, const struct second_access *a
 /* vmx_caps.c: what IA32_VMX_* say. */
 u32 vmx_must_be_1(enum vmcs_field group); /* with the TRUE MSRs */
 u32 vmx_may_be_1(enum vmcs_field group);
+enum { VMX_EPTP_SWITCHING = 1, VMX_FUNCTIONS = VMX_EPTP_SWITCHING }; /* VM-function controls */
 enum { VMX_CR3_TARGETS = 4, VMX_TIMER_SHIFT = 5, VMX_MSR_LIST_MAX = 512 };
 
 /* VMsucceed and VMfail. SDM 3C 30.2. The first VMfail of a vCPU is told on stderr: its hypervisor's author

@@ -65,11 +65,11 @@ static u64 basic(void)
     return VMCS_REVISION | (u64)VMCS_SIZE << 32 | 6ull << 50 | BIT(54) | BIT(55);
 }
 
-/* Timer rate, EFER.LMA saved, HLT activity state, CR3 targets, VMWRITE to any field, length 0 injected. A.6
+/* Timer rate, EFER.LMA saved, activity states, CR3 targets, VMWRITE to any field, length 0 injected. A.6
  */
 static u64 misc(void)
 {
-    return VMX_TIMER_SHIFT | BIT(5) | BIT(6) | VMX_CR3_TARGETS << 16 | BIT(29) | BIT(30);
+    return VMX_TIMER_SHIFT | BIT(5) | BIT(6) | BIT(7) | BIT(8) | VMX_CR3_TARGETS << 16 | BIT(29) | BIT(30);
 }
 
 /* Execute-only, 4 levels, UC, WB, 2M, 1G, INVEPT (one, all), A and D; INVVPID (all four types). A.10 */
@@ -97,7 +97,8 @@ bool msr_read_vmx_capability(struct cpu *c, const struct msr_row *r, u32 i, u64 
                  pair(VMCS_PIN, true),
                  pair(VMCS_PROC, true),
                  pair(VMCS_EXIT, true),
-                 pair(VMCS_ENTRY, true)};
+                 pair(VMCS_ENTRY, true),
+                 VMX_FUNCTIONS};
     if (i >= ARRAY_SIZE(all))
         return false;
     *v = all[i];

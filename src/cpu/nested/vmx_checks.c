@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The checks at VM entry, one row each, in the manual's order: what must hold, in words and as an expression
- * over the copy of the VMCS. SDM 3C 26.2 (VMX controls, host state), 26.3.1 (guest state)
+ * The checks at VM entry: x86/vmx_checks.def is the table, here is what must hold as expressions over the
+ * copy of the VMCS. SDM 3C 26.2 (VMX controls, host state), 26.3.1 (guest state)
  */
 #include "cpu/control.h"
 #include "cpu/nested/vmx.h"
 #include "cpu/system.h"
 
-struct check {
-    const char *text;
-    bool (*holds)(struct cpu *c, const struct vmcs *v);
-    u64 qualification; /* guest state only */
-};
-
 #define F(name) (v->f[VMCS_##name])
 #define RULE(id, expr)                                                                                       \
-    static bool id(struct cpu *c, const struct vmcs *v)                                                      \
+    static bool holds_##id(struct cpu *c, const struct vmcs *v)                                              \
     {                                                                                                        \
         return expr;                                                                                         \
     }
@@ -62,23 +56,36 @@ RULE(io_bitmaps,
      !ctl(v, PROC, IO_BITMAPS) || (page_valid(c, F(IO_BITMAP_A)) && page_valid(c, F(IO_BITMAP_B))))
 RULE(msr_bitmap, !ctl(v, PROC, MSR_BITMAPS) || page_valid(c, F(MSR_BITMAP)))
 RULE(virtual_apic, !ctl(v, PROC, TPR_SHADOW) || page_valid(c, F(VIRTUAL_APIC)))
-RULE(threshold, !ctl(v, PROC, TPR_SHADOW) || !(F(TPR_THRESHOLD) & 0xfffffff0))
+RULE(threshold, !ctl(v, PROC, TPR_SHADOW) || ctl2(v, VIRTUAL_INTERRUPTS) || !(F(TPR_THRESHOLD) & 0xfffffff0))
 
-static bool threshold_met(struct cpu *c, const struct vmcs *v)
+static bool holds_threshold_met(struct cpu *c, const struct vmcs *v)
 {
-    if (!ctl(v, PROC, TPR_SHADOW) || ctl2(v, APIC_ACCESSES))
+    if (!ctl(v, PROC, TPR_SHADOW) || ctl2(v, APIC_ACCESSES) || ctl2(v, VIRTUAL_INTERRUPTS))
         return true;
     u8 tpr = 0;
     (void)space_read(c->memory, F(VIRTUAL_APIC) + 0x80, &tpr, 1);
     return (F(TPR_THRESHOLD) & 15) <= tpr >> 4;
 }
 
+RULE(apic_without_tpr,
+     ctl(v, PROC, TPR_SHADOW) || !(ctl2(v, X2APIC) || ctl2(v, APIC_REGISTERS) || ctl2(v, VIRTUAL_INTERRUPTS)))
 RULE(virtual_nmi, ctl(v, PIN, NMI) || !ctl(v, PIN, VIRTUAL_NMI))
 RULE(nmi_window, ctl(v, PIN, VIRTUAL_NMI) || !ctl(v, PROC, NMI_WINDOW))
 RULE(apic_page, !ctl2(v, APIC_ACCESSES) || page_valid(c, F(APIC_ACCESS)))
+RULE(x2apic, !ctl2(v, X2APIC) || !ctl2(v, APIC_ACCESSES))
+RULE(virtual_interrupts, !ctl2(v, VIRTUAL_INTERRUPTS) || ctl(v, PIN, EXTERNAL_INTERRUPT))
+RULE(posted, !ctl(v, PIN, POSTED_INTERRUPTS) || (ctl2(v, VIRTUAL_INTERRUPTS) && ctl(v, EXIT, ACKNOWLEDGE)))
+RULE(posted_vector, !ctl(v, PIN, POSTED_INTERRUPTS) || !(F(POSTED_VECTOR) & 0xff00))
+RULE(posted_descriptor, !ctl(v, PIN, POSTED_INTERRUPTS) ||
+                            (!(F(POSTED_DESCRIPTOR) & 63) && !(F(POSTED_DESCRIPTOR) & physical_reserved(c))))
 RULE(vpid, !ctl2(v, VPID) || (u16)F(VPID))
 RULE(eptp, !ctl2(v, EPT) || vmx_eptp_valid(c, F(EPTP)))
+RULE(pml, !ctl2(v, PML) || (ctl2(v, EPT) && page_valid(c, F(PML_ADDRESS))))
 RULE(unrestricted, !ctl2(v, UNRESTRICTED) || ctl2(v, EPT))
+RULE(vm_functions, !ctl2(v, VM_FUNCTIONS) || !(F(VM_FUNCTIONS) & ~(u64)VMX_FUNCTIONS))
+RULE(eptp_switching, !ctl2(v, VM_FUNCTIONS) || !(F(VM_FUNCTIONS) & VMX_EPTP_SWITCHING) ||
+                         (ctl2(v, EPT) && page_valid(c, F(EPTP_LIST))))
+RULE(shadowing, !ctl2(v, SHADOWING) || (page_valid(c, F(VMREAD_BITMAP)) && page_valid(c, F(VMWRITE_BITMAP))))
 RULE(exit_controls, group_valid(v, VMCS_EXIT))
 RULE(save_timer, ctl(v, PIN, TIMER) || !ctl(v, EXIT, SAVE_TIMER))
 RULE(exit_store, area_valid(c, F(EXIT_MSR_STORE), F(EXIT_MSR_STORE_COUNT)))
@@ -90,18 +97,20 @@ static bool vector_has_error(unsigned vector)
     return vector < 32 && (0x00027d00u >> vector & 1);
 }
 
-static bool inject_type(struct cpu *c, const struct vmcs *v)
+static bool holds_inject_type(struct cpu *c, const struct vmcs *v)
 {
     u32 i = (u32)F(INJECT_INFO);
     unsigned type = i >> 8 & 7, vector = i & 0xff;
     if (!(i & INTR_VALID))
         return true;
-    if (type == 1 || type == INTR_OTHER || (i & 0x7ffff000))
+    if (type == 1 || (i & 0x7ffff000))
         return false;
+    if (type == INTR_OTHER) /* a pending MTF VM exit */
+        return vector == 0;
     return type == INTR_NMI ? vector == 2 : type != INTR_HARDWARE || vector < 32;
 }
 
-static bool inject_error(struct cpu *c, const struct vmcs *v)
+static bool holds_inject_error(struct cpu *c, const struct vmcs *v)
 {
     u32 i = (u32)F(INJECT_INFO);
     bool real = ctl2(v, UNRESTRICTED) && !(F(CR0) & CR0_PE);
@@ -111,41 +120,15 @@ static bool inject_error(struct cpu *c, const struct vmcs *v)
     return !(i & INTR_ERROR_VALID) == !want && (!want || !(F(INJECT_ERROR) & 0xffff0000));
 }
 
-static bool inject_length(struct cpu *c, const struct vmcs *v)
+static bool holds_inject_length(struct cpu *c, const struct vmcs *v)
 {
     u32 i = (u32)F(INJECT_INFO);
     unsigned type = i >> 8 & 7;
-    return !(i & INTR_VALID) || type < INTR_SOFT_INT || (u32)F(INJECT_LENGTH) <= 15;
+    bool software = type >= INTR_SOFT_INT && type <= INTR_SOFT_EXCEPTION;
+    return !(i & INTR_VALID) || !software || (u32)F(INJECT_LENGTH) <= 15;
 }
 
 RULE(entry_load, area_valid(c, F(ENTRY_MSR_LOAD), F(ENTRY_MSR_LOAD_COUNT)))
-
-static const struct check control_checks[] = {
-    {"pin-based controls that are offered", pin, 0},
-    {"processor-based controls that are offered", proc, 0},
-    {"secondary controls that are offered", proc2, 0},
-    {"at most 4 CR3 targets", cr3_targets, 0},
-    {"I/O bitmap addresses", io_bitmaps, 0},
-    {"MSR bitmap address", msr_bitmap, 0},
-    {"virtual-APIC address", virtual_apic, 0},
-    {"TPR threshold bits 31:4 clear", threshold, 0},
-    {"TPR threshold not above the virtual TPR", threshold_met, 0},
-    {"virtual NMIs only with NMI exiting", virtual_nmi, 0},
-    {"NMI-window exiting only with virtual NMIs", nmi_window, 0},
-    {"APIC-access address", apic_page, 0},
-    {"a VPID other than 0", vpid, 0},
-    {"a valid EPTP", eptp, 0},
-    {"unrestricted guest only with EPT", unrestricted, 0},
-    {"VM-exit controls that are offered", exit_controls, 0},
-    {"preemption timer saved only when active", save_timer, 0},
-    {"VM-exit MSR-store area", exit_store, 0},
-    {"VM-exit MSR-load area", exit_load, 0},
-    {"VM-entry controls that are offered", entry_controls, 0},
-    {"type and vector of the injected event", inject_type, 0},
-    {"error code of the injected event", inject_error, 0},
-    {"instruction length of the injected event", inject_length, 0},
-    {"VM-entry MSR-load area", entry_load, 0},
-};
 
 /* Host state. 26.2.2 to 26.2.4 */
 #define CR0_MUST (CR0_PE | CR0_NE | (u64)CR0_PG)
@@ -168,24 +151,8 @@ RULE(host_32, ctl(v, EXIT, HOST_64) ||
                   (!ctl(v, ENTRY, GUEST_64) && !(F(HOST_CR4) & CR4_PCIDE) && !(F(HOST_RIP) >> 32)))
 RULE(host_64, !ctl(v, EXIT, HOST_64) || ((F(HOST_CR4) & CR4_PAE) && canonical(F(HOST_RIP))))
 
-static const struct check host_checks[] = {
-    {"host CR0 with PE, NE, PG and no reserved bit", host_cr0, 0},
-    {"host CR4 with VMXE and no reserved bit", host_cr4, 0},
-    {"host CR3 within the physical width", host_cr3, 0},
-    {"canonical host SYSENTER addresses", host_sysenter, 0},
-    {"host PAT of valid types", host_pat, 0},
-    {"host EFER that fits the address-space size", host_efer, 0},
-    {"host selectors with RPL and TI 0", host_selectors, 0},
-    {"host CS and TR not null", host_cs_tr, 0},
-    {"host SS not null outside 64-bit mode", host_ss, 0},
-    {"canonical host bases", host_bases, 0},
-    {"host address-space size as the host runs now", host_size, 0},
-    {"a 32-bit host without 64-bit guest, PCIDE, wide RIP", host_32, 0},
-    {"a 64-bit host with PAE and canonical RIP", host_64, 0},
-};
-
 /* Guest control registers, debug registers, MSRs. 26.3.1.1 */
-static bool guest_cr0(struct cpu *c, const struct vmcs *v)
+static bool holds_guest_cr0(struct cpu *c, const struct vmcs *v)
 {
     u64 must = ctl2(v, UNRESTRICTED) ? (u64)CR0_NE : CR0_MUST;
     return !(F(CR0) >> 32) && (F(CR0) & must) == must;
@@ -233,14 +200,14 @@ RULE(tr_sel, !(SEL(SEG_TR) & 4))
 RULE(ldtr_sel, !usable(v, SEG_LDTR) || !(SEL(SEG_LDTR) & 4))
 RULE(ss_sel, v86(v) || ctl2(v, UNRESTRICTED) || (SEL(SS) & 3) == (SEL(CS) & 3))
 
-static bool v86_bases(struct cpu *c, const struct vmcs *v)
+static bool holds_v86_bases(struct cpu *c, const struct vmcs *v)
 {
     for (unsigned s = ES; s <= GS && v86(v); s++)
         if (BASE(s) != (u64)SEL(s) << 4)
             return false;
     return true;
 }
-static bool seg_bases(struct cpu *c, const struct vmcs *v)
+static bool holds_seg_bases(struct cpu *c, const struct vmcs *v)
 {
     if (!canonical(BASE(SEG_TR)) || !canonical(BASE(FS)) || !canonical(BASE(GS)))
         return false;
@@ -249,7 +216,7 @@ static bool seg_bases(struct cpu *c, const struct vmcs *v)
     return !(BASE(CS) >> 32) && (!usable(v, SS) || !(BASE(SS) >> 32)) &&
            (!usable(v, DS) || !(BASE(DS) >> 32)) && (!usable(v, ES) || !(BASE(ES) >> 32));
 }
-static bool v86_limits(struct cpu *c, const struct vmcs *v)
+static bool holds_v86_limits(struct cpu *c, const struct vmcs *v)
 {
     for (unsigned s = ES; s <= GS && v86(v); s++)
         if (LIMIT(s) != 0xffff || AR(s) != 0xf3)
@@ -257,7 +224,7 @@ static bool v86_limits(struct cpu *c, const struct vmcs *v)
     return true;
 }
 
-static bool cs_type(struct cpu *c, const struct vmcs *v)
+static bool holds_cs_type(struct cpu *c, const struct vmcs *v)
 {
     unsigned t = AR(CS) & SEG_TYPE;
     if (v86(v))
@@ -276,7 +243,7 @@ static bool data_s(const struct vmcs *v, unsigned s)
     return !usable(v, s) || (AR(s) & SEG_S);
 }
 RULE(seg_s, v86(v) || ((AR(CS) & SEG_S) && each_data(v, data_s)))
-static bool cs_dpl(struct cpu *c, const struct vmcs *v)
+static bool holds_cs_dpl(struct cpu *c, const struct vmcs *v)
 {
     unsigned t = AR(CS) & SEG_TYPE;
     if (v86(v))
@@ -285,7 +252,7 @@ static bool cs_dpl(struct cpu *c, const struct vmcs *v)
         return dpl(v, CS) == 0;
     return t & 4 ? dpl(v, CS) <= dpl(v, SS) : dpl(v, CS) == dpl(v, SS);
 }
-static bool ss_dpl(struct cpu *c, const struct vmcs *v)
+static bool holds_ss_dpl(struct cpu *c, const struct vmcs *v)
 {
     if (v86(v))
         return true;
@@ -311,7 +278,7 @@ static bool data_rest(const struct vmcs *v, unsigned s)
 RULE(seg_rest, v86(v) || (data_rest(v, CS) && each_data(v, data_rest)))
 RULE(cs_usable, usable(v, CS))
 RULE(cs_db, v86(v) || !(ctl(v, ENTRY, GUEST_64) && (AR(CS) & SEG_L) && (AR(CS) & SEG_DB)))
-static bool tr_ar(struct cpu *c, const struct vmcs *v)
+static bool holds_tr_ar(struct cpu *c, const struct vmcs *v)
 {
     unsigned t = AR(SEG_TR) & SEG_TYPE;
     return usable(v, SEG_TR) && (t == 11 || (t == 3 && !ctl(v, ENTRY, GUEST_64))) && !(AR(SEG_TR) & SEG_S) &&
@@ -333,16 +300,19 @@ static bool injects(const struct vmcs *v, unsigned type)
     return (F(INJECT_INFO) & INTR_VALID) && (F(INJECT_INFO) >> 8 & 7) == type;
 }
 RULE(rflags_if, !injects(v, INTR_EXTERNAL) || (F(RFLAGS) & FLAG_IF))
-RULE(activity, (u32)F(ACTIVITY) <= ACTIVITY_HLT)
+RULE(activity, (u32)F(ACTIVITY) <= ACTIVITY_WAIT_SIPI)
 RULE(activity_dpl, F(ACTIVITY) != ACTIVITY_HLT || dpl(v, SS) == 0)
 RULE(activity_block, F(ACTIVITY) == ACTIVITY_ACTIVE || !(F(INTERRUPTIBILITY) & (BLOCK_STI | BLOCK_MOV_SS)))
-static bool activity_inject(struct cpu *c, const struct vmcs *v)
+static bool holds_activity_inject(struct cpu *c, const struct vmcs *v)
 {
     u8 vector = (u8)F(INJECT_INFO);
-    if (!(F(INJECT_INFO) & INTR_VALID) || F(ACTIVITY) != ACTIVITY_HLT)
+    bool mc = injects(v, INTR_HARDWARE) && vector == VEC_MC;
+    if (!(F(INJECT_INFO) & INTR_VALID) || F(ACTIVITY) == ACTIVITY_ACTIVE)
         return true;
-    return injects(v, INTR_EXTERNAL) || injects(v, INTR_NMI) ||
-           (injects(v, INTR_HARDWARE) && (vector == VEC_DB || vector == VEC_MC));
+    if (F(ACTIVITY) != ACTIVITY_HLT)
+        return F(ACTIVITY) == ACTIVITY_SHUTDOWN && (injects(v, INTR_NMI) || mc);
+    return injects(v, INTR_EXTERNAL) || injects(v, INTR_NMI) || injects(v, INTR_OTHER) || mc ||
+           (injects(v, INTR_HARDWARE) && vector == VEC_DB);
 }
 RULE(block_reserved, !(F(INTERRUPTIBILITY) & 0xfffffff0))
 RULE(block_both, (F(INTERRUPTIBILITY) & 3) != 3)
@@ -353,7 +323,7 @@ RULE(block_smi, !(F(INTERRUPTIBILITY) & BLOCK_SMI))
 RULE(block_virtual_nmi,
      !injects(v, INTR_NMI) || !ctl(v, PIN, VIRTUAL_NMI) || !(F(INTERRUPTIBILITY) & BLOCK_NMI))
 RULE(pending_reserved, !(F(PENDING_DEBUG) & ~0x500full))
-static bool pending_bs(struct cpu *c, const struct vmcs *v)
+static bool holds_pending_bs(struct cpu *c, const struct vmcs *v)
 {
     if (!(F(INTERRUPTIBILITY) & (BLOCK_STI | BLOCK_MOV_SS)) && F(ACTIVITY) != ACTIVITY_HLT)
         return true;
@@ -361,13 +331,14 @@ static bool pending_bs(struct cpu *c, const struct vmcs *v)
     bool want = (F(RFLAGS) & FLAG_TF) && !btf;
     return !(F(PENDING_DEBUG) >> 14 & 1) == !want;
 }
-static bool link(struct cpu *c, const struct vmcs *v)
+static bool holds_link(struct cpu *c, const struct vmcs *v)
 {
     u32 revision = 0;
     if (F(LINK) == ~0ull)
         return true;
     return page_valid(c, F(LINK)) && !space_read(c->memory, F(LINK), &revision, 4) &&
-           revision == VMCS_REVISION && F(LINK) != vmx_of(c)->current;
+           revision == (VMCS_REVISION | (ctl2(v, SHADOWING) ? VMCS_SHADOW : 0)) &&
+           F(LINK) != vmx_of(c)->current;
 }
 
 /* PDPTEs. 26.3.1.6 */
@@ -375,7 +346,7 @@ static bool pdpte_valid(struct cpu *c, u64 e)
 {
     return !(e & 1) || !(e & (0x1e6ull | physical_reserved(c)));
 }
-static bool pdptes(struct cpu *c, const struct vmcs *v)
+static bool holds_pdptes(struct cpu *c, const struct vmcs *v)
 {
     u64 e[4] = {F(PDPTE0), F(PDPTE1), F(PDPTE2), F(PDPTE3)};
     if (!(F(CR0) & CR0_PG) || !(F(CR4) & CR4_PAE) || ctl(v, ENTRY, GUEST_64))
@@ -385,92 +356,50 @@ static bool pdptes(struct cpu *c, const struct vmcs *v)
     return pdpte_valid(c, e[0]) && pdpte_valid(c, e[1]) && pdpte_valid(c, e[2]) && pdpte_valid(c, e[3]);
 }
 
-static const struct check guest_checks[] = {
-    {"guest CR0 with the bits VMX requires", guest_cr0, 0},
-    {"guest CR0.PG only with PE", guest_pg, 0},
-    {"guest CR4 with VMXE and no reserved bit", guest_cr4, 0},
-    {"guest DEBUGCTL without reserved bits", guest_debugctl, 0},
-    {"IA-32e mode guest with PG and PAE", guest_64, 0},
-    {"guest CR4.PCIDE only in IA-32e mode", guest_pcide, 0},
-    {"guest CR3 within the physical width", guest_cr3, 0},
-    {"guest DR7 bits 63:32 clear", guest_dr7, 0},
-    {"canonical guest SYSENTER addresses", guest_sysenter, 0},
-    {"guest PAT of valid types", guest_pat, 0},
-    {"guest EFER that fits IA-32e mode guest", guest_efer, 0},
-    {"guest TR selector with TI 0", tr_sel, 0},
-    {"guest LDTR selector with TI 0", ldtr_sel, 0},
-    {"guest SS and CS of one RPL", ss_sel, 0},
-    {"virtual-8086 bases of 16 times the selector", v86_bases, 0},
-    {"canonical or 32-bit guest segment bases", seg_bases, 0},
-    {"virtual-8086 limits FFFFH, rights F3H", v86_limits, 0},
-    {"guest CS usable", cs_usable, 0},
-    {"guest CS type", cs_type, 0},
-    {"guest SS type", ss_type, 0},
-    {"guest DS, ES, FS, GS types", data_types, 0},
-    {"guest segments with S 1", seg_s, 0},
-    {"guest CS.DPL", cs_dpl, 0},
-    {"guest SS.DPL", ss_dpl, 0},
-    {"guest data segments' DPL not below RPL", data_dpls, 0},
-    {"guest segments present, reserved bits clear, limit fits G", seg_rest, 0},
-    {"guest CS not both L and D", cs_db, 0},
-    {"guest TR: a busy TSS", tr_ar, 0},
-    {"guest LDTR: an LDT", ldtr_ar, 0},
-    {"guest GDTR and IDTR", tables, 0},
-    {"guest RIP", rip, 0},
-    {"guest RFLAGS without reserved bits", rflags, 0},
-    {"guest RFLAGS.VM only in legacy protected mode", rflags_vm, 0},
-    {"RFLAGS.IF when an interrupt is injected", rflags_if, 0},
-    {"activity state active or HLT", activity, 0},
-    {"HLT only with SS.DPL 0", activity_dpl, 0},
-    {"active while blocking by STI or MOV SS", activity_block, 0},
-    {"an event that HLT lets in", activity_inject, 0},
-    {"interruptibility without reserved bits", block_reserved, 0},
-    {"not both blocking by STI and by MOV SS", block_both, 0},
-    {"blocking by STI only with IF", block_sti, 0},
-    {"no blocking when an interrupt is injected", block_external, 0},
-    {"no blocking by MOV SS when an NMI is injected", block_nmi, 3},
-    {"no blocking by SMI", block_smi, 0},
-    {"no blocking by NMI when a virtual NMI is injected", block_virtual_nmi, 3},
-    {"pending debug exceptions without reserved bits", pending_reserved, 0},
-    {"pending BS as TF and blocking demand", pending_bs, 0},
-    {"VMCS link pointer", link, 4},
-    {"PDPTEs without reserved bits", pdptes, 2},
+static const struct check {
+    const char *text;
+    bool (*holds)(struct cpu *c, const struct vmcs *v);
+    u64 qualification; /* guest state only */
+} checks[] = {
+#define VMX_CHECK(name, text, qualification) {text, holds_##name, qualification},
+#include "x86/vmx_checks.def"
+#undef VMX_CHECK
 };
 
-static const struct check *first_failed(struct cpu *c, const struct vmcs *v, const struct check *k,
-                                        unsigned n)
+/* The first row of [from, end) that does not hold, or 0; rows count from 1. */
+static unsigned first_failed(struct cpu *c, const struct vmcs *v, unsigned from, unsigned end)
 {
-    for (unsigned i = 0; i < n; i++)
-        if (!k[i].holds(c, v))
-            return &k[i];
-    return NULL;
+    for (unsigned i = from; i < end; i++)
+        if (!checks[i - 1].holds(c, v))
+            return i;
+    return 0;
 }
 
 unsigned vmx_check_controls_and_host(struct cpu *c, struct vmx *x)
 {
-    const struct check *k = first_failed(c, &x->v, control_checks, ARRAY_SIZE(control_checks));
-    unsigned error = ERR_CONTROLS;
-    if (!k) {
-        k = first_failed(c, &x->v, host_checks, ARRAY_SIZE(host_checks));
-        error = ERR_HOST_STATE;
-    }
-    x->why = k ? k->text : NULL;
-    return k ? error : 0;
+    x->failed = first_failed(c, &x->v, 1, VMX_CHECK_GUEST);
+    if (!x->failed)
+        return 0;
+    return x->failed < VMX_CHECK_HOST ? ERR_CONTROLS : ERR_HOST_STATE;
 }
 
 bool vmx_host_state_valid(struct cpu *c, struct vmx *x)
 {
     u64 efer = c->efer;
     c->efer = ctl(&x->v, EXIT, HOST_64) ? efer | EFER_LMA : efer & ~(u64)EFER_LMA; /* as at the entry */
-    bool good = !first_failed(c, &x->v, host_checks, ARRAY_SIZE(host_checks));
+    bool good = !first_failed(c, &x->v, VMX_CHECK_HOST, VMX_CHECK_GUEST);
     c->efer = efer;
     return good;
 }
 
 bool vmx_check_guest(struct cpu *c, struct vmx *x, u64 *qualification)
 {
-    const struct check *k = first_failed(c, &x->v, guest_checks, ARRAY_SIZE(guest_checks));
-    x->why = k ? k->text : NULL;
-    *qualification = k ? k->qualification : 0;
-    return !k;
+    x->failed = first_failed(c, &x->v, VMX_CHECK_GUEST, VMX_CHECK_END);
+    *qualification = x->failed ? checks[x->failed - 1].qualification : 0;
+    return !x->failed;
+}
+
+const char *vmx_check_text(unsigned row)
+{
+    return checks[row - 1].text;
 }

@@ -30,19 +30,6 @@ static bool cr3_target(const struct vmcs *v, u64 value)
     return false;
 }
 
-static void set_vtpr(struct cpu *c, const struct vmcs *v, u8 tpr)
-{
-    (void)space_write(c->memory, F(VIRTUAL_APIC) + 0x80, &tpr, 1);
-}
-
-u8 vmx_vtpr(struct cpu *c)
-{
-    u8 tpr = 0;
-    (void)space_read(c->memory, vmx_of(c)->v.f[VMCS_VIRTUAL_APIC] + 0x80, &tpr, 1);
-    return tpr;
-}
-
-/* A trap: the instruction is done when it leaves. 29.1.2 */
 static enum outcome mov_to_cr8(struct cpu *c, const struct insn *in, const struct vmcs *v, u64 value)
 {
     if (ctl(v, PROC, CR8_LOAD))
@@ -51,11 +38,7 @@ static enum outcome mov_to_cr8(struct cpu *c, const struct insn *in, const struc
         return DONE;
     if (value > 15)
         return fault_gp0(c);
-    set_vtpr(c, v, (u8)(value << 4));
-    if (value < (F(TPR_THRESHOLD) & 15)) {
-        c->rip = c->regs[REG_RIP];
-        vmx_exit(c, &(struct vmx_exit){.reason = EXIT_TPR_THRESHOLD});
-    }
+    (void)vmx_write_cr8(c, value);
     return END;
 }
 

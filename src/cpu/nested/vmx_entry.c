@@ -63,7 +63,7 @@ static void load_events(struct cpu *c, struct vmx *x, const struct vmcs *v)
     c->shadow = (block & BLOCK_STI ? SHADOW_STI : 0) | (block & BLOCK_MOV_SS ? SHADOW_MOV_SS : 0);
     x->host_nmi_blocked = c->nmi_blocked;
     c->nmi_blocked = block & BLOCK_NMI;
-    c->activity = F(ACTIVITY) == ACTIVITY_HLT ? CPU_HLT : CPU_ACTIVE;
+    c->activity = (u8)F(ACTIVITY); /* the values are the manual's */
     c->pending_dr6 = F(PENDING_DEBUG) & 0x400f;
     c->step_armed = false;
     c->rf_kept = true;
@@ -78,7 +78,11 @@ void vmx_set_nested(struct cpu *c)
     n->second_root = ctl2(v, EPT) ? F(EPTP) : 0;
     n->pdpte = ctl2(v, EPT) ? &vmx_of(c)->v.f[VMCS_PDPTE0] : NULL;
     n->asid = ctl2(v, VPID) ? (u16)F(VPID) : 0;
+    bool keeps = ctl(v, PIN, NMI) && !ctl(v, PIN, VIRTUAL_NMI); /* 25.3 IRET */
+    n->iret_keeps_nmi = keeps;
     c->guest_tsc_offset = ctl(v, PROC, TSC_OFFSET) ? F(TSC_OFFSET) : 0;
+    bool scales = ctl(v, PROC, TSC_OFFSET) && ctl2(v, TSC_SCALING);
+    c->guest_tsc_ratio = scales ? F(TSC_MULTIPLIER) : TSC_RATIO_1;
 }
 
 static void load_timer(struct cpu *c, struct vmx *x)
@@ -125,12 +129,19 @@ static enum outcome inject(struct cpu *c, const struct vmcs *v)
 {
     static const u8 kind[] = {
         [INTR_EXTERNAL] = EVENT_EXTERNAL, [INTR_NMI] = EVENT_EXTERNAL,    [INTR_HARDWARE] = EVENT_EXCEPTION,
-        [INTR_SOFT_INT] = EVENT_INT_N,    [INTR_PRIVILEGED] = EVENT_INT1, [INTR_SOFT_EXCEPTION] = EVENT_INT3,
-        [INTR_OTHER] = EVENT_EXCEPTION};
+        [INTR_SOFT_INT] = EVENT_INT_N,    [INTR_PRIVILEGED] = EVENT_INT1, [INTR_SOFT_EXCEPTION] = EVENT_INT3};
     u32 info = (u32)F(INJECT_INFO);
     unsigned type = info >> 8 & 7;
     if (!(info & INTR_VALID))
         return END;
+    if (type == INTR_OTHER) { /* a pending MTF VM exit. 26.6.2 */
+        vmx_of(c)->trap_flag = true;
+        c->stepping = STEP_TAKEN;
+        cpu_request(c, REQ_NESTED);
+        return END;
+    }
+    if (c->stepping)
+        c->stepping = STEP_TAKEN;
     struct event e = {.vector = (u8)info,
                       .kind = kind[type],
                       .has_error = info & INTR_ERROR_VALID,
@@ -184,14 +195,16 @@ enum outcome vmx_enter(struct cpu *c, bool launch)
         return refused(c, launch, ERR_INVALID, NULL);
     if (c->held_shadow & SHADOW_MOV_SS)
         return refused(c, launch, ERR_MOV_SS, NULL);
+    if (page->revision & VMCS_SHADOW)
+        return refused(c, launch, ERR_INVALID, NULL);
     memcpy(&x->v, page, sizeof(x->v));
     if (!x->v.launched != launch)
         return refused(c, launch, launch ? ERR_LAUNCH_NOT_CLEAR : ERR_RESUME_NOT_LAUNCHED, NULL);
     unsigned error = vmx_check_controls_and_host(c, x);
     if (error)
-        return refused(c, launch, error, x->why);
+        return refused(c, launch, error, vmx_check_text(x->failed));
     if (!vmx_check_guest(c, x, &qualification)) {
-        tell(c, EXIT_GUEST_STATE, x->why);
+        tell(c, EXIT_GUEST_STATE, vmx_check_text(x->failed));
         vmx_entry_failure(c, EXIT_GUEST_STATE, qualification);
         return END;
     }
@@ -209,6 +222,10 @@ enum outcome vmx_enter(struct cpu *c, bool launch)
     }
     load_guest(c, x);
     load_timer(c, x);
+    x->pause_seen = false;
+    x->trap_flag = ctl(&x->v, PROC, TRAP_FLAG);
+    c->stepping = x->trap_flag ? STEP_WANTED : STEP_OFF;
+    vmx_apic_enter(c);
     nested_entered(c, injected(&x->v));
     vmx_arm(c);
     return inject(c, &x->v);

@@ -31,6 +31,19 @@ static bool exception_exits(const struct vmcs *v, const struct fault *f)
     return ((f->error & (u32)F(PF_MASK)) == (u32)F(PF_MATCH)) == bit;
 }
 
+/* Bit 12 of an EPT violation's qualification and of a log-full event's. 27.2.1 */
+static bool tells_unblocking(u32 reason)
+{
+    return reason == EXIT_EPT_VIOLATION || reason == EXIT_PML_FULL;
+}
+
+/* Of the instruction whose access was stopped; 0 for its fetch. Hypervisors step over it by this. 27.2.5 */
+static u32 instruction_length(const struct cpu *c)
+{
+    u64 length = c->regs[REG_RIP] - c->rip;
+    return length <= 15 ? (u32)length : 0;
+}
+
 bool vmx_fault(struct cpu *c, const struct fault *f, const struct event *during)
 {
     const struct vmx *vmx = vmx_of(c);
@@ -41,7 +54,11 @@ bool vmx_fault(struct cpu *c, const struct fault *f, const struct event *during)
         x.qualification = vmx->second.qualification;
         x.linear = vmx->second.linear;
         x.physical = vmx->second.physical;
+        if (f->nmi_unblocked && !during && tells_unblocking(x.reason))
+            x.qualification |= INTR_NMI_UNBLOCKING;
         x.rf = !during;
+        if (!during)
+            x.length = instruction_length(c);
         vmx_exit(c, &x);
         return true;
     }
@@ -51,13 +68,15 @@ bool vmx_fault(struct cpu *c, const struct fault *f, const struct event *during)
     x.reason = EXIT_EXCEPTION;
     x.info = INTR_VALID | INTR_HARDWARE << 8 | f->vector | (error ? INTR_ERROR_VALID : 0);
     x.error = error ? f->error : 0;
+    if (f->nmi_unblocked && !during && f->vector != VEC_DF)
+        x.info |= INTR_NMI_UNBLOCKING;
     x.qualification = f->vector == VEC_PF ? f->cr2 : f->vector == VEC_DB ? f->dr6 : 0;
     vmx_exit(c, &x);
     return true;
 }
 
 /* At a boundary, by priority. SDM 3A table 6-2; 3C 25.5.1, 25.2, 26.7 */
-enum due { DUE_NOTHING, DUE_TPR, DUE_TIMER, DUE_NMI_WINDOW, DUE_NMI, DUE_WINDOW, DUE_INTERRUPT };
+enum due { DUE_NOTHING, DUE_TIMER, DUE_NMI_WINDOW, DUE_NMI, DUE_WINDOW, DUE_VIRTUAL, DUE_INTERRUPT };
 
 static enum due what_is_due(struct cpu *c, unsigned r, u8 shadow)
 {
@@ -70,8 +89,13 @@ static enum due what_is_due(struct cpu *c, unsigned r, u8 shadow)
         return DUE_NMI_WINDOW;
     if ((r & REQ_NMI) && ctl(v, PIN, NMI) && nmi_open && (ctl(v, PIN, VIRTUAL_NMI) || !c->nmi_blocked))
         return DUE_NMI;
-    if (ctl(v, PROC, INTERRUPT_WINDOW) && (c->rflags & FLAG_IF) && !shadow)
+    if (c->activity == CPU_SHUTDOWN_STATE) /* interrupts and their window do not end it */
+        return DUE_NOTHING;
+    bool open = (c->rflags & FLAG_IF) && !shadow;
+    if (ctl(v, PROC, INTERRUPT_WINDOW) && open)
         return DUE_WINDOW;
+    if (x->virtual_pending && open)
+        return DUE_VIRTUAL;
     if ((r & REQ_INTR) && ctl(v, PIN, EXTERNAL_INTERRUPT) && !shadow && c->apic.pending &&
         c->apic.pending(c->apic.opaque) >= 0)
         return DUE_INTERRUPT;
@@ -80,9 +104,12 @@ static enum due what_is_due(struct cpu *c, unsigned r, u8 shadow)
 
 bool vmx_due(struct cpu *c)
 {
+    if (c->stepping == STEP_TAKEN)
+        return true;
     return what_is_due(c, atomic_load(&c->requests), c->shadow) != DUE_NOTHING;
 }
 
+/* A notification is taken without an exit, and what it tells of may be due now: AGAIN. 29.6 */
 static enum outcome leave_interrupt(struct cpu *c, const struct vmcs *v)
 {
     struct vmx_exit x = {.reason = EXIT_EXTERNAL_INTERRUPT};
@@ -90,10 +117,23 @@ static enum outcome leave_interrupt(struct cpu *c, const struct vmcs *v)
         int vector = c->apic.acknowledge(c->apic.opaque);
         if (vector < 0)
             return AGAIN;
+        if (ctl(v, PIN, POSTED_INTERRUPTS) && (u64)vector == F(POSTED_VECTOR)) {
+            if (c->apic.eoi)
+                c->apic.eoi(c->apic.opaque);
+            vmx_take_posted(c);
+            return AGAIN;
+        }
         x.info = INTR_VALID | INTR_EXTERNAL << 8 | (u32)vector;
     }
     vmx_exit(c, &x);
     return END;
+}
+
+static bool wants_look(struct cpu *c)
+{
+    const struct vmx *x = vmx_of(c);
+    return ctl(&x->v, PROC, NMI_WINDOW) || ctl(&x->v, PROC, INTERRUPT_WINDOW) || x->virtual_pending ||
+           c->stepping || (x->deadline != CLOCK_NEVER && clock_now(c->clock) >= x->deadline);
 }
 
 /* A request that came to nothing. Cleared first, then looked at: none is lost. */
@@ -102,6 +142,29 @@ static void forget_interrupt(struct cpu *c)
     atomic_fetch_and(&c->requests, ~(unsigned)REQ_INTR);
     if (c->apic.pending && c->apic.pending(c->apic.opaque) >= 0)
         cpu_request(c, REQ_INTR);
+}
+
+/* A request for a look that nothing wants any more. Cleared first, as above: the timer may come now. */
+static void forget_look(struct cpu *c)
+{
+    atomic_fetch_and(&c->requests, ~(unsigned)REQ_NESTED);
+    if (wants_look(c))
+        cpu_request(c, REQ_NESTED);
+}
+
+bool vmx_stepped(struct cpu *c, unsigned r)
+{
+    struct vmx *x = vmx_of(c);
+    if (x->apic_write && vmx_apic_emulate_write(c))
+        return true;
+    if (x->trap_flag) {
+        if (r & REQ_INIT)
+            return false; /* goes first. 25.5.2 */
+        vmx_exit(c, &(struct vmx_exit){.reason = EXIT_TRAP_FLAG});
+        return true;
+    }
+    c->stepping = STEP_OFF;
+    return false;
 }
 
 enum outcome vmx_boundary(struct cpu *c, unsigned r, u8 shadow)
@@ -123,9 +186,16 @@ enum outcome vmx_boundary(struct cpu *c, unsigned r, u8 shadow)
     case DUE_WINDOW:
         x.reason = EXIT_INTERRUPT_WINDOW;
         break;
-    case DUE_INTERRUPT:
-        return leave_interrupt(c, v);
+    case DUE_VIRTUAL:
+        return vmx_deliver_virtual(c);
+    case DUE_INTERRUPT: {
+        enum outcome o = leave_interrupt(c, v);
+        return o == AGAIN && vmx_of(c)->virtual_pending ? vmx_boundary(c, atomic_load(&c->requests), shadow)
+                                                        : o;
+    }
     default:
+        if (r & REQ_NESTED)
+            forget_look(c);
         /* Physical events that the controls take away from the guest wait for the exit. */
         if ((r & REQ_INTR) && ctl(v, PIN, EXTERNAL_INTERRUPT)) {
             forget_interrupt(c);
@@ -139,8 +209,6 @@ enum outcome vmx_boundary(struct cpu *c, unsigned r, u8 shadow)
 
 void vmx_arm(struct cpu *c)
 {
-    const struct vmx *x = vmx_of(c);
-    bool look = ctl(&x->v, PROC, NMI_WINDOW) || ctl(&x->v, PROC, INTERRUPT_WINDOW) ||
-                (x->deadline != CLOCK_NEVER && clock_now(c->clock) >= x->deadline);
-    cpu_request(c, REQ_INTR | (look ? REQ_NESTED : 0)); /* INTR: what came while nobody could take it */
+    cpu_request(c,
+                REQ_INTR | (wants_look(c) ? REQ_NESTED : 0)); /* INTR: what came while nobody could take it */
 }

@@ -67,7 +67,7 @@ static void save_events(struct cpu *c, struct vmx *x, struct vmcs *v)
     u8 shadow = c->shadow | c->held_shadow;
     F(INTERRUPTIBILITY) = (shadow & SHADOW_STI ? BLOCK_STI : 0) |
                           (shadow & SHADOW_MOV_SS ? BLOCK_MOV_SS : 0) | (c->nmi_blocked ? BLOCK_NMI : 0);
-    F(ACTIVITY) = c->activity == CPU_HLT ? ACTIVITY_HLT : ACTIVITY_ACTIVE;
+    F(ACTIVITY) = c->activity; /* the values are the manual's */
     F(PENDING_DEBUG) = c->pending_dr6 | (c->pending_dr6 & 15 ? BIT(12) : 0);
     F(INJECT_INFO) &= ~(u64)INTR_VALID;
     if (ctl(v, EXIT, SAVE_TIMER)) {
@@ -160,9 +160,13 @@ static void load_host(struct cpu *c, struct vmx *x, u32 reason)
 {
     const struct vmcs *v = &x->v;
     bool failed = reason & ENTRY_FAILED;
-    c->nested->guest = c->nested->second = false;
+    c->nested->guest = c->nested->second = c->nested->iret_keeps_nmi = false;
     c->nested->pdpte = NULL;
     c->guest_tsc_offset = 0;
+    c->guest_tsc_ratio = TSC_RATIO_1;
+    c->stepping = STEP_OFF;
+    x->apic_write = 0;
+    x->virtual_pending = x->trap_flag = false;
     if (!failed) {
         bool was = ctl(v, PIN, VIRTUAL_NMI) ? x->host_nmi_blocked : c->nmi_blocked;
         c->nmi_blocked = was || (reason == EXIT_EXCEPTION && (F(INTR_INFO) >> 8 & 7) == INTR_NMI);
@@ -206,6 +210,7 @@ void vmx_exit(struct cpu *c, const struct vmx_exit *e)
     x->deadline = CLOCK_NEVER;
     atomic_fetch_and(&c->requests, ~(unsigned)REQ_NESTED);
     write_back(c, x);
+    c->guest_tsc_ratio = TSC_RATIO_1;
     c->guest_tsc_offset = 0; /* the area takes the host's TSC */
     u32 bad = vmx_store_msrs(c, F(EXIT_MSR_STORE), (u32)F(EXIT_MSR_STORE_COUNT));
     load_host(c, x, e->reason);
@@ -214,11 +219,21 @@ void vmx_exit(struct cpu *c, const struct vmx_exit *e)
     cpu_request(c, REQ_INTR); /* what waited while the guest ran */
 }
 
+void vmx_exit_behind(struct cpu *c, u32 reason, u64 qualification)
+{
+    c->rip = c->regs[REG_RIP];
+    c->rflags &= ~(u64)FLAG_RF;
+    c->held_shadow = 0;
+    if (c->step_armed)
+        c->pending_dr6 |= DR6_BS;
+    vmx_exit(c, &(struct vmx_exit){.reason = reason, .qualification = qualification});
+}
+
 void vmx_entry_failure(struct cpu *c, u32 reason, u64 qualification)
 {
     struct vmx *x = vmx_of(c);
     struct vmcs *v = &x->v;
-    nested_trace_refused(c, reason, qualification, x->why);
+    nested_trace_refused(c, reason, qualification, x->failed ? vmx_check_text(x->failed) : NULL);
     F(REASON) = reason | ENTRY_FAILED;
     F(QUALIFICATION) = qualification;
     write_back(c, x);

@@ -27,18 +27,28 @@ static void tell(struct cpu *c, const char *insn, enum vmx_error error, const ch
         nested_tell(c, kind, "%s failed, VMfailInvalid: %s%s", insn, is, what);
 }
 
+/* The VMCS that VMREAD and VMWRITE mean: in non-root operation the shadow one. 30.3 */
+static u64 pointer(const struct cpu *c)
+{
+    return c->nested->guest ? vmx_of(c)->v.f[VMCS_LINK] : vmx_of(c)->current;
+}
+
 /* VMfailInvalid without a current VMCS, else VMfailValid. 30.2 */
 void vmx_fail(struct cpu *c, const char *insn, enum vmx_error error, const char *check)
 {
-    struct vmcs *page = error ? vmcs_at(c, vmx_of(c)->current) : NULL;
+    struct vmcs *page = error ? vmcs_at(c, pointer(c)) : NULL;
     tell(c, insn, error, check);
     nested_trace_vmfail(c, insn, error, check);
     vmx_succeed(c);
     c->fl |= page ? FL_ZF : FL_CF;
     if (!page)
         return;
+    if (c->nested->guest) { /* of the current VMCS, whose copy the exit writes back */
+        vmx_of(c)->v.f[VMCS_INSN_ERROR] = error;
+        return;
+    }
     page->f[VMCS_INSN_ERROR] = error;
-    vmcs_written(c, vmx_of(c)->current);
+    vmcs_written(c, pointer(c));
 }
 
 static enum outcome failed(struct cpu *c, const struct insn *in, enum vmx_error error)
@@ -147,7 +157,7 @@ static enum outcome vmptrld(struct cpu *c, const struct insn *in)
     if (p == x->vmxon)
         return failed(c, in, ERR_VMPTRLD_VMXON);
     struct vmcs *page = vmcs_at(c, p);
-    if (!page || page->revision != VMCS_REVISION)
+    if (!page || (page->revision & ~VMCS_SHADOW) != VMCS_REVISION)
         return failed(c, in, ERR_VMPTRLD_REVISION);
     x->current = p;
     return succeeded(c);
@@ -173,7 +183,7 @@ static enum outcome vmread(struct cpu *c, const struct insn *in)
     unsigned size = operand_size(c);
     if (allowed(c) != DONE)
         return FAULT;
-    const struct vmcs *page = vmcs_at(c, vmx_of(c)->current);
+    const struct vmcs *page = vmcs_at(c, pointer(c));
     u64 encoding = reg_get(c, in->reg * 8, size);
     int field = vmcs_find(encoding);
     if (!page)
@@ -199,14 +209,14 @@ static enum outcome vmwrite(struct cpu *c, const struct insn *in)
         v = reg_get(c, in->rm * 8, size);
     else if (operand_load(c, in, size, &v) != DONE)
         return FAULT;
-    struct vmcs *page = vmcs_at(c, vmx_of(c)->current);
+    struct vmcs *page = vmcs_at(c, pointer(c));
     int field = vmcs_find(encoding);
     if (!page)
         return failed(c, in, ERR_INVALID);
     if (field < 0)
         return failed(c, in, ERR_FIELD);
     vmcs_put(page, field, encoding, v); /* read-only fields too: IA32_VMX_MISC bit 29 */
-    vmcs_written(c, vmx_of(c)->current);
+    vmcs_written(c, pointer(c));
     return succeeded(c);
 }
 DEFINE_MEANING_ONE(vmwrite, vmwrite);
@@ -236,7 +246,7 @@ static enum outcome vmcall(struct cpu *c, const struct insn *in)
 }
 DEFINE_MEANING_ONE(vmcall, vmcall);
 
-/* VM functions are not offered. */
+/* Non-root operation's: there it does not get here. */
 static enum outcome vmfunc(struct cpu *c, const struct insn *in)
 {
     return fault_ud(c);

@@ -3,6 +3,7 @@
 #include "cpu/nested/vmx_intercept.h"
 
 #include "cpu/meanings.h"
+#include "cpu/msr.h"
 #include "cpu/operands.h"
 #include "cpu/system.h"
 
@@ -70,12 +71,26 @@ static INTERCEPT(on_vmx_pointer)
                                         : EXIT_VMXON;
     return vmx_mode(c) == DONE ? leave_memory(c, in, reason, memory_info(in)) : FAULT;
 }
+/* With VMCS shadowing, of a field whose bit is clear: the shadow VMCS'. 24.6.15, 25.1.3 */
+static bool shadowed(struct cpu *c, const struct vmcs *v, u64 encoding, u64 bitmap)
+{
+    u8 byte = 0xff;
+    if (!ctl2(v, SHADOWING) || encoding >> 15)
+        return false;
+    (void)space_read(c->memory, bitmap + encoding / 8, &byte, 1);
+    return !(byte >> (encoding & 7) & 1);
+}
 static INTERCEPT(on_vmx_field)
 {
     bool mem = in->flags & INSN_MEM;
+    u64 encoding = reg_get(c, in->reg * 8, c->mode == MODE_64 ? 8 : 4);
     u32 info = (mem ? memory_info(in) : 1u << 10 | (u32)in->rm << 3) | (u32)in->reg << 28;
     u32 reason = in->id == ID_VMREAD ? EXIT_VMREAD : EXIT_VMWRITE;
-    return vmx_mode(c) == DONE ? leave_memory(c, in, reason, info) : FAULT;
+    if (vmx_mode(c) != DONE)
+        return FAULT;
+    if (shadowed(c, v, encoding, in->id == ID_VMREAD ? F(VMREAD_BITMAP) : F(VMWRITE_BITMAP)))
+        return DONE;
+    return leave_memory(c, in, reason, info);
 }
 static INTERCEPT(on_vmx_invalidate)
 {
@@ -87,10 +102,52 @@ static INTERCEPT(on_hlt)
 {
     return !ctl(v, PROC, HLT) || c->cpl ? DONE : vmx_leave(c, in, EXIT_HLT, 0);
 }
+/* Whether this PAUSE is one too many of a loop, by the host's TSC. 25.1.3 */
+static bool pause_loops(struct cpu *c, const struct vmcs *v)
+{
+    struct vmx *x = vmx_of(c);
+    u64 now = tsc_host(c);
+    if (!x->pause_seen || now - x->pause_last > (u32)F(PLE_GAP))
+        x->pause_first = now;
+    x->pause_seen = true;
+    x->pause_last = now;
+    return now - x->pause_first > (u32)F(PLE_WINDOW);
+}
 static INTERCEPT(on_pause)
 {
-    return ctl(v, PROC, PAUSE) ? vmx_leave(c, in, EXIT_PAUSE, 0) : DONE;
+    bool leaves = ctl(v, PROC, PAUSE) || (ctl2(v, PAUSE_LOOP) && !c->cpl && pause_loops(c, v));
+    return leaves ? vmx_leave(c, in, EXIT_PAUSE, 0) : DONE;
 }
+/* Table 27-12 */
+static INTERCEPT(on_random)
+{
+    bool seed = in->id == ID_RDSEED;
+    if (seed ? !ctl2(v, RDSEED) : !ctl2(v, RDRAND))
+        return DONE;
+    u32 size = in->size == 2 ? 0 : in->size == 4 ? 1 : 2;
+    vmx_exit(c, &(struct vmx_exit){.reason = seed ? EXIT_RDSEED : EXIT_RDRAND,
+                                   .length = in->len,
+                                   .insn_info = (u32)in->rm << 3 | size << 11});
+    return END;
+}
+
+/* VM functions: 0 is EPTP switching, at any privilege. 25.5.6 */
+static INTERCEPT(on_vmfunc)
+{
+    u32 function = (u32)c->regs[RAX], index = (u32)c->regs[RCX];
+    u64 eptp = ~0ull;
+    if (!ctl2(v, VM_FUNCTIONS) || function > 63)
+        return fault_ud(c);
+    if (!(F(VM_FUNCTIONS) >> function & 1) || index >= 512)
+        return vmx_leave(c, in, EXIT_VMFUNC, 0);
+    (void)space_read(c->memory, F(EPTP_LIST) + 8ull * index, &eptp, 8);
+    if (!vmx_eptp_valid(c, eptp))
+        return vmx_leave(c, in, EXIT_VMFUNC, 0);
+    vmx_of(c)->v.f[VMCS_EPTP] = c->nested->second_root = eptp;
+    mmu_space_changed(c);
+    return END;
+}
+
 /* A guest that reads the time sees none after the timer's. */
 static bool timer_over(struct cpu *c)
 {
@@ -209,11 +266,24 @@ static bool msr_exits(struct cpu *c, const struct vmcs *v, bool write)
 }
 static INTERCEPT(on_rdmsr)
 {
-    return c->cpl || !msr_exits(c, v, false) ? DONE : vmx_leave(c, in, EXIT_RDMSR, 0);
+    u64 value;
+    if (c->cpl)
+        return DONE;
+    if (msr_exits(c, v, false))
+        return vmx_leave(c, in, EXIT_RDMSR, 0);
+    if (!vmx_apic_msr_read(c, (u32)c->regs[RCX], &value))
+        return DONE;
+    c->regs[RAX] = (u32)value;
+    c->regs[RDX] = value >> 32;
+    return END;
 }
 static INTERCEPT(on_wrmsr)
 {
-    return c->cpl || !msr_exits(c, v, true) ? DONE : vmx_leave(c, in, EXIT_WRMSR, 0);
+    if (c->cpl)
+        return DONE;
+    if (msr_exits(c, v, true))
+        return vmx_leave(c, in, EXIT_WRMSR, 0);
+    return vmx_apic_msr_write(c, (u32)c->regs[RCX], c->regs[RDX] << 32 | (u32)c->regs[RAX]);
 }
 
 /* Ports. 25.1.3, table 27-5 */
@@ -330,6 +400,9 @@ static const intercept_fn table[ID_COUNT] = {
     [ID_INVVPID] = on_vmx_invalidate,
     [ID_HLT] = on_hlt,
     [ID_PAUSE] = on_pause,
+    [ID_RDRAND] = on_random,
+    [ID_RDSEED] = on_random,
+    [ID_VMFUNC] = on_vmfunc,
     [ID_RDTSC] = on_rdtsc,
     [ID_RDTSCP] = on_rdtscp,
     [ID_RDPID] = on_rdpid,

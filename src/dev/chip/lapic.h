@@ -75,6 +75,7 @@ void lapic_set_tpr(void *d, u8 tpr);
 /* IA32_APIC_BASE 0x1b, IA32_TSC_DEADLINE 0x6e0, x2APIC 0x800-0x8ff. False: #GP(0). */
 bool lapic_msr_read(void *d, u32 msr, u64 *value);
 bool lapic_msr_write(void *d, u32 msr, u64 value);
+void lapic_eoi(void *d); /* ends the interrupt in service, whatever the mode */
 u8 lapic_take_sipi(void *d);
 void lapic_init(void *d); /* INIT reached the processor: all but ids and IA32_APIC_BASE to the reset state */
 u32 lapic_id(void *d);

@@ -271,6 +271,16 @@ static bool may_become(unsigned from, unsigned to)
     return allowed[from] >> to & 1;
 }
 
+void lapic_eoi(void *d)
+{
+    struct lapic *l = d;
+    struct lapic_after after = {.eoi = -1};
+    dev_lock(&l->dev);
+    lapic_end_of_interrupt(l, &after);
+    dev_unlock(&l->dev);
+    do_after(l, &after);
+}
+
 static bool write_base(struct lapic *l, u64 v, struct lapic_after *after)
 {
     u64 reserved = 0x2ff | (l->config.x2apic ? 0 : BASE_X2APIC) | ~0ull << l->config.phys_bits;
