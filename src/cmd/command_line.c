@@ -30,7 +30,8 @@ static struct session_io standard_io(void)
 {
     struct winsize w;
     bool terminal = isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0;
-    return (struct session_io){stdout, stderr, isatty(STDIN_FILENO) ? stdin : NULL, terminal ? w.ws_col : 0};
+    return (struct session_io){stdout, stderr, isatty(STDIN_FILENO) ? stdin : NULL, terminal ? w.ws_col : 0,
+                               0};
 }
 
 /* A whole file with its end, malloced. NULL: told why. */

@@ -130,13 +130,21 @@ static enum error_id wrong_id(const char *text)
     return strstr(text, "is not built:") ? ERROR_VALUE_NOT_BUILT : ERROR_CANNOT_CONVERT;
 }
 
+static bool has_empty(struct value v)
+{
+    bool empty = v.kind == VALUE_STRING && !*v.string;
+    for (unsigned i = 0; v.kind == VALUE_ARRAY && i < v.array->count; i++)
+        empty |= has_empty(v.array->items[i]);
+    return empty;
+}
+
 static int bind_to(struct cmdlet_call *c, struct bound *b, struct value v, const struct node *source)
 {
     struct value bound;
     const char *wrong = bind_value(c->session, b->row, v, source, &bound);
     if (wrong)
         return fail(c, wrong_id(wrong), source, true, wrong);
-    if (b->param->mandatory && bound.kind == VALUE_STRING && !*bound.string)
+    if (b->param->mandatory && b->param->type == PARAM_STRING && has_empty(bound))
         return fail(c, ERROR_CANNOT_CONVERT, source, true,
                     arena_printf(c->session->arena,
                                  "Cannot bind argument to parameter '%s' because it is an empty string.",

@@ -4,25 +4,35 @@
 
 enum { NAME_MAX_LEN = 64 };
 
-/* Levenshtein's distance without regard to case. Both at most NAME_MAX_LEN long. */
+static bool same(char a, char b)
+{
+    char one[2] = {a}, other[2] = {b};
+    return text_equal(one, other);
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Letters to insert, remove, replace or swap with their neighbour, without regard to case. Both at most
+ * NAME_MAX_LEN long. */
 static unsigned distance(const char *a, const char *b)
 {
-    unsigned row[NAME_MAX_LEN + 1];
+    unsigned d[NAME_MAX_LEN + 1][NAME_MAX_LEN + 1];
     size_t alen = strlen(a), blen = strlen(b);
+    for (unsigned i = 0; i <= alen; i++)
+        d[i][0] = i;
     for (unsigned j = 0; j <= blen; j++)
-        row[j] = j;
+        d[0][j] = j;
     for (unsigned i = 1; i <= alen; i++) {
-        unsigned diagonal = row[0];
-        row[0] = i;
         for (unsigned j = 1; j <= blen; j++) {
-            char one[2] = {a[i - 1]}, other[2] = {b[j - 1]};
-            unsigned best = diagonal + !text_equal(one, other);
-            diagonal = row[j];
-            best = best < row[j] + 1 ? best : row[j] + 1;
-            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
+            d[i][j] = least(d[i - 1][j - 1] + !same(a[i - 1], b[j - 1]), least(d[i - 1][j], d[i][j - 1]) + 1);
+            if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]))
+                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
         }
     }
-    return row[blen];
+    return d[alen][blen];
 }
 
 struct nearest nearest_begin(const char *typed)

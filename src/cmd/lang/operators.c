@@ -41,14 +41,15 @@ static const char *const spelling[] = {
 
 /* ---- regular expressions: POSIX extended, libc's ---- */
 
-/* Repetitions of repetitions make libc's matcher take memory without bound. */
+/* Repetitions of repetitions make libc's matcher take memory without bound, references back take time. */
 static bool is_tame(const char *p)
 {
     unsigned braces = 0;
     bool group = false;
     for (; *p; p++) {
         if (*p == '\\' && p[1]) {
-            p++;
+            if (*++p >= '1' && *p <= '9')
+                return false;
         } else if (*p == '{') {
             braces++;
             if (strtoul(p + 1, NULL, 10) > 255 ||
@@ -84,8 +85,9 @@ static int compile(struct session *s, const struct node *n, const char *pattern,
     if (strlen(pattern) > PATTERN_BYTES_MAX)
         return run_fail(s, n, ERROR_BAD_REGEX, "The pattern is longer than %d bytes.", PATTERN_BYTES_MAX);
     if (!is_tame(pattern))
-        return run_fail(s, n, ERROR_BAD_REGEX,
-                        "A pattern can repeat up to 255 times, and no group that repeats itself.");
+        return run_fail(
+            s, n, ERROR_BAD_REGEX,
+            "A pattern can repeat up to 255 times, and no group that repeats itself; \\1 is not known.");
     if ((r = regcomp(re, with_digits(s, pattern), flags)) == 0)
         return 0;
     char why[100];

@@ -28,6 +28,13 @@ static bool expect(struct reader *r, char c, const char *opened)
                       arena_copy(r->arena, r->at, strcspn(r->at, "\r\n")), c, opened);
 }
 
+/* Its source ends where its last part's does: the reader may stand behind blanks. */
+static void close_behind(struct node *n, const struct node *last)
+{
+    if (last)
+        n->source_len = (size_t)(last->source + last->source_len - n->source);
+}
+
 /* ---- brackets ---- */
 
 /* Line ends within braces and $( ) end statements even when parentheses stand around. */
@@ -332,7 +339,8 @@ static struct node *read_expression(struct reader *r, unsigned level)
         r->at += f.bytes;
         if (!skip_line_ends(r) || !node_left(r, n, left) || !node_right(r, n, read_expression(r, level + 1)))
             return NULL;
-        left = node_close(r, n);
+        close_behind(n, n->right);
+        left = n;
     }
     return NULL;
 }
@@ -451,9 +459,10 @@ static struct node *read_command(struct reader *r)
     n->text = read_command_name(r);
     if (!n->text)
         return NULL;
+    node_close(r, n);
     check_keyword(r, n->text, n->source);
     while (!r->err->status) {
-        node_close(r, n);
+        close_behind(n, n->count ? n->items[n->count - 1] : NULL);
         if (!(r->parentheses ? skip_line_ends(r) : skip_blanks(r)) || ends_command(r->at))
             break;
         if (!node_add(r, n, parameter_dash(r->at) ? read_parameter(r) : read_argument(r)))
@@ -498,7 +507,7 @@ static struct node *read_pipeline(struct reader *r)
     while (stage) {
         if (!node_add(r, n, stage))
             return NULL;
-        node_close(r, n);
+        close_behind(n, stage);
         if (!skip_in_expression(r))
             return NULL;
         if (*r->at && strchr("&<>", *r->at))

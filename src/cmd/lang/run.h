@@ -37,7 +37,7 @@ struct session {
     unsigned retired_count, retired_room;
     struct value underscore; /* $_ */
     unsigned depth;          /* of nested pipelines */
-    unsigned steps;          /* of evaluation: signals are looked for now and then */
+    unsigned long steps;     /* of evaluation: signals are looked for now and then */
     int status;              /* of the first error */
     bool last_failed;        /* $? is its opposite */
 };

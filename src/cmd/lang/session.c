@@ -46,6 +46,8 @@ int run_check(struct session *s, const struct node *place)
     if (arena_used(s->arena) > ARENA_LIMIT || s->retired_count > 100000)
         return run_fail(s, place, ERROR_TOO_LARGE, "The command needs more than %d MiB: divide it.",
                         ARENA_LIMIT >> 20);
+    if (s->io.steps && s->steps > s->io.steps)
+        return run_fail(s, place, ERROR_TOO_LARGE, "The command takes more than %lu steps.", s->io.steps);
     if (s->steps++ % 64 == 0 && sigpending(&pending) == 0 && sigismember(&pending, SIGINT)) {
         s->status = s->status ? s->status : 130;
         return -1;

@@ -15,6 +15,7 @@ struct session;
 struct session_io {
     FILE *out, *err, *in; /* in: for -Confirm's questions; NULL: nobody is there to ask */
     unsigned width;       /* columns of the terminal that out is; 0: none, so nothing is cut off */
+    unsigned long steps;  /* of evaluation that the session may take in all; 0: no bound */
 };
 
 struct session *session_new(const struct command_set *, struct session_io);
