@@ -6,47 +6,16 @@
  */
 #include "main/last_words.h"
 
-#include <errno.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/sandbox.h"
-#include "main/engine.h"
-#include "x86/nested_event.h"
+#include "main/nested_kept.h"
 
 struct speech {
     struct supervisor *supervisor;
     struct run_job *job;
 };
-
-int last_words_prepare(struct run_job *job, struct err *err)
-{
-    job->rings = NULL;
-    if (!job->config.nested || !engine_is_soft(job))
-        return 0;
-    void *p = mmap(NULL, job->config.cpus * sizeof(struct nested_ring), PROT_READ | PROT_WRITE,
-                   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
-        return err_set(err, EXIT_STATUS_HOST, "no memory to keep nested events: %s", strerror(errno));
-    job->rings = p;
-    return 0;
-}
-
-static void say(const struct nested_event *e, void *arg)
-{
-    char text[NESTED_TEXT_MAX];
-    nested_event_text(e, text, sizeof(text));
-    log_line("nested: %s", text);
-}
-
-static u64 recorded(const struct run_job *job)
-{
-    u64 n = 0;
-    for (unsigned i = 0; i < job->config.cpus && n < NESTED_RING_SIZE; i++)
-        n += job->rings[i].count < NESTED_RING_SIZE ? job->rings[i].count : NESTED_RING_SIZE;
-    return n < NESTED_RING_SIZE ? n : NESTED_RING_SIZE;
-}
 
 static int speak(void *opaque, int control)
 {
@@ -61,11 +30,7 @@ static int speak(void *opaque, int control)
         log_line("%s", err.text);
         return EXIT_STATUS_HOST;
     }
-    u64 n = recorded(job);
-    if (n)
-        log_line("the last %u events of nested virtualization (times are those of the last VM entry):",
-                 (unsigned)n);
-    nested_rings_each(job->rings, job->config.cpus, say, NULL);
+    nested_kept_print(job);
     return 0;
 }
 

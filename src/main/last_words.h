@@ -6,9 +6,6 @@
 #include "cmd/run_supervise.h"
 #include "main/run.h"
 
-/* Before any child: the memory that vCPUs record to and that outlives the worker. Fills job->rings when the
- * guest is to see virtualization extensions on engine soft. */
-int must_check last_words_prepare(struct run_job *job, struct err *err);
 /* After supervisor_wait(), which returned status. Prints nothing when no crash, no nested virtualization, or
  * when
  * --trace nested has shown it all. */

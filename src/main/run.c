@@ -16,6 +16,7 @@
 #include "cmd/run_supervise.h"
 #include "main/engine.h"
 #include "main/last_words.h"
+#include "main/nested_kept.h"
 
 static int connect_cables(struct run_job *job, struct err *err)
 {
@@ -50,6 +51,8 @@ static int start_network(struct supervisor *s, struct run_job *job, struct err *
 static int start_worker(struct supervisor *s, struct run_job *job, struct err *err)
 {
     s->timeout_ms = job->config.timeout_ms;
+    if (nested_kept_prepare(job, err))
+        return -1;
     s->worker = supervisor_start(s, "droste-vm", run_worker, job, &s->worker_control, err);
     if (s->worker < 0)
         return -1;
@@ -67,8 +70,7 @@ static int run_guest(struct run_job *job, struct err *err)
         prctl(PR_SET_NAME, job->config.name);
     if (job->terminal)
         log_line("press " TERMINAL_ESCAPE_NAME " to quit, twice to send it to the guest");
-    if (supervisor_begin(&s, err) == 0 && last_words_prepare(job, err) == 0 &&
-        connect_cables(job, err) == 0 && start_network(&s, job, err) == 0) {
+    if (supervisor_begin(&s, err) == 0 && connect_cables(job, err) == 0 && start_network(&s, job, err) == 0) {
         if (job->terminal)
             terminal_enter(&s.terminal);
         if (start_worker(&s, job, err) == 0) {

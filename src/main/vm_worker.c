@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "main/nested_kept.h"
 #include "main/vm_control.h"
 #include "main/vm_job.h"
 #include "main/vm_state.h"
@@ -71,7 +72,7 @@ static int close_files(struct vm_worker *w, struct err *err)
 
 static int build(struct vm_worker *w, struct err *err)
 {
-    if (!(w->console = vm_console_new(w->console_log, err)) ||
+    if (nested_kept_prepare(&w->job, err) || !(w->console = vm_console_new(w->console_log, err)) ||
         !(w->machine = worker_machine(&w->job, vm_console_sink(w->console), err)))
         return -1;
     vm_console_begin(w->console, w->machine);
@@ -145,5 +146,8 @@ int main_worker(int argc, char *const *argv)
     struct machine_result r = machine_run(w->machine);
     vm_console_end(w->console);
     record(w, &r);
-    return worker_exit_status(&r);
+    int status = worker_exit_status(&r);
+    if (r.end == MACHINE_PANIC || r.end == MACHINE_TRIPLE_FAULT)
+        nested_kept_print(&w->job);
+    return status;
 }

@@ -13,7 +13,7 @@ void worker_trace_hash(void *job, unsigned vcpu, u64 retired, u64 hash);
 /* The machine ran and stands. */
 void worker_trace_end(struct run_job *job, struct machine *m);
 
-/* Where a machine's nested events go. job->rings: last_words_prepare(). */
+/* Where a machine's nested events go. job->rings: nested_kept_prepare(). */
 int must_check worker_nested_begin(struct run_job *job, struct nested_trace *out, struct err *err);
 
 /* The parts of worker_trace_end(). */

@@ -151,8 +151,10 @@ struct rig {
 static void serial_tx(void *opaque, u8 byte)
 {
     struct rig *r = opaque;
-    if (r->len < sizeof(r->out) - 1)
-        r->out[r->len++] = (char)byte;
+    if (r->len < sizeof(r->out) - 1) {
+        r->out[r->len] = (char)byte;
+        __atomic_store_n(&r->len, r->len + 1, __ATOMIC_RELEASE);
+    }
     if (r->stop_after && r->len == r->stop_after)
         machine_stop(r->machine);
 }
