@@ -16,7 +16,7 @@
 static const struct row rows[] = {
 #include "cmd/core.def"
 };
-static const struct command_set commands = {rows, ARRAY_SIZE(rows), NULL};
+static const struct command_set commands = {.rows = rows, .count = ARRAY_SIZE(rows)};
 
 enum { WORDS = 64, STEPS = 20000 };
 

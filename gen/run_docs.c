@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writes the manual page (run_docs man) and the bash completion (run_docs bash) of `droste run` from the same
- * list that its parser uses, so that neither can name an option that does not exist.
+ * Writes the manual page of `droste run` (run_docs man) and the bash completion (run_docs bash) from the same
+ * list that its parser uses, so that neither can name an option that does not exist. For cmdlets the
+ * completion asks the program, which knows the names of VMs besides.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -98,12 +99,21 @@ static void man(const char *version)
 
 static void bash(void)
 {
-    printf("# bash completion for droste run. Made by gen/run_docs.c from src/config/run_options.def\n"
+    printf("# bash completion for droste. Made by gen/run_docs.c from src/config/run_options.def\n"
+           "_droste_cmdlet()\n{\n"
+           "    local line=${COMP_LINE:0:COMP_POINT}\n"
+           "    mapfile -t COMPREPLY < <(\"${COMP_WORDS[0]}\" -CompleteLine \"${line#*[[:blank:]]}\" "
+           "2>/dev/null)\n"
+           "}\n"
            "_droste()\n{\n"
            "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+           "    if [ \"${COMP_WORDS[1]}\" = -File ]; then\n"
+           "        compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\")); return\n    fi\n"
            "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-           "        COMPREPLY=($(compgen -W 'run --help --version' -- \"$cur\"))\n        return\n    fi\n"
-           "    [ \"${COMP_WORDS[1]}\" = run ] || return\n"
+           "        _droste_cmdlet\n"
+           "        COMPREPLY+=($(compgen -W 'run -Command -File --help --version' -- \"$cur\"))\n"
+           "        return\n    fi\n"
+           "    [ \"${COMP_WORDS[1]}\" = run ] || { _droste_cmdlet; return; }\n"
            "    case $prev in\n");
     for (size_t i = 0; i < OPTIONS; i++) {
         const struct option *o = &options[i];

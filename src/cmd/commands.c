@@ -12,4 +12,4 @@ static const struct row rows[] = {
 #include "cmd/commands.def"
 };
 
-const struct command_set droste_commands = {rows, ARRAY_SIZE(rows), NULL};
+const struct command_set droste_commands = {.rows = rows, .count = ARRAY_SIZE(rows)};

@@ -32,7 +32,7 @@ static void offer_things(const char *kind, void (*each)(void *arg, const char *n
         each(arg, "two words");
     }
 }
-static const struct command_set commands = {rows, ARRAY_SIZE(rows), offer_things};
+static const struct command_set commands = {.rows = rows, .count = ARRAY_SIZE(rows), .names = offer_things};
 
 /* ---- the commands ---- */
 
