@@ -2,12 +2,14 @@
 /*
  * Runs one freestanding guest on the interpreter and reports its verdict.
  *
- * guest_runner intel|amd [shutdown|nested|resaved|checks] IMAGE: loads IMAGE at 7C00H and starts it there in
- * real mode. Ports: E9H console, F4H exit status (0: passed), F5H raises that interrupt vector, F6H raises an
- * NMI, F8H an SMI, F9H INIT, F7H says which row of x86/svm_checks.def or x86/vmx_checks.def the last VM entry
- * must have failed. With `shutdown` a triple fault is what passes, with `nested` the model has virtualization
- * extensions, with `resaved` besides its state is saved and loaded every few instructions, and with `checks`
- * every row must have failed once. A guest that runs too long fails.
+ * guest_runner intel|amd [shutdown|nested|resaved|checks|pair] IMAGE: loads IMAGE at 7C00H and starts it
+ * there in real mode. Ports: E9H console, F4H exit status (0: passed), F5H raises that interrupt vector, F6H
+ * raises an NMI, F8H an SMI, F9H INIT, F7H says which row of x86/svm_checks.def or x86/vmx_checks.def the
+ * last VM entry must have failed. With `shutdown` a triple fault is what passes, with `nested` the model has
+ * virtualization extensions, with `resaved` besides its state is saved and loaded every few instructions, and
+ * with `checks` every row must have failed once. With `pair` the guest has virtualization extensions and may
+ * write FAH: from there on there are two processors, alike but for RBX, which is 1 in the new one; that one
+ * ends by halting. A guest that runs too long fails.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -30,6 +32,10 @@ struct board {
     int vector; /* pending, -1: none */
     u8 tpr;
     u64 apic_base; /* IA32_APIC_BASE */
+    const struct cpu_init *init;
+    struct cpu *second; /* NULL until the guest asks */
+    pthread_t second_thread;
+    bool pair, forking;
     bool checks;
     bool refused[CHECKS];
 };
@@ -80,6 +86,10 @@ static void port_write(void *dev, u64 off, unsigned size, u64 v)
         break;
     case 0xf6:
         cpu_request(b->cpu, REQ_NMI);
+        break;
+    case 0xfa:
+        b->forking = b->pair && !b->second;
+        cpu_request(b->cpu, REQ_LEAVE);
         break;
     case 0xf8:
         cpu_request(b->cpu, REQ_SMI);
@@ -171,6 +181,47 @@ static bool resave(struct cpu *c)
     return ok;
 }
 
+/* A failing guest ends the first processor's run through the exit port; this one halts or runs out of budget.
+ */
+static void *run_second(void *arg)
+{
+    struct cpu *c = arg;
+    while (cpu_run(c) == LEAVE && c->retired < c->budget_end)
+        ;
+    return NULL;
+}
+
+/* The processor as it is behind the OUT that asked, once more. */
+static bool fork_second(struct board *b)
+{
+    struct state_image img = {0};
+    struct err err = {0};
+    struct cpu_init init = *b->init;
+    init.index = 1;
+    b->forking = false;
+    b->second = cpu_new(&init, &err);
+    state_save(&img, &cpu_state_desc, 0, b->cpu);
+    bool ok = b->second && !img.failed && !state_load(&img, &cpu_state_desc, 0, b->second, &err);
+    state_free(&img);
+    if (!ok) {
+        fprintf(stderr, "a second processor: %s\n", err.text);
+        return false;
+    }
+    b->second->regs[RBX] = 1;
+    b->second->budget_end = BUDGET;
+    return !pthread_create(&b->second_thread, NULL, run_second, b->second);
+}
+
+static void end_second(struct board *b)
+{
+    if (!b->second)
+        return;
+    b->second->budget_end = 0;
+    cpu_request(b->second, REQ_LEAVE);
+    pthread_join(b->second_thread, NULL);
+    cpu_free(b->second);
+}
+
 /* slice: instructions between two resavings, or 0. */
 static int run(struct board *b, u64 slice)
 {
@@ -183,6 +234,8 @@ static int run(struct board *b, u64 slice)
         case HALTED:
             return STATUS_TIMEOUT;
         default:
+            if (b->forking && !fork_second(b))
+                return STATUS_TIMEOUT;
             if (c->retired >= BUDGET || (slice && b->status == STATUS_NONE && !resave(c)))
                 return STATUS_TIMEOUT;
         }
@@ -235,13 +288,14 @@ int main(int argc, char **argv)
     struct board b = {.status = STATUS_NONE, .vector = -1, .apic_base = 0xfee00900};
     struct err err = {0};
     if (argc < 3) {
-        fprintf(stderr, "usage: guest_runner intel|amd [shutdown|nested|resaved|checks] IMAGE\n");
+        fprintf(stderr, "usage: guest_runner intel|amd [shutdown|nested|resaved|checks|pair] IMAGE\n");
         return 2;
     }
     enum cpu_vendor vendor = strcmp(argv[1], "amd") ? VENDOR_INTEL : VENDOR_AMD;
     bool option = argc > 3, resaved = option && !strcmp(argv[2], "resaved");
     b.checks = option && !strcmp(argv[2], "checks");
-    bool nested = resaved || b.checks || (option && !strcmp(argv[2], "nested"));
+    b.pair = option && !strcmp(argv[2], "pair");
+    bool nested = resaved || b.checks || b.pair || (option && !strcmp(argv[2], "nested"));
     bool want_shutdown = option && !strcmp(argv[2], "shutdown");
     if (cpu_model_build(&model, vendor, NULL, nested, 1, 2000000000, &err)) {
         fprintf(stderr, "%s\n", err.text);
@@ -267,6 +321,7 @@ int main(int argc, char **argv)
         return 2;
     }
     world_watch(world, memory);
+    b.init = &init;
     b.cpu = cpu_new(&init, &err);
     if (!b.cpu) {
         fprintf(stderr, "%s\n", err.text);
@@ -278,6 +333,7 @@ int main(int argc, char **argv)
         return 2;
     }
     int status = run(&b, resaved ? SLICE : 0), result = verdict(&b, status, want_shutdown);
+    end_second(&b);
     if (b.checks && !all_refused(&b))
         result = 1;
     pthread_cancel(timers);
