@@ -132,6 +132,7 @@ struct cpu {
     u8 code_mode;         /* what decoded code depends on: mode, and CODE_GUEST */
     u8 stepping;          /* enum cpu_stepping: nested/ wants to be asked right behind one instruction */
     atomic_uint requests; /* REQ_* */
+    atomic_uchar poll;    /* a request came: translated code, which looks at nothing else, comes back */
     u64 rflags;           /* all but the arithmetic flags, which read as 0 here; bit 1 set */
     struct tlb *tlb;
     u64 retired;    /* instructions completed since creation; one with REP counts once */
@@ -227,6 +228,7 @@ enum outcome cpu_step(struct cpu *c);
 static inline void cpu_request(struct cpu *c, unsigned bits)
 {
     atomic_fetch_or(&c->requests, bits);
+    atomic_store(&c->poll, 1);
 }
 
 u64 cpu_rflags(const struct cpu *c);

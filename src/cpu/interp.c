@@ -118,7 +118,7 @@ static enum outcome step_within_budget(struct cpu *c)
     return step_one(c);
 }
 
-static bool attention(const struct cpu *c)
+bool cpu_attention(const struct cpu *c)
 {
     unsigned mask = ~0u;
     if (!(c->rflags & FLAG_IF) && !nested_guest(c))
@@ -169,9 +169,9 @@ static enum outcome run_some(struct cpu *c, struct block **last)
         return step_within_budget(c);
     if (unlikely(c->points != NULL))
         return points_cover(c, linear_rip(c), b->bytes) ? step_within_budget(c) : run_block(c, b);
-    *last = b;
     if (c->jit && c->jit->run(c, b, &o))
         return o;
+    *last = b;
     return run_block(c, b);
 }
 
@@ -211,7 +211,7 @@ static enum outcome attend(struct cpu *c)
 static enum outcome loop(struct cpu *c)
 {
     for (struct block *last = NULL;;) {
-        if (unlikely(attention(c))) {
+        if (unlikely(cpu_attention(c))) {
             enum outcome o = attend(c);
             if (o != DONE)
                 return o;
@@ -236,7 +236,7 @@ enum outcome cpu_run(struct cpu *c)
 enum outcome cpu_step(struct cpu *c)
 {
     world_enter(c);
-    enum outcome o = attention(c) ? attend(c) : DONE;
+    enum outcome o = cpu_attention(c) ? attend(c) : DONE;
     if (o == DONE)
         o = next(c, step_one(c));
     world_leave(c);
@@ -258,7 +258,7 @@ static struct place place(const struct cpu *c)
 static bool step_attends(struct cpu *c, enum outcome *o)
 {
     struct place before = place(c);
-    *o = attention(c) ? attend(c) : DONE;
+    *o = cpu_attention(c) ? attend(c) : DONE;
     struct place after = place(c);
     return *o != DONE || before.linear != after.linear || before.guest != after.guest;
 }

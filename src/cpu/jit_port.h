@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How a translator joins the processor without the processor knowing it. The interpreter's loop asks at every
- * block boundary; the translator runs what it has translated (calling the meanings for the rest) until a
- * boundary, an outcome other than DONE, or a pending request, and leaves c->rip, c->retired and all state as
- * the interpreter would.
+ * block boundary; the translator runs what it has translated (calling the meanings for the rest), block after
+ * block, until one is not translated, an outcome other than DONE, the end of the budget or a request, and
+ * leaves c->rip, c->retired and all state as the interpreter would.
  */
 #ifndef CPU_JIT_PORT_H
 #define CPU_JIT_PORT_H
@@ -16,6 +16,9 @@ struct jit_port {
     /* False: nothing translated here; the interpreter runs the block. */
     bool (*run)(struct cpu *c, const struct block *b, enum outcome *o);
 };
+
+/* Whether something waits at an instruction boundary that this vCPU may take now. */
+bool cpu_attention(const struct cpu *c);
 
 /* What the loop does after an instruction that did not end in DONE: advances RIP or not, names the right
  * fault. */

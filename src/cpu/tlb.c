@@ -10,17 +10,17 @@
 static void entries_clear(struct tlb_entry *e, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        e[i] = (struct tlb_entry){.tag = TLB_EMPTY};
+        e[i] = (struct tlb_entry){.tag = TLB_EMPTY(i)};
 }
 
 static void index_clear(struct tlb_ctx *x, unsigned i)
 {
     for (unsigned k = 0; k < TLB_CLASSES; k++) {
-        x->read[k][i].tag = TLB_EMPTY;
-        x->write[k][i].tag = TLB_EMPTY;
+        x->read[k][i].tag = TLB_EMPTY(i);
+        x->write[k][i].tag = TLB_EMPTY(i);
     }
-    x->fetch[0][i].tag = TLB_EMPTY;
-    x->fetch[1][i].tag = TLB_EMPTY;
+    x->fetch[0][i].tag = TLB_EMPTY(i);
+    x->fetch[1][i].tag = TLB_EMPTY(i);
 }
 
 static void ctx_clear(struct tlb_ctx *x)
@@ -140,7 +140,7 @@ void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool wri
     struct tlb_ctx *x = c->tlb->cur;
     unsigned i = tlb_index(lin);
     u64 page = lin & ~(PAGE_SIZE - 1);
-    struct tlb_entry e = {.tag = page, .addend = ((u64)host & ~(PAGE_SIZE - 1)) - page};
+    struct tlb_entry e = {.tag = page, .page = (u64)host & ~(PAGE_SIZE - 1)};
     ctx_note(x, i);
     if (fetch) {
         x->fetch[class == TLB_USER][i] = e;
@@ -202,23 +202,23 @@ void tlb_flush_page(struct cpu *c, u64 lin, bool all_spaces)
     c->tlb->generation++;
 }
 
-static void entry_drop(struct tlb_entry *e, u64 host, u64 len)
+static void entry_drop(struct tlb_entry *table, unsigned i, u64 host, u64 len)
 {
-    if (e->tag != TLB_EMPTY && e->tag + e->addend - host < len)
-        e->tag = TLB_EMPTY;
+    if (table[i].page - host < len)
+        table[i].tag = TLB_EMPTY(i);
 }
 
 static void index_drop(struct tlb_ctx *x, unsigned i, u64 host, u64 len, bool writes_only)
 {
     for (unsigned k = 0; k < TLB_CLASSES; k++) {
-        entry_drop(&x->write[k][i], host, len);
+        entry_drop(x->write[k], i, host, len);
         if (!writes_only)
-            entry_drop(&x->read[k][i], host, len);
+            entry_drop(x->read[k], i, host, len);
     }
     if (writes_only)
         return;
-    entry_drop(&x->fetch[0][i], host, len);
-    entry_drop(&x->fetch[1][i], host, len);
+    entry_drop(x->fetch[0], i, host, len);
+    entry_drop(x->fetch[1], i, host, len);
 }
 
 void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)

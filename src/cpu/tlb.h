@@ -6,7 +6,8 @@
  * three access classes times {read, write} plus a fetch table. The current context is c->tlb->cur; changing
  * address space changes that pointer and flushes nothing. An entry hits when its tag equals the page of the
  * access's last byte while the index comes from the first, so page-crossing accesses miss by themselves.
- * `addend` is host minus linear.
+ * An empty entry's tag is a page of another index: no address that looks here can be in it, and translated
+ * code may compare by XOR.
  *
  * Entries exist only for RAM whose permissions, accessed and (for writes) dirty bits are settled and that is
  * not watched (mem/space.h). Everything else, devices included, takes the slow path in mmu.c each time. Never
@@ -20,14 +21,15 @@
 #define TLB_BITS     10
 #define TLB_SIZE     (1u << TLB_BITS)
 #define TLB_CONTEXTS 16
-#define TLB_EMPTY    1ull /* a tag no page has */
+/* The tag of an empty entry at index i: not the page before or after one that looks there, either. */
+#define TLB_EMPTY(i) ((u64)((i) ^ TLB_SIZE / 2) << PAGE_SHIFT)
 
 /* Access classes. SMAP: supervisor without EFLAGS.AC; implicit supervisor accesses always use it. */
 enum tlb_class { TLB_SUPER, TLB_USER, TLB_SUPER_SMAP, TLB_CLASSES };
 
 struct tlb_entry {
-    u64 tag;    /* page-aligned linear address, or TLB_EMPTY */
-    u64 addend; /* host address = linear + addend */
+    u64 tag;  /* page-aligned linear address, or TLB_EMPTY of its index */
+    u64 page; /* host address of the page's first byte */
 };
 
 /* An address space's name. root: CR3 page frame when PCIDs are off. */
@@ -72,7 +74,7 @@ static inline void *tlb_hit(const struct tlb_entry *table, u64 lin, unsigned siz
 {
     const struct tlb_entry *e = &table[tlb_index(lin)];
     if (likely(e->tag == ((lin + size - 1) & ~(PAGE_SIZE - 1))))
-        return (void *)(lin + e->addend);
+        return (void *)(e->page | (lin & (PAGE_SIZE - 1)));
     return NULL;
 }
 

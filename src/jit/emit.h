@@ -1,20 +1,66 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Host instructions as bytes, into a bounded buffer. Only the forms the translator uses. A full buffer sets
- * `overflow` and swallows the rest: look once at the end.
+ * Host instructions as bytes, into a bounded buffer. A full buffer sets `overflow` and swallows the rest:
+ * look once at the end.
+ *
+ * Opcodes are numbers: 0x89 is one byte, 0x0faf two, 0x0f38f0 three. Sizes are operand sizes in bytes; a byte
+ * operand in SPL..DIL or R8B..R15B gets the REX prefix it needs, and AH..BH do not exist here.
  */
 #ifndef JIT_EMIT_H
 #define JIT_EMIT_H
 
 #include "base/types.h"
 
-enum host_reg { H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11, H_R12 };
+enum host_reg {
+    H_RAX,
+    H_RCX,
+    H_RDX,
+    H_RBX,
+    H_RSP,
+    H_RBP,
+    H_RSI,
+    H_RDI,
+    H_R8,
+    H_R9,
+    H_R10,
+    H_R11,
+    H_R12,
+    H_R13,
+    H_R14,
+    H_R15,
+    H_NONE
+};
+
+/* Opcodes with a name; the forms `reg, r/m` unless they say otherwise. */
+enum {
+    X_ADD = 0x03,
+    X_SUB = 0x2b,
+    X_XOR = 0x33,
+    X_CMP = 0x3b,
+    X_MOV = 0x8b,
+    X_MOV_TO = 0x89, /* r/m, reg */
+    X_LEA = 0x8d,
+    X_TEST = 0x85,
+    X_MOVZX8 = 0x0fb6,
+    X_MOVZX16 = 0x0fb7,
+};
+enum { X_IMM_ADD = 0, X_IMM_AND = 4, X_IMM_SUB = 5, X_IMM_CMP = 7 }; /* /digit of 81 */
+enum { X_SHL = 4, X_SHR = 5, X_SAR = 7 };                            /* /digit of C1 */
+enum { CC_NE = 5, CC_E = 4, CC_A = 7, CC_S = 8 };
 
 struct emit {
     u8 *buf;
     size_t len, cap;
     bool overflow;
 };
+
+/* A memory operand: base + (index << scale) + disp. H_NONE: without. RSP is no index. */
+struct mem {
+    enum host_reg base, index;
+    u8 scale;
+    i32 disp;
+};
+#define MEM(b, d) ((struct mem){.base = (b), .index = H_NONE, .disp = (d)})
 
 static inline void emit_bytes(struct emit *e, const void *p, size_t n)
 {
@@ -41,15 +87,26 @@ static inline void emit64(struct emit *e, u64 v)
     emit_bytes(e, &v, 8);
 }
 
-/* op reg, [base+disp32]; size 4 or 8. base is never RSP or R12. */
-void emit_mem(struct emit *e, u8 op, enum host_reg reg, enum host_reg base, i32 disp, unsigned size);
-/* op rm, reg */
-void emit_reg(struct emit *e, u8 op, enum host_reg rm, enum host_reg reg, unsigned size);
-/* op /digit rm, imm32 (sign-extended): 0 add, 4 and, 7 cmp */
-void emit_imm(struct emit *e, u8 digit, enum host_reg rm, i32 imm, unsigned size);
-/* shl (4), shr (5), sar (7) rm, imm8 */
-void emit_shift(struct emit *e, u8 digit, enum host_reg rm, u8 imm, unsigned size);
-void emit_mov_imm(struct emit *e, enum host_reg reg, u64 imm);
+/* What stands before the opcode besides REX. */
+struct prefixes {
+    bool lock, rex_w, byte_reg, byte_rm; /* byte_*: that register operand is a byte */
+    bool opsize;                         /* 66 */
+    u8 mandatory;                        /* 66, F2, F3, or 0 */
+};
+
+/* The general forms: everything below is made of them. */
+void emit_op_mem(struct emit *e, struct prefixes p, u32 op, unsigned reg, struct mem m);
+void emit_op_reg(struct emit *e, struct prefixes p, u32 op, unsigned reg, enum host_reg rm);
+void emit_op_plus(struct emit *e, struct prefixes p, u32 op, enum host_reg reg); /* register in the opcode */
+
+/* op reg, [m] and op reg, rm; size 1, 2, 4 or 8. */
+void emit_mem(struct emit *e, u32 op, unsigned size, enum host_reg reg, struct mem m);
+void emit_reg(struct emit *e, u32 op, unsigned size, enum host_reg reg, enum host_reg rm);
+/* op /digit rm, imm32 (sign-extended), shorter when it fits 8 bits */
+void emit_imm(struct emit *e, unsigned digit, unsigned size, enum host_reg rm, i32 imm);
+void emit_shift(struct emit *e, unsigned digit, unsigned size, enum host_reg rm, u8 imm);
+void emit_mov_imm(struct emit *e, enum host_reg reg, u64 imm); /* flags stay */
+void emit_lea(struct emit *e, enum host_reg reg, struct mem m);
 /* Jumps with 32-bit displacements to be filled in: the place to give to emit_patch(). cc: condition, 0..15.
  */
 size_t emit_jcc(struct emit *e, u8 cc);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A vCPU's cache of translated blocks. Keyed like decoded blocks: by place in host memory, decoding mode and
- * the page's code version. A block is translated when it has been run HOT times. When code memory or the
- * table of copied instructions is full, everything is forgotten at once, never while translated code is on
- * the stack.
+ * A vCPU's cache of translated blocks and the way into it.
+ *
+ * A block is found by its place in host memory, root and non-root operation apart; its entry looks at its
+ * page's code version. It is translated when it has been run HOT times. Translated code goes on from block to
+ * block by itself and comes back when a place is not translated, something is asked of the vCPU, its budget
+ * ends, or an instruction's outcome is for the interpreter's loop. When code memory or the tables are full,
+ * everything is forgotten at once, never while translated code is on the stack.
  */
 #include "jit/jit.h"
 
@@ -12,121 +15,228 @@
 
 #include "base/exec_pages.h"
 #include "cpu/jit_port.h"
+#include "jit/emit.h"
 #include "jit/translate.h"
 
-#define CODE_SIZE  (8 * MIB)
-#define UOPS_SIZE  (6 * MIB)
-#define TABLE_BITS 14
-#define HOT        4
+#define CODE_SIZE   (32 * MIB)
+#define UNITS_SIZE  (32 * MIB)
+#define HEAT_BITS   14
+#define BUCKET_BITS 15
+#define HOT         8
+#define BUDGET_MOST (1ull << 62)
 
-struct place {
+/* What C knows of a translated block; its sites stand behind it. */
+struct jit_block {
+    const u8 *host;
+    struct jit_block *next; /* in its bucket */
+    u32 version;
+    u32 code, inner, body; /* the entries, and what lies behind their checks, as offsets in the code cache */
+    u8 mode;
+    struct jit_exit exit[2];
+    struct jit_site site[];
+};
+
+/* How often a block was interpreted. */
+struct heat {
     const u8 *host;
     u32 version;
     u16 runs;
     u8 mode;
-    jit_code code;
-    const struct uop *uops;
 };
 
 struct jit {
     struct exec_pages pages;
-    u8 *uops; /* copies of the instructions that translated code hands to meanings */
-    size_t uops_used;
+    struct jit_runtime rt;
+    size_t first; /* of pages: behind the runtime */
+    u8 *units;
+    size_t units_used;
     struct jit_stats stats;
     struct translation scratch;
-    struct place table[1u << TABLE_BITS];
+    struct heat heat[1u << HEAT_BITS];
+    struct jit_block
+        *bucket[1u << BUCKET_BITS]; /* every block; `place` holds those that were looked up lately */
+    struct jit_place place[2][1u << JIT_PLACE_BITS]; /* root, non-root */
 };
 
 static void forget_all(struct jit *j)
 {
-    memset(j->table, 0, sizeof(j->table));
-    j->pages.used = 0;
-    j->uops_used = 0;
+    memset(j->heat, 0, sizeof(j->heat));
+    memset(j->place, 0, sizeof(j->place));
+    memset(j->bucket, 0, sizeof(j->bucket));
+    j->pages.used = j->first;
+    j->units_used = 0;
     j->stats.resets++;
 }
 
-static struct place *place_of(struct jit *j, const u8 *host)
+static struct jit_place *place_of(struct jit *j, u8 mode, const u8 *host)
 {
-    return &j->table[((u64)host * 0x9e3779b97f4a7c15ull) >> (64 - TABLE_BITS)];
+    return &j->place[!!(mode & CODE_GUEST)][jit_place_of(host)];
 }
 
-static bool make(struct jit *j, struct place *p, const struct block *b)
+static struct jit_block **bucket_of(struct jit *j, const u8 *host)
 {
-    size_t size = b->count * sizeof(struct uop);
-    if (j->uops_used + size > UOPS_SIZE || j->pages.used + TRANSLATE_MAX > CODE_SIZE)
+    return &j->bucket[(u64)host * 0x9e3779b97f4a7c15ull >> (64 - BUCKET_BITS)];
+}
+
+/* Where translated code finds it. */
+static void place_block(struct jit *j, struct jit_block *u)
+{
+    *place_of(j, u->mode, u->host) =
+        (struct jit_place){.host = u->host, .code = j->pages.rx + u->code, .block = u};
+}
+
+/* The block's code, or NULL when it does not fit into the buffer. */
+static struct jit_block *make(struct jit *j, const struct block *b)
+{
+    size_t most = sizeof(struct jit_block) + b->count * sizeof(struct jit_site);
+    if (j->units_used + most > UNITS_SIZE || ALIGN_UP(j->pages.used, 16) + TRANSLATE_MAX > CODE_SIZE)
         forget_all(j);
-    struct uop *copy = (struct uop *)(j->uops + j->uops_used);
-    memcpy(copy, b->uop, size);
-    if (!translate(copy, b->count, &j->scratch))
-        return false;
-    void *code = exec_pages_add(&j->pages, j->scratch.code, j->scratch.len);
-    if (!code)
-        return false;
-    j->uops_used += size;
+    struct jit_block *u = (struct jit_block *)(j->units + j->units_used);
+    u32 base = (u32)ALIGN_UP(j->pages.used, 16);
+    if (!translate(b, u->site, u->exit, &j->rt, base, &j->scratch))
+        return NULL;
+    const void *code = exec_pages_add(&j->pages, j->scratch.code, j->scratch.len);
+    bug_on(code != j->pages.rx + base, "translated code does not lie where it was made for");
+    u->host = b->host;
+    u->mode = b->mode;
+    u->version = b->version;
+    u->code = base;
+    u->inner = base + (u32)j->scratch.inner;
+    u->body = base + (u32)j->scratch.body;
+    j->units_used += ALIGN_UP(sizeof(*u) + j->scratch.sites * sizeof(struct jit_site), 16);
     j->stats.blocks++;
     j->stats.native += j->scratch.native;
     j->stats.called += j->scratch.called;
-    *p = (struct place){.host = b->host,
-                        .version = b->version,
-                        .mode = b->mode,
-                        .code = (jit_code)(uintptr_t)code,
-                        .uops = copy};
-    return true;
+    struct jit_block **bucket = bucket_of(j, u->host);
+    u->next = *bucket;
+    *bucket = u;
+    place_block(j, u);
+    return u;
+}
+
+static bool hot(struct jit *j, const struct block *b)
+{
+    struct heat *h = &j->heat[jit_place_of(b->host) & ((1u << HEAT_BITS) - 1)];
+    if (h->host != b->host || h->version != b->version || h->mode != b->mode)
+        *h = (struct heat){.host = b->host, .version = b->version, .mode = b->mode};
+    return ++h->runs >= HOT;
+}
+
+/* Translated and of this version, or NULL. */
+static struct jit_block *known(struct jit *j, u8 mode, const u8 *host, u32 version)
+{
+    struct jit_block *u = *bucket_of(j, host);
+    while (u && (u->host != host || u->version != version || u->mode != mode))
+        u = u->next;
+    return u;
+}
+
+/* The translation of a block, made if it is worth it; or NULL. */
+static struct jit_block *find(struct jit *j, const struct block *b)
+{
+    struct jit_block *u = known(j, b->mode, b->host, b->version);
+    if (u) {
+        place_block(j, u);
+        return u;
+    }
+    return hot(j, b) ? make(j, b) : NULL;
+}
+
+/* The target's code from now on, if it is translated and of the same version. */
+static void patch(struct jit *j, const struct jit_exit *x)
+{
+    const struct jit_block *u = known(j, x->mode, x->page + x->target, x->version);
+    if (!u)
+        return;
+    u32 to = x->forward ? u->inner : u->code;
+    store_le(j->pages.rw + x->place, 4, to - (x->place + 4));
 }
 
 /* Retirement and RIP as the interpreter's run_block() leaves them. */
-static enum outcome account(struct cpu *c, const struct place *p, struct jit_end end, unsigned count)
+static enum outcome settle(struct cpu *c, const struct jit_site *s, u64 block_end)
 {
-    enum outcome o = (enum outcome)end.outcome;
-    bool dirty = c->code_dirty;
+    enum outcome o = (enum outcome)s->outcome;
     c->code_dirty = 0;
-    if (end.index == count) {
-        c->retired += count;
-        return DONE;
-    }
-    c->retired += end.index + (o != FAULT && o != AGAIN);
-    if (o == DONE) {
-        bug_on(!dirty, "translated code left at %llu of %u for no reason", (unsigned long long)end.index,
-               count);
-        c->rip = c->regs[REG_RIP];
-        return DONE;
-    }
-    return cpu_settle(c, &p->uops[end.index].in, o);
+    c->retired = block_end - (s->count - (s->index + (o != FAULT && o != AGAIN)));
+    return cpu_settle(c, &s->in, o);
 }
 
+static void enter(struct jit *j, struct cpu *c, const struct jit_block *u, struct jit_frame *f)
+{
+    typedef void (*enter_fn)(struct cpu *, const void *, struct jit_frame *);
+    ((enter_fn)(uintptr_t)(j->pages.rx + j->rt.enter))(c, j->pages.rx + u->body, f);
+}
+
+static enum outcome run_from(struct jit *j, struct cpu *c, const struct block *b, const struct jit_block *u)
+{
+    u64 budget = c->budget_end - c->retired;
+    struct jit_frame f = {.rip_page = c->rip - ((u64)b->host & (PAGE_SIZE - 1)),
+                          .places = (u64)j->place[!!(b->mode & CODE_GUEST)],
+                          .left = (budget < BUDGET_MOST ? budget : BUDGET_MOST) - b->count};
+    f.end = c->retired + b->count + f.left;
+    enter(j, c, u, &f);
+    if (f.reason == JIT_OUTCOME)
+        return settle(c, (const struct jit_site *)f.what, f.end - f.left);
+    c->retired = f.end - f.left;
+    c->regs[REG_RIP] = c->rip;
+    if (f.reason == JIT_CHAIN)
+        patch(j, (const struct jit_exit *)f.what);
+    return DONE;
+}
+
+/* The first block runs in any case: the loop looked at requests and at the budget before it asked. A request
+ * that comes after `poll` was cleared sets it again; while one waits, the run ends behind that block. */
 static bool run(struct cpu *c, const struct block *b, enum outcome *o)
 {
     struct jit *j = c->jit_state;
     if ((b->mode & CODE_MODE_MASK) != MODE_64)
         return false;
-    struct place *p = place_of(j, b->host);
-    if (p->host != b->host || p->version != b->version || p->mode != b->mode) {
-        *p = (struct place){.host = b->host, .version = b->version, .mode = b->mode, .runs = 1};
+    struct jit_block *u = find(j, b);
+    if (!u)
         return false;
-    }
-    if (!p->code) {
-        if (++p->runs < HOT || !make(j, p, b))
-            return false;
-    }
-    *o = account(c, p, p->code(c), b->count);
+    atomic_store(&c->poll, 0);
+    if (cpu_attention(c))
+        atomic_store(&c->poll, 1);
+    *o = run_from(j, c, b, u);
     return true;
+}
+
+enum outcome jit_run_block(struct cpu *c, const struct block *b)
+{
+    struct jit *j = c->jit_state;
+    forget_all(j);
+    const struct jit_block *u = make(j, b);
+    bug_on(!u, "a block of %u instructions does not fit", b->count);
+    atomic_store(&c->poll, 0);
+    return run_from(j, c, b, u);
 }
 
 static const struct jit_port port = {.run = run};
 
+static bool emit_runtime(struct jit *j)
+{
+    struct emit e = {.buf = j->scratch.code, .cap = sizeof(j->scratch.code)};
+    runtime_emit(&e, &j->rt);
+    void *code = exec_pages_add(&j->pages, e.buf, e.len);
+    j->first = j->pages.used;
+    return !e.overflow && code == j->pages.rx;
+}
+
 int jit_attach(struct cpu *c, struct err *err)
 {
-    struct jit *j = mmap(NULL, sizeof(*j), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    void *uops =
-        mmap(NULL, UOPS_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (j == MAP_FAILED || uops == MAP_FAILED || exec_pages_create(&j->pages, CODE_SIZE, err) < 0) {
+    struct jit *j =
+        mmap(NULL, sizeof(*j), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *units =
+        mmap(NULL, UNITS_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (j == MAP_FAILED || units == MAP_FAILED || exec_pages_create(&j->pages, CODE_SIZE, err) < 0) {
         if (j != MAP_FAILED)
             munmap(j, sizeof(*j));
-        if (uops != MAP_FAILED)
-            munmap(uops, UOPS_SIZE);
+        if (units != MAP_FAILED)
+            munmap(units, UNITS_SIZE);
         return err_set(err, EXIT_STATUS_HOST, "no memory for the translator: use --engine soft,jit=off");
     }
-    j->uops = uops;
+    bug_on(!emit_runtime(j), "the translator's routines do not fit");
+    j->units = units;
     c->jit_state = j;
     c->jit = &port;
     return 0;
@@ -140,7 +250,7 @@ void jit_detach(struct cpu *c)
     c->jit = NULL;
     c->jit_state = NULL;
     exec_pages_destroy(&j->pages);
-    munmap(j->uops, UOPS_SIZE);
+    munmap(j->units, UNITS_SIZE);
     munmap(j, sizeof(*j));
 }
 

@@ -3,9 +3,8 @@
  * The translator: blocks of guest instructions to host code.
  *
  * It shares decoding, soft TLB and state with the interpreter and joins it through cpu/jit_port.h; what it
- * does not translate itself becomes a call of the instruction's meaning. Guest registers, vector registers
- * and flags stay in struct cpu between instructions, so there is nothing to move at the gate yet; a tier that
- * keeps them in host registers loads and stores them in enter() (translate.c) and nowhere else.
+ * does not translate itself becomes a call of the instruction's meaning. frame.h says where guest state lies
+ * meanwhile, runtime.c moves it. Blocks go on to each other without coming back (lower_branch.c).
  *
  * Each vCPU has a cache of its own. Attach before the sandbox closes (it maps executable memory) and before
  * the vCPU runs; detach on the thread that owns the vCPU.
@@ -26,5 +25,10 @@ struct jit_stats {
     u64 resets; /* times the cache was full and emptied */
 };
 void jit_stats(const struct cpu *c, struct jit_stats *s); /* zeroes when not attached */
+
+/* For tests: translates b, at c->rip, and runs it, with nothing else translated. The outcome as of
+ * cpu_settle(). */
+struct block;
+enum outcome jit_run_block(struct cpu *c, const struct block *b);
 
 #endif

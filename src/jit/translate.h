@@ -4,25 +4,22 @@
 #define JIT_TRANSLATE_H
 
 #include "cpu/code.h"
-#include "cpu/cpu.h"
+#include "jit/frame.h"
 
-/* How translated code ended: the outcome, and in which instruction of the block (its index), or count when it
- * ran through. Two registers, so that code returns it without memory. */
-struct jit_end {
-    u64 outcome, index;
-};
-typedef struct jit_end (*jit_code)(struct cpu *c);
-
-#define TRANSLATE_MAX 8192 /* bytes of host code a block can need */
+#define TRANSLATE_MAX 16384 /* bytes of host code a block can need */
 
 struct translation {
     u8 code[TRANSLATE_MAX];
     size_t len;
-    unsigned native, called;
+    size_t inner;   /* the second entry, for jumps from code of the same version */
+    size_t body;    /* behind the checks of both: whoever enters here has taken the block's length from R9 */
+    unsigned sites; /* how many were needed */
+    unsigned native, called; /* instructions as host code and as calls */
 };
 
-/* uops: the block's instructions at a place that lives as long as the code. The code is position-independent.
- * False: it did not fit. */
-bool translate(const struct uop *uops, unsigned count, struct translation *t);
+/* site: room for one an instruction of b, exit: for two, at places that live as long as the code; both are
+ * filled in. base: where in the code cache the code will lie. False: it did not fit. */
+bool translate(const struct block *b, struct jit_site *site, struct jit_exit *exit,
+               const struct jit_runtime *rt, u32 base, struct translation *t);
 
 #endif

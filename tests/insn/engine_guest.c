@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/exec_pages.h"
+#include "cpu/code.h"
 #include "cpu/cpu.h"
 #include "cpu/meanings.h"
 #include "cpu/mmu.h"
 #include "cpu/world.h"
-#include "jit/translate.h"
+#include "jit/jit.h"
 #include "oracle.h"
 
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 32, PTE_D = 64 };
@@ -18,7 +18,6 @@ enum { AREA_SIZE = 0x200000 };
 
 static struct cpu *cpu;
 static struct space *memory;
-static struct exec_pages code_pages;
 
 static void set_entry(u64 table, u64 index, u64 value)
 {
@@ -167,22 +166,19 @@ static enum outcome interpret(struct cpu *c, const struct insn_case *t)
 /* A block of this one instruction, translated and run; RIP and outcome as the interpreter leaves them. */
 static enum outcome run_translated(struct cpu *c, const struct insn_case *t)
 {
-    static struct translation code;
-    struct uop u = {.fn = meaning_of(c, &t->in), .in = t->in};
+    static u64 place[(sizeof(struct block) + sizeof(struct uop)) / 8 + 1];
+    struct block *b = (struct block *)place;
     if (t->mode != MODE_64)
         return interpret(c, t); /* the translator leaves other modes alone */
-    u64 start = c->rip;
-    code_pages.used = 0;
-    void *entry = translate(&u, 1, &code) ? exec_pages_add(&code_pages, code.code, code.len) : NULL;
-    bug_on(!entry, "instruction row %u was not translated", t->in.id);
-    struct jit_end end = ((jit_code)(uintptr_t)entry)(c);
-    c->code_dirty = 0;
-    if (end.index == 1) {
-        c->regs[REG_RIP] = c->rip;
-        c->rip = start;
-        return DONE;
-    }
-    return (enum outcome)end.outcome;
+    *b = (struct block){.host = space_ram(memory, c->rip, NULL),
+                        .page = space_page(memory, c->rip),
+                        .version = space_page(memory, c->rip)->code_version,
+                        .mode = c->code_mode,
+                        .count = 1,
+                        .bytes = t->in.len};
+    b->uop[0] = (struct uop){.fn = meaning_of(c, &t->in), .in = t->in};
+    c->budget_end = c->retired + 1;
+    return jit_run_block(c, b);
 }
 
 typedef enum outcome (*execute_fn)(struct cpu *c, const struct insn_case *t);
@@ -223,8 +219,10 @@ static void jit_run(const struct insn_case *t, struct case_result *r)
 static int jit_open(void)
 {
     struct err err = {0};
-    if (!exec_pages_create(&code_pages, 1 * MIB, &err))
-        return guest_open();
+    if (guest_open() < 0)
+        return -1;
+    if (jit_attach(cpu, &err) == 0)
+        return 0;
     fprintf(stderr, "insn_oracle: %s\n", err.text);
     return -1;
 }

@@ -112,7 +112,7 @@ static struct cpu *guest_new(void)
     struct cpu *c = aligned_alloc(64, ALIGN_UP(sizeof(*c), 64));
     memset(c, 0, sizeof(*c));
     for (unsigned i = 0; i < TLB_SIZE; i++)
-        empty[i].tag = TLB_EMPTY;
+        empty[i].tag = TLB_EMPTY(i);
     tlb.r = tlb.w = tlb.x = empty;
     for (enum feature f = FEAT_NONE; f < FEAT_COUNT; f++)
         if (host_has(f))

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What translated code runs on: where guest state lies while it runs, and how it meets C.
+ *
+ * Guest registers are host registers of the same number, except
+ *   guest RSP   host R8
+ *   guest R8 R9 R10 R11 (the four least used)   frame.home[]
+ *   guest flags   the host's, or frame.fl in the shape of cpu.fl (FL_*), or both: flags.c keeps track.
+ * Direction, interrupt and the other flags stay in struct cpu; the host's DF is 0. guest RIP frame.rip_page
+ * plus a constant of the instruction vector and x87 registers stay in struct cpu: C code between two
+ * instructions may use the host's Host R9 counts down the instructions that may still run; R10 and R11 are
+ * scratch; RSP points to the frame.
+ *
+ * The frame lies on the host's stack, so that short displacements reach it. Everything in it but `home` and
+ * `fl` is set at entry or follows from struct cpu; both are written to struct cpu before C runs and read back
+ * after.
+ */
+#ifndef JIT_FRAME_H
+#define JIT_FRAME_H
+
+#include "cpu/cpu.h"
+
+struct jit_frame {
+    u64 home[4];
+    u64 rip_page;            /* guest-linear address of the page the code lies in */
+    u64 tlb_r, tlb_w, tlb_x; /* struct tlb's tables */
+    u64 cpu;
+    u64 places; /* table of entries, by host address */
+    u64 end;    /* retired instructions when R9 is 0 */
+    u16 fl;
+    u16 pad[3];
+    /* How it ended. */
+    u64 reason; /* enum jit_reason */
+    u64 what;   /* its argument */
+    u64 left;   /* R9 */
+    u64 unused;
+};
+_Static_assert(sizeof(struct jit_frame) == 128,
+               "short displacements reach all of it; the stack stays aligned");
+
+enum jit_reason {
+    JIT_AT,      /* RIP is set: go on there by looking it up */
+    JIT_CHAIN,   /* the same, and `what` is the struct jit_exit to be patched */
+    JIT_OUTCOME, /* `what` is the struct jit_site of an instruction that did not simply go on */
+};
+
+/* An instruction that calls its meaning, always or when its own code cannot go on. */
+struct jit_site {
+    meaning_fn fn;
+    u64 outcome; /* of the last call that ended a run */
+    struct insn in;
+    u16 offset;      /* of the instruction in its page */
+    u8 index, count; /* in its block, and the block's length */
+};
+
+/* A direct jump to another place of the same page. */
+struct jit_exit {
+    u32 place;      /* in the code cache: the displacement to patch */
+    u16 target;     /* offset in the page */
+    bool forward;   /* the jump leads forward: no loop is closed by it */
+    u8 mode;        /* of the block */
+    const u8 *page; /* host address of the page */
+    u32 version;    /* of the page */
+};
+
+/* Routines that all blocks share, as offsets in the code cache. */
+struct jit_runtime {
+    u32 enter;       /* void (struct cpu *, const void *code, struct jit_frame *) */
+    u32 call;        /* R11: struct jit_site; comes back when the meaning says DONE */
+    u32 call_last;   /* the same for a block's last instruction: never comes back */
+    u32 leave_at;    /* R10: RIP */
+    u32 leave_chain; /* R10: RIP, R11: struct jit_exit */
+};
+
+struct emit;
+void runtime_emit(struct emit *e, struct jit_runtime *rt);
+
+/* One entry of frame.places. */
+struct jit_place {
+    const u8 *host;
+    const void *code;
+    struct jit_block *block;
+    u64 unused;
+};
+enum { JIT_PLACE_BITS = 15, JIT_PLACE_SHIFT = 5 };
+_Static_assert(sizeof(struct jit_place) == 1 << JIT_PLACE_SHIFT, "ORDER PLACE");
+
+/* Which entry: the same as lookup_place() emits. */
+static inline unsigned jit_place_of(const u8 *host)
+{
+    return (unsigned)((u64)host ^ (u64)host >> 12) & ((1u << JIT_PLACE_BITS) - 1);
+}
+
+#endif

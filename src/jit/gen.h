@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One block on its way to host code: what the files that emit it share.
+ *
+ * A lowering function emits one instruction and returns true, or returns false having emitted nothing, and
+ * the instruction becomes a call of its meaning. Whatever its code cannot settle (a soft TLB miss, a target
+ * that is not canonical, an operand across a line) is a slow case: a jump out of line, taken before the
+ * instruction has changed anything, to a call of the meaning, which starts it afresh.
+ */
+#ifndef JIT_GEN_H
+#define JIT_GEN_H
+
+#include "cpu/code.h"
+#include "jit/emit.h"
+#include "jit/frame.h"
+#include "jit/hostmap.h"
+
+/* How an instruction is lowered. */
+enum lowering {
+    LOWER_NONE, /* calls its meaning */
+#define LOWER_KIND(kind) LOWER_##kind,
+#include "jit/lower.def"
+#undef LOWER_KIND
+};
+
+#define SLOW_JUMPS 4
+#define EXITS_MAX  2
+
+struct slow {
+    size_t from[SLOW_JUMPS];
+    unsigned jumps;
+    size_t back;
+    bool flags_host; /* the host's flags are the guest's where it comes back to */
+};
+
+struct gen {
+    struct emit e;
+    u32 base; /* where e.buf will lie in the code cache */
+    const struct jit_runtime *rt;
+    const struct block *b;
+    struct jit_site *site; /* of instructions that may call their meaning */
+    unsigned sites;
+    u8 site_no[BLOCK_MAX]; /* from 1; 0: none yet */
+    u16 offset[BLOCK_MAX]; /* of the instructions translated so far */
+    struct jit_exit *exit; /* EXITS_MAX */
+    size_t exit_from[EXITS_MAX];
+    unsigned exits;
+
+    /* The current instruction. */
+    unsigned index;
+    const struct insn *in;
+    const struct insn_info *info;
+    u32 at, next; /* offsets in the page of it and of the next one */
+
+    /* Flags: at least one is true. flags.c */
+    bool flags_host, flags_saved;
+    u32 live[BLOCK_MAX]; /* arithmetic flags that may be looked at after each instruction */
+
+    enum lowering how[BLOCK_MAX];
+    struct slow slow[BLOCK_MAX];
+};
+
+#define FRAME(field) MEM(H_RSP, (i32)offsetof(struct jit_frame, field))
+
+static inline struct mem home_of(unsigned guest)
+{
+    return MEM(H_RSP, (i32)(8 * (guest - R8)));
+}
+
+/* The host register of a guest one; one at home is loaded into `scratch`. */
+static inline enum host_reg guest_reg(struct gen *g, unsigned guest, enum host_reg scratch)
+{
+    if (host_reg_of[guest] != H_NONE)
+        return host_reg_of[guest];
+    emit_mem(&g->e, X_MOV, 8, scratch, home_of(guest));
+    return scratch;
+}
+
+/* flags.c */
+void flags_keep(struct gen *g); /* frame.fl is right: before anything that may look at the guest's flags */
+void flags_need(struct gen *g); /* the host's are right; R11 is lost */
+void flags_lost(struct gen *g); /* the host's are overwritten by code of ours */
+void flags_set(struct gen *g);  /* the host's are the guest's new ones */
+void flags_liveness(struct gen *g);
+
+/* address.c */
+void go_slow(struct gen *g, u8 cc); /* the current instruction's slow case */
+/* R10: effective or linear address of the memory operand. R11 is lost, flags stay. */
+void effective_address(struct gen *g);
+void linear_address(struct gen *g);
+/* R10: linear to host address for `size` bytes, or the slow case. Keeps the flags first; R11 is lost. */
+void host_address(struct gen *g, unsigned size, bool write);
+void check_canonical(struct gen *g); /* R10; R11 is lost */
+
+/* Of the block's instruction i: may it look at the guest's flags before it writes any; which does it surely
+ * overwrite. */
+bool lower_observes(const struct gen *g, unsigned i);
+u32 lower_flags_killed(const struct gen *g, unsigned i);
+
+bool lower_plain(struct gen *g);
+bool lower_lea(struct gen *g);
+bool lower_push(struct gen *g);
+bool lower_push_imm(struct gen *g);
+bool lower_pop(struct gen *g);
+bool lower_leave(struct gen *g);
+bool lower_jmp(struct gen *g);
+bool lower_jcc(struct gen *g);
+bool lower_jmp_indirect(struct gen *g);
+bool lower_call(struct gen *g);
+bool lower_call_indirect(struct gen *g);
+bool lower_ret(struct gen *g);
+bool lower_ret_imm(struct gen *g);
+
+/* branch.c: the way on to the instruction at an offset from the page's start, which may lie outside it. */
+void go_to(struct gen *g, i64 target);
+void emit_exits(struct gen *g);                          /* out-of-line code of go_to() and of lookups */
+void rip_to(struct gen *g, enum host_reg r, i64 offset); /* r: guest RIP of an offset */
+void jump_runtime(struct gen *g, u32 routine);
+void call_runtime(struct gen *g, u32 routine);
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Instructions that are their own host code: the same opcode with the operands where translated code keeps
+ * them. Operands come from the row in insn.def, so nothing here knows one instruction from another but by its
+ * row.
+ */
+#include "jit/gen.h"
+
+/* Operands of a row as they are encoded. */
+struct form {
+    bool has_rm, has_reg, plus; /* ModRM.rm, ModRM.reg as a register, register in the opcode */
+    bool rm_byte, reg_byte;
+    bool rm_read, rm_write, reg_read, reg_write;
+    unsigned imm; /* bytes */
+};
+
+static bool in_opcode(const struct insn_info *i)
+{
+    unsigned row = i->opcode >> 3;
+    if (i->map == 1)
+        return row == 0xc8 >> 3;
+    return i->map == 0 && (row == 0x90 >> 3 || row == 0xb0 >> 3 || row == 0xb8 >> 3);
+}
+
+static unsigned imm_bytes(const struct operand_info *o, const struct insn *in)
+{
+    switch (o->size) {
+    case SZ_B:
+        return 1;
+    case SZ_W:
+        return 2;
+    case SZ_V:
+        return in->size;
+    default:
+        return in->size == 2 ? 2 : 4;
+    }
+}
+
+static struct form form_of(const struct insn *in, const struct insn_info *info)
+{
+    struct form f = {0};
+    for (const struct operand_info *o = info->op; o < info->op + ARRAY_SIZE(info->op); o++) {
+        bool byte = o->size == SZ_B, read = o->access & ACC_READ, write = o->access & ACC_WRITE;
+        switch (o->kind) {
+        case OP_E:
+        case OP_M:
+        case OP_Z:
+            f.has_rm = o->kind != OP_Z;
+            f.plus = o->kind == OP_Z && in_opcode(info);
+            f.rm_byte = byte;
+            f.rm_read = read;
+            f.rm_write = write;
+            break;
+        case OP_G:
+            f.has_reg = true;
+            f.reg_byte = byte;
+            f.reg_read = read;
+            f.reg_write = write;
+            break;
+        case OP_I:
+            f.imm = imm_bytes(o, in);
+            break;
+        }
+    }
+    return f;
+}
+
+static u32 opcode_of(const struct insn *in, const struct insn_info *info)
+{
+    static const u32 map[4] = {0, 0x0f00, 0x0f3800, 0x0f3a00};
+    return map[info->map & 3] | in->opcode;
+}
+
+static struct prefixes prefixes_of(const struct insn *in, const struct insn_info *info, const struct form *f)
+{
+    return (struct prefixes){.lock = in->flags & INSN_LOCK,
+                             .rex_w = in->size == 8,
+                             .opsize = in->size == 2,
+                             .byte_reg = f->reg_byte,
+                             .byte_rm = f->rm_byte,
+                             .mandatory = info->prefix};
+}
+
+static void immediate(struct gen *g, const struct form *f)
+{
+    u64 imm = g->in->imm;
+    emit_bytes(&g->e, &imm, f->imm);
+}
+
+/* AH, CH, DH or BH. */
+static bool is_high(const struct insn *in, bool byte, u8 off)
+{
+    return byte && (off & 1) && !(in->flags & (INSN_REX | INSN_VEX));
+}
+
+/* A row with AH..BH is encoded as it stands, which takes registers that need no REX prefix on the host
+ * either. */
+static bool plain_high(struct gen *g, const struct form *f)
+{
+    const struct insn *in = g->in;
+    struct prefixes p = prefixes_of(in, g->info, f);
+    unsigned rm = in->rm_off & 1 && f->rm_byte ? 4u + in->rm : in->rm;
+    unsigned reg = in->reg_off & 1 && f->reg_byte ? 4u + in->reg : in->reg;
+    if ((in->flags & INSN_MEM) || rm > 7 || reg > 7 || (!f->rm_byte && rm == RSP) ||
+        (!f->reg_byte && f->has_reg && reg == RSP))
+        return false;
+    p.byte_reg = p.byte_rm = false;
+    if (f->plus)
+        emit_op_plus(&g->e, p, opcode_of(in, g->info) & ~7u, (enum host_reg)rm);
+    else
+        emit_op_reg(&g->e, p, opcode_of(in, g->info), f->has_reg ? reg : in->modrm >> 3 & 7u,
+                    (enum host_reg)rm);
+    immediate(g, f);
+    return true;
+}
+
+/* The host register of an operand, with its value where that is needed, and back home afterwards. */
+static enum host_reg operand(struct gen *g, unsigned guest, enum host_reg scratch, bool read)
+{
+    if (host_reg_of[guest] != H_NONE)
+        return host_reg_of[guest];
+    return read ? guest_reg(g, guest, scratch) : scratch;
+}
+
+static void go_home(struct gen *g, unsigned guest, enum host_reg scratch, bool written)
+{
+    if (written && host_reg_of[guest] == H_NONE)
+        emit_mem(&g->e, X_MOV_TO, 8, scratch, home_of(guest));
+}
+
+/* Whether the old value matters: it is read, or parts of it stay. */
+static bool needs_old(const struct gen *g, bool read, bool byte)
+{
+    return read || byte || g->in->size < 4 || g->how[g->index] == LOWER_KEEP;
+}
+
+static void plain_registers(struct gen *g, const struct form *f)
+{
+    const struct insn *in = g->in;
+    struct prefixes p = prefixes_of(in, g->info, f);
+    u32 op = opcode_of(in, g->info);
+    bool rm = f->has_rm || f->plus;
+    enum host_reg reg = H_NONE, r = H_NONE;
+    if (rm)
+        r = operand(g, in->rm, H_R10, needs_old(g, f->rm_read, f->rm_byte));
+    if (f->has_reg && rm && in->reg == in->rm)
+        reg = r == H_R10 ? guest_reg(g, in->reg, H_R10) : r;
+    else if (f->has_reg)
+        reg = operand(g, in->reg, H_R11, needs_old(g, f->reg_read, f->reg_byte));
+    if (f->plus)
+        emit_op_plus(&g->e, p, op & ~7u, r);
+    else if (rm)
+        emit_op_reg(&g->e, p, op, f->has_reg ? reg : in->modrm >> 3 & 7u, r);
+    else
+        emit_op_plus(&g->e, p, op & ~7u, op & 7u); /* an implied register: the opcode as it is */
+    immediate(g, f);
+    if (rm)
+        go_home(g, in->rm, r, f->rm_write);
+    if (f->has_reg)
+        go_home(g, in->reg, reg, f->reg_write);
+}
+
+/* A locked access across a line is for the meaning, which stops the world. */
+static void refuse_split(struct gen *g)
+{
+    unsigned size = g->in->mem_size;
+    if (size < 2)
+        return;
+    emit_op_reg(&g->e, (struct prefixes){.byte_rm = true}, 0xf6, 0, H_R10);
+    emit8(&g->e, (u8)(size - 1));
+    go_slow(g, CC_NE);
+}
+
+static void plain_memory(struct gen *g, const struct form *f, bool flags)
+{
+    const struct insn *in = g->in;
+    enum host_reg reg = H_NONE;
+    linear_address(g);
+    host_address(g, in->mem_size, f->rm_write);
+    if ((in->flags & INSN_LOCK) || g->how[g->index] == LOWER_ATOMIC)
+        refuse_split(g);
+    if (flags)
+        flags_need(g);
+    if (f->has_reg)
+        reg = operand(g, in->reg, H_R11, needs_old(g, f->reg_read, f->reg_byte));
+    emit_op_mem(&g->e, prefixes_of(in, g->info, f), opcode_of(in, g->info),
+                f->has_reg ? reg : in->modrm >> 3 & 7u, MEM(H_R10, 0));
+    immediate(g, f);
+    if (f->has_reg)
+        go_home(g, in->reg, reg, f->reg_write);
+}
+
+static bool count_may_be_0(const struct insn *in)
+{
+    if (insn_infos[in->id].map == 1)
+        return in->opcode & 1 || !(in->imm & (in->size == 8 ? 63 : 31));
+    return in->opcode >= 0xd2 || (in->opcode < 0xd0 && !(in->imm & (in->size == 8 ? 63 : 31)));
+}
+
+u32 lower_flags_killed(const struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->b->uop[i].in;
+    const struct insn_info *info = &insn_infos[in->id];
+    if (g->how[i] == LOWER_NONE || (g->how[i] == LOWER_SHIFT && count_may_be_0(in)))
+        return 0;
+    return (info->flags_written | (g->how[i] == LOWER_LOGIC ? info->flags_undefined : 0)) & FLAGS_ARITH;
+}
+
+/* Flags first: whatever of the old ones is read, or outlives the instruction because it writes others only.
+ */
+bool lower_plain(struct gen *g)
+{
+    const struct insn *in = g->in;
+    struct form f = form_of(in, g->info);
+    bool mem = in->flags & INSN_MEM;
+    u32 writes = (g->info->flags_written | g->info->flags_undefined) & FLAGS_ARITH;
+    u32 outlive = writes ? g->live[g->index] & ~lower_flags_killed(g, g->index) : 0;
+    bool flags = (g->info->flags_read & FLAGS_ARITH) || outlive;
+    bool high = (f.has_rm || f.plus ? !mem && is_high(in, f.rm_byte, in->rm_off) : false) ||
+                (f.has_reg && is_high(in, f.reg_byte, in->reg_off));
+    if (mem && (in->adsize != 8 || !in->mem_size))
+        return false;
+    if (high) {
+        size_t before = g->e.len;
+        bool had = g->flags_host;
+        if (flags)
+            flags_need(g);
+        if (!plain_high(g, &f)) {
+            g->e.len = before;
+            g->flags_host = had;
+            return false;
+        }
+    } else if (mem) {
+        plain_memory(g, &f, flags);
+    } else {
+        if (flags)
+            flags_need(g);
+        plain_registers(g, &f);
+    }
+    if (writes)
+        flags_set(g);
+    return true;
+}
+
+bool lower_lea(struct gen *g)
+{
+    const struct insn *in = g->in;
+    if (in->adsize != 8 || in->size == 2)
+        return false;
+    effective_address(g);
+    if (host_reg_of[in->reg] != H_NONE) {
+        emit_reg(&g->e, X_MOV, in->size, host_reg_of[in->reg], H_R10);
+    } else {
+        if (in->size == 4)
+            emit_reg(&g->e, X_MOV, 4, H_R10, H_R10);
+        emit_mem(&g->e, X_MOV_TO, 8, H_R10, home_of(in->reg));
+    }
+    return true;
+}

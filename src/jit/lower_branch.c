@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Near branches and the way on from a block.
+ *
+ * Inside a page a jump goes to the other block directly once that exists (struct jit_exit, patched by jit.c);
+ * a jump backward goes to the entry that looks at the page's version, so no loop outlives a change of its
+ * code. Everything else looks its target up by address: the soft TLB's fetch table, then the table of blocks
+ * by host address. Both are right under any remapping, and nothing has to be unlinked.
+ */
+#include "jit/gen.h"
+
+void rip_to(struct gen *g, enum host_reg r, i64 offset)
+{
+    emit_mem(&g->e, X_MOV, 8, r, FRAME(rip_page));
+    emit_lea(&g->e, r, MEM(r, (i32)offset));
+}
+
+static i32 routine_at(const struct gen *g, u32 routine)
+{
+    return (i32)(routine - (g->base + (u32)g->e.len + 4));
+}
+
+void jump_runtime(struct gen *g, u32 routine)
+{
+    emit8(&g->e, 0xe9);
+    emit32(&g->e, (u32)routine_at(g, routine));
+}
+
+void call_runtime(struct gen *g, u32 routine)
+{
+    emit8(&g->e, 0xe8);
+    emit32(&g->e, (u32)routine_at(g, routine));
+}
+
+/* R10: guest RIP, canonical. Flags and R11 are lost; they were kept. */
+static void look_up(struct gen *g)
+{
+    struct emit *e = &g->e;
+    emit_mem(e, X_MOV_TO, 8, H_RAX, FRAME(unused));
+    emit_reg(e, X_MOV, 8, H_RAX, H_R10);
+    emit_imm(e, X_IMM_AND, 8, H_RAX, -(i32)PAGE_SIZE);
+    emit_reg(e, X_MOV, 8, H_R11, H_R10);
+    emit_shift(e, X_SHR, 8, H_R11, PAGE_SHIFT - 4);
+    emit_imm(e, X_IMM_AND, 4, H_R11, (TLB_SIZE - 1) << 4);
+    emit_mem(e, X_ADD, 8, H_R11, FRAME(tlb_x));
+    emit_mem(e, X_CMP, 8, H_RAX, MEM(H_R11, 0));
+    size_t miss = emit_jcc(e, CC_NE);
+    emit_mem(e, X_MOV_TO, 8, H_RAX, FRAME(rip_page));
+    emit_reg(e, X_XOR, 8, H_RAX, H_R10);
+    emit_mem(e, X_ADD, 8, H_RAX, MEM(H_R11, 8));
+    emit_reg(e, X_MOV, 8, H_R11, H_RAX); /* host address of the target */
+    emit_shift(e, X_SHR, 8, H_RAX, PAGE_SHIFT);
+    emit_reg(e, X_XOR, 8, H_RAX, H_R11);
+    emit_imm(e, X_IMM_AND, 4, H_RAX, (1 << JIT_PLACE_BITS) - 1);
+    emit_shift(e, X_SHL, 4, H_RAX, JIT_PLACE_SHIFT);
+    emit_mem(e, X_ADD, 8, H_RAX, FRAME(places));
+    emit_mem(e, X_CMP, 8, H_R11, MEM(H_RAX, offsetof(struct jit_place, host)));
+    size_t none = emit_jcc(e, CC_NE);
+    emit_mem(e, X_MOV, 8, H_R11, MEM(H_RAX, offsetof(struct jit_place, code)));
+    emit_mem(e, X_MOV, 8, H_RAX, FRAME(unused));
+    emit_op_reg(e, (struct prefixes){0}, 0xff, 4, H_R11); /* jmp r11 */
+    emit_patch(e, miss, e->len);
+    emit_patch(e, none, e->len);
+    emit_mem(e, X_MOV, 8, H_RAX, FRAME(unused));
+    jump_runtime(g, g->rt->leave_at);
+}
+
+static bool in_page(i64 target)
+{
+    return target >= 0 && target < (i64)PAGE_SIZE;
+}
+
+static void add_exit(struct gen *g, size_t from, i64 target)
+{
+    const struct block *b = g->b;
+    const u8 *page = (const u8 *)((u64)b->host & ~(PAGE_SIZE - 1));
+    g->exit[g->exits] = (struct jit_exit){.place = g->base + (u32)from,
+                                          .target = (u16)target,
+                                          .forward = target > (i64)g->at,
+                                          .mode = b->mode,
+                                          .page = page,
+                                          .version = b->version};
+    g->exit_from[g->exits++] = from;
+}
+
+/* A target on another page: R10 is lost. The slow case raises the fault of one that is not canonical. */
+static void go_far(struct gen *g, i64 target)
+{
+    rip_to(g, H_R10, target);
+    look_up(g);
+}
+
+void go_to(struct gen *g, i64 target)
+{
+    if (in_page(target))
+        add_exit(g, emit_jmp(&g->e), target);
+    else
+        go_far(g, target);
+}
+
+void emit_exits(struct gen *g)
+{
+    for (unsigned i = 0; i < g->exits; i++) {
+        emit_patch(&g->e, g->exit_from[i], g->e.len);
+        rip_to(g, H_R10, g->exit[i].target);
+        emit_mov_imm(&g->e, H_R11, (u64)&g->exit[i]);
+        jump_runtime(g, g->rt->leave_chain);
+    }
+}
+
+static i64 target_of(const struct gen *g)
+{
+    return (i64)g->next + (i64)g->in->imm;
+}
+
+static bool reachable(i64 target)
+{
+    return target == (i32)target;
+}
+
+/* Before anything has changed: a target on another page may not be canonical. */
+static void check_target(struct gen *g, i64 target)
+{
+    if (in_page(target))
+        return;
+    rip_to(g, H_R10, target);
+    check_canonical(g);
+}
+
+bool lower_jmp(struct gen *g)
+{
+    i64 target = target_of(g);
+    if (g->in->size != 8 || !reachable(target))
+        return false;
+    flags_keep(g);
+    check_target(g, target);
+    go_to(g, target);
+    return true;
+}
+
+bool lower_jcc(struct gen *g)
+{
+    i64 target = target_of(g);
+    u8 cc = g->in->opcode & 15;
+    if (g->in->size != 8 || !reachable(target))
+        return false;
+    flags_need(g);
+    flags_keep(g);
+    size_t taken = emit_jcc(&g->e, cc);
+    go_to(g, g->next);
+    if (in_page(target)) {
+        add_exit(g, taken, target);
+        return true;
+    }
+    emit_patch(&g->e, taken, g->e.len);
+    check_target(g, target);
+    go_to(g, target);
+    return true;
+}
+
+/* R10: the operand. */
+static void load_target(struct gen *g)
+{
+    const struct insn *in = g->in;
+    if (in->flags & INSN_MEM) {
+        linear_address(g);
+        host_address(g, 8, false);
+        emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
+    } else {
+        flags_keep(g);
+        emit_reg(&g->e, X_MOV, 8, H_R10, guest_reg(g, in->rm, H_R10));
+    }
+    check_canonical(g);
+}
+
+static bool near_operand(const struct gen *g)
+{
+    const struct insn *in = g->in;
+    return in->size == 8 && (!(in->flags & INSN_MEM) || in->adsize == 8);
+}
+
+bool lower_jmp_indirect(struct gen *g)
+{
+    if (!near_operand(g))
+        return false;
+    load_target(g);
+    look_up(g);
+    return true;
+}
+
+/* Pushes the next instruction's RIP. R10 and R11 are lost. */
+static void push_next(struct gen *g)
+{
+    enum host_reg rsp = host_reg_of[RSP];
+    emit_lea(&g->e, H_R10, MEM(rsp, -8));
+    host_address(g, 8, true);
+    rip_to(g, H_R11, g->next);
+    emit_mem(&g->e, X_MOV_TO, 8, H_R11, MEM(H_R10, 0));
+    emit_lea(&g->e, rsp, MEM(rsp, -8));
+}
+
+bool lower_call(struct gen *g)
+{
+    i64 target = target_of(g);
+    if (g->in->size != 8 || !reachable(target))
+        return false;
+    flags_keep(g);
+    check_target(g, target);
+    push_next(g);
+    go_to(g, target);
+    return true;
+}
+
+/* The target waits in the frame while the return address is pushed. */
+bool lower_call_indirect(struct gen *g)
+{
+    if (!near_operand(g))
+        return false;
+    load_target(g);
+    emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(unused));
+    push_next(g);
+    emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(unused));
+    look_up(g);
+    return true;
+}
+
+static bool ret(struct gen *g, i32 release)
+{
+    enum host_reg rsp = host_reg_of[RSP];
+    if (g->in->size != 8)
+        return false;
+    emit_lea(&g->e, H_R10, MEM(rsp, 0));
+    host_address(g, 8, false);
+    emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
+    check_canonical(g);
+    emit_lea(&g->e, rsp, MEM(rsp, 8 + release));
+    look_up(g);
+    return true;
+}
+
+bool lower_ret(struct gen *g)
+{
+    return ret(g, 0);
+}
+
+bool lower_ret_imm(struct gen *g)
+{
+    return ret(g, (u16)g->in->imm);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* PUSH, POP, LEAVE with 8-byte operands. RSP moves when nothing can fault any more. */
+#include "jit/gen.h"
+
+static void move_rsp(struct gen *g, i32 by)
+{
+    emit_lea(&g->e, host_reg_of[RSP], MEM(host_reg_of[RSP], by));
+}
+
+/* R10: host address of the new top. */
+static void open_top(struct gen *g)
+{
+    emit_lea(&g->e, H_R10, MEM(host_reg_of[RSP], -8));
+    host_address(g, 8, true);
+}
+
+bool lower_push(struct gen *g)
+{
+    const struct insn *in = g->in;
+    if (in->size != 8 || (in->flags & INSN_MEM))
+        return false;
+    open_top(g);
+    emit_mem(&g->e, X_MOV_TO, 8, guest_reg(g, in->rm, H_R11), MEM(H_R10, 0));
+    move_rsp(g, -8);
+    return true;
+}
+
+bool lower_push_imm(struct gen *g)
+{
+    if (g->in->size != 8)
+        return false;
+    open_top(g);
+    emit_op_mem(&g->e, (struct prefixes){.rex_w = true}, 0xc7, 0, MEM(H_R10, 0));
+    emit32(&g->e, (u32)g->in->imm);
+    move_rsp(g, -8);
+    return true;
+}
+
+bool lower_pop(struct gen *g)
+{
+    const struct insn *in = g->in;
+    if (in->size != 8 || (in->flags & INSN_MEM))
+        return false;
+    emit_lea(&g->e, H_R10, MEM(host_reg_of[RSP], 0));
+    host_address(g, 8, false);
+    if (in->rm == RSP) {
+        emit_mem(&g->e, X_MOV, 8, host_reg_of[RSP], MEM(H_R10, 0));
+        return true;
+    }
+    enum host_reg r = host_reg_of[in->rm] != H_NONE ? host_reg_of[in->rm] : H_R11;
+    emit_mem(&g->e, X_MOV, 8, r, MEM(H_R10, 0));
+    if (r == H_R11)
+        emit_mem(&g->e, X_MOV_TO, 8, r, home_of(in->rm));
+    move_rsp(g, 8);
+    return true;
+}
+
+bool lower_leave(struct gen *g)
+{
+    if (g->in->size != 8)
+        return false;
+    emit_lea(&g->e, H_R10, MEM(H_RBP, 0));
+    host_address(g, 8, false);
+    emit_lea(&g->e, host_reg_of[RSP], MEM(H_RBP, 8));
+    emit_mem(&g->e, X_MOV, 8, H_RBP, MEM(H_R10, 0));
+    return true;
+}

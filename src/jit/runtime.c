@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The routines that all translated blocks share: the way in, the way out, and the way to a meaning. They are
+ * the only places where guest registers move between the host's registers and struct cpu. System V ABI
+ * towards C.
+ */
+#include "jit/emit.h"
+#include "jit/frame.h"
+#include "jit/hostmap.h"
+
+#define CPU(field)   ((i32)offsetof(struct cpu, field))
+#define SITE(field)  ((i32)offsetof(struct jit_site, field))
+#define FRAME_SIZE   ((i32)sizeof(struct jit_frame))
+#define CALL_MEM     0xff /* /2 call, /4 jmp */
+#define BYTE_CMP_IMM 0x80 /* /7 */
+
+static const enum host_reg saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
+
+/* bias: how far the frame lies above RSP. */
+static struct mem slot(size_t off, i32 bias)
+{
+    return MEM(H_RSP, (i32)off + bias);
+}
+#define SLOT(field, bias) slot(offsetof(struct jit_frame, field), bias)
+
+static void move_gprs(struct emit *e, bool store, enum host_reg cpu)
+{
+    for (unsigned g = 0; g < 16; g++)
+        if (host_reg_of[g] != H_NONE)
+            emit_mem(e, store ? X_MOV_TO : X_MOV, 8, host_reg_of[g], MEM(cpu, CPU(regs) + 8 * (i32)g));
+}
+
+/* R10: struct cpu. RAX is lost. */
+static void store_rest(struct emit *e, i32 bias)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        emit_mem(e, X_MOV, 8, H_RAX, slot(8 * i, bias));
+        emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_R10, CPU(regs) + 8 * (i32)(R8 + i)));
+    }
+    emit_mem(e, X_MOVZX16, 4, H_RAX, SLOT(fl, bias));
+    emit_mem(e, X_MOV_TO, 2, H_RAX, MEM(H_R10, CPU(fl)));
+}
+
+/* R10: struct cpu. */
+static void load_all(struct emit *e, i32 bias)
+{
+    static const u16 tables[] = {offsetof(struct tlb, r), offsetof(struct tlb, w), offsetof(struct tlb, x)};
+    for (unsigned i = 0; i < 4; i++) {
+        emit_mem(e, X_MOV, 8, H_RAX, MEM(H_R10, CPU(regs) + 8 * (i32)(R8 + i)));
+        emit_mem(e, X_MOV_TO, 8, H_RAX, slot(8 * i, bias));
+    }
+    emit_mem(e, X_MOVZX16, 4, H_RAX, MEM(H_R10, CPU(fl)));
+    emit_mem(e, X_MOV_TO, 2, H_RAX, SLOT(fl, bias));
+    emit_mem(e, X_MOV, 8, H_RCX, MEM(H_R10, CPU(tlb)));
+    for (unsigned i = 0; i < 3; i++) {
+        emit_mem(e, X_MOV, 8, H_RAX, MEM(H_RCX, tables[i]));
+        emit_mem(e, X_MOV_TO, 8, H_RAX, slot(offsetof(struct jit_frame, tlb_r) + 8 * i, bias));
+    }
+    move_gprs(e, false, H_R10);
+}
+
+static void push_pop(struct emit *e, bool push, enum host_reg r)
+{
+    emit_op_plus(e, (struct prefixes){0}, push ? 0x50 : 0x58, r);
+}
+
+static void copy(struct emit *e, struct mem to, struct mem from)
+{
+    emit_mem(e, X_MOV, 8, H_RAX, from);
+    emit_mem(e, X_MOV_TO, 8, H_RAX, to);
+}
+#define FRAME_OF(reg, field) MEM(reg, (i32)offsetof(struct jit_frame, field))
+
+/* RDI: struct cpu, RSI: code, RDX: the caller's frame. */
+static void emit_enter(struct emit *e)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(saved); i++)
+        push_pop(e, true, saved[i]);
+    push_pop(e, true, H_RDX);
+    emit_imm(e, X_IMM_SUB, 8, H_RSP, FRAME_SIZE);
+    emit_mem(e, X_MOV_TO, 8, H_RDI, SLOT(cpu, 0));
+    copy(e, SLOT(rip_page, 0), FRAME_OF(H_RDX, rip_page));
+    copy(e, SLOT(places, 0), FRAME_OF(H_RDX, places));
+    copy(e, SLOT(end, 0), FRAME_OF(H_RDX, end));
+    emit_mem(e, X_MOV, 8, H_R9, FRAME_OF(H_RDX, left));
+    emit_reg(e, X_MOV, 8, H_R10, H_RDI);
+    emit_reg(e, X_MOV, 8, H_R11, H_RSI);
+    load_all(e, 0);
+    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
+}
+
+/* The state is in struct cpu; reason and what are in the frame. */
+static void emit_leave_done(struct emit *e)
+{
+    emit_mem(e, X_MOV, 8, H_RDX, MEM(H_RSP, FRAME_SIZE));
+    emit_mem(e, X_MOV_TO, 8, H_R9, FRAME_OF(H_RDX, left));
+    copy(e, FRAME_OF(H_RDX, reason), SLOT(reason, 0));
+    copy(e, FRAME_OF(H_RDX, what), SLOT(what, 0));
+    emit_imm(e, X_IMM_ADD, 8, H_RSP, FRAME_SIZE);
+    push_pop(e, false, H_RDX);
+    for (unsigned i = ARRAY_SIZE(saved); i-- > 0;)
+        push_pop(e, false, saved[i]);
+    emit8(e, 0xc3);
+}
+
+static void set_reason(struct emit *e, enum jit_reason r)
+{
+    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(reason, 0));
+    emit32(e, r);
+}
+
+/* R10: RIP; R11: what. */
+static void emit_leave(struct emit *e, enum jit_reason r, u32 done)
+{
+    set_reason(e, r);
+    emit_mem(e, X_MOV_TO, 8, H_R11, SLOT(what, 0));
+    emit_mem(e, X_MOV, 8, H_R11, SLOT(cpu, 0));
+    emit_mem(e, X_MOV_TO, 8, H_R10, MEM(H_R11, CPU(rip)));
+    emit_reg(e, X_MOV, 8, H_R10, H_R11);
+    move_gprs(e, true, H_R10);
+    store_rest(e, 0);
+    emit_jmp_to(e, done);
+}
+
+/* RBX, RBP, R12: struct cpu, site and R9 from here on. The return address lies below the frame. */
+static void emit_call_meaning(struct emit *e)
+{
+    emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 8));
+    move_gprs(e, true, H_R10);
+    store_rest(e, 8);
+    emit_reg(e, X_MOV, 8, H_RBX, H_R10);
+    emit_reg(e, X_MOV, 8, H_RBP, H_R11);
+    emit_reg(e, X_MOV, 8, H_R12, H_R9);
+    emit_mem(e, X_MOVZX16, 4, H_RAX, MEM(H_RBP, SITE(offset)));
+    emit_mem(e, X_ADD, 8, H_RAX, SLOT(rip_page, 8));
+    emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_RBX, CPU(rip)));
+    emit_mem(e, X_MOVZX8, 4, H_RCX, MEM(H_RBP, SITE(in.len)));
+    emit_reg(e, X_ADD, 8, H_RAX, H_RCX);
+    emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_RBX, CPU(regs) + 8 * REG_RIP));
+    emit_mem(e, X_MOVZX8, 4, H_RCX, MEM(H_RBP, SITE(count)));
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(end, 8));
+    emit_reg(e, X_SUB, 8, H_RAX, H_R12);
+    emit_reg(e, X_SUB, 8, H_RAX, H_RCX);
+    emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_RBX, CPU(retired)));
+    emit_reg(e, X_MOV, 8, H_RDI, H_RBX);
+    emit_lea(e, H_RSI, MEM(H_RBP, SITE(in)));
+    emit_imm(e, X_IMM_SUB, 8, H_RSP, 8);
+    emit_op_mem(e, (struct prefixes){0}, CALL_MEM, 2, MEM(H_RBP, SITE(fn)));
+    emit_imm(e, X_IMM_ADD, 8, H_RSP, 8);
+}
+
+/* RAX: the outcome. */
+static void emit_outcome(struct emit *e, u32 done)
+{
+    emit_reg(e, X_MOV, 4, H_RAX, H_RAX);
+    emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_RBP, SITE(outcome)));
+    emit_imm(e, X_IMM_ADD, 8, H_RSP, 8);
+    set_reason(e, JIT_OUTCOME);
+    emit_mem(e, X_MOV_TO, 8, H_RBP, SLOT(what, 0));
+    emit_reg(e, X_MOV, 8, H_R9, H_R12);
+    emit_jmp_to(e, done);
+}
+
+void runtime_emit(struct emit *e, struct jit_runtime *rt)
+{
+    rt->enter = (u32)e->len;
+    emit_enter(e);
+    u32 done = (u32)e->len;
+    emit_leave_done(e);
+    rt->leave_at = (u32)e->len;
+    emit_leave(e, JIT_AT, done);
+    rt->leave_chain = (u32)e->len;
+    emit_leave(e, JIT_CHAIN, done);
+    rt->call = (u32)e->len;
+    emit_call_meaning(e);
+    emit_reg(e, X_TEST, 4, H_RAX, H_RAX);
+    size_t out = emit_jcc(e, CC_NE);
+    emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RBX, CPU(code_dirty)));
+    emit8(e, 0);
+    size_t dirty = emit_jcc(e, CC_NE);
+    emit_reg(e, X_MOV, 8, H_R10, H_RBX);
+    emit_reg(e, X_MOV, 8, H_R9, H_R12);
+    load_all(e, 8);
+    emit8(e, 0xc3);
+    emit_patch(e, out, e->len);
+    emit_patch(e, dirty, e->len);
+    emit_outcome(e, done);
+    rt->call_last = (u32)e->len;
+    emit_call_meaning(e);
+    emit_outcome(e, done);
+}
