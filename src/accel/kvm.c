@@ -235,8 +235,15 @@ static struct cpu *new_finisher(struct accel_vcpu *v, struct err *err)
                           .memory = i->memory,
                           .ports = i->ports,
                           .clock = i->clock,
-                          .apic = {v, finish_pending, finish_pending, finish_get_tpr, finish_set_tpr,
-                                   finish_msr_read, finish_msr_write, finish_take_sipi, finish_init},
+                          .apic = {.opaque = v,
+                                   .pending = finish_pending,
+                                   .acknowledge = finish_pending,
+                                   .get_tpr = finish_get_tpr,
+                                   .set_tpr = finish_set_tpr,
+                                   .msr_read = finish_msr_read,
+                                   .msr_write = finish_msr_write,
+                                   .take_sipi = finish_take_sipi,
+                                   .init = finish_init},
                           .world = v->vm->world,
                           .model = i->model};
     return cpu_new(&ci, err);

@@ -206,15 +206,15 @@ static const struct request {
     void (*serve)(struct vm_control *v, struct client *c, int passed);
     bool takes_file, while_saving;
 } requests[MESSAGE_TYPE_COUNT] = {
-    [MESSAGE_QUERY] = {on_query, .while_saving = true},
-    [MESSAGE_SHUT_DOWN] = {on_shut_down},
-    [MESSAGE_TURN_OFF] = {on_turn_off},
-    [MESSAGE_RESET] = {on_reset},
-    [MESSAGE_PAUSE] = {on_pause},
-    [MESSAGE_RESUME] = {on_resume},
-    [MESSAGE_SAVE] = {on_save, .takes_file = true},
-    [MESSAGE_END] = {on_end, .while_saving = true},
-    [MESSAGE_ATTACH] = {on_attach},
+    [MESSAGE_QUERY] = {.serve = on_query, .while_saving = true},
+    [MESSAGE_SHUT_DOWN] = {.serve = on_shut_down},
+    [MESSAGE_TURN_OFF] = {.serve = on_turn_off},
+    [MESSAGE_RESET] = {.serve = on_reset},
+    [MESSAGE_PAUSE] = {.serve = on_pause},
+    [MESSAGE_RESUME] = {.serve = on_resume},
+    [MESSAGE_SAVE] = {.serve = on_save, .takes_file = true},
+    [MESSAGE_END] = {.serve = on_end, .while_saving = true},
+    [MESSAGE_ATTACH] = {.serve = on_attach},
 };
 
 /* ---- clients ---- */

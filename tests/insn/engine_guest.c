@@ -109,8 +109,13 @@ static int guest_open(void)
     if (cpu)
         return 0; /* both engines drive the same guest */
     struct err err = {0};
-    struct cpu_init init = {
-        .apic = {NULL, apic_none, apic_none, tpr_none, tpr_drop, msr_get, msr_set, NULL, init_none}};
+    struct cpu_init init = {.apic = {.pending = apic_none,
+                                     .acknowledge = apic_none,
+                                     .get_tpr = tpr_none,
+                                     .set_tpr = tpr_drop,
+                                     .msr_read = msr_get,
+                                     .msr_write = msr_set,
+                                     .init = init_none}};
     init.memory = memory = space_new(1ull << 40);
     init.ports = space_new(0x10000);
     init.clock = clock_new(CLOCK_MODE_REAL, 0);

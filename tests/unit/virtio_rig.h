@@ -80,7 +80,7 @@ static inline void rig_open(struct rig *r, enum clock_mode mode)
         .ports = space_new(BIT(16)),
         .clock = clock_new(mode, 0),
         .power = {rig_power, r},
-        .msi = {rig_msi, r},
+        .msi = {.send = rig_msi, .opaque = r},
     };
     r->env.loop = event_loop_new(NULL, &r->err);
     struct pci_host_config cfg = {.intx_irq = {10, 10, 11, 11}};
