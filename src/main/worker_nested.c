@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nested events on their way out: each as a line (--trace nested), counted (--trace exits), and by default
- * the first that a hypervisor's author must hear of: a VMX or SVM instruction or entry that failed. On the
- * vCPUs' threads: every vCPU has its own counts, lines are one write each.
+ * Nested events on their way out: each as a line (--trace nested), and counted (--trace exits). On the vCPUs'
+ * threads: every vCPU has its own counts, lines are one write each.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "cpu/nested/exit_counts.h"
+#include "main/nested_kept.h"
 #include "main/worker_trace.h"
 
 enum {
@@ -22,14 +22,57 @@ struct worker_nested {
     struct exit_counts *counts; /* one a vCPU, or NULL */
 };
 
-static void write_event(struct run_job *job, const struct nested_event *e)
+/* ---- lines ---- */
+
+static void write_line(const char *text, void *arg)
 {
     char line[NESTED_TEXT_MAX + 16];
-    bool json = job->config.nested_path;
-    size_t n = json ? 0 : (size_t)snprintf(line, sizeof(line), "nested: ");
-    n += (json ? nested_event_json : nested_event_text)(e, line + n, NESTED_TEXT_MAX);
-    line[n++] = '\n';
-    worker_trace_write(job, json ? job->files.nested : STDERR_FILENO, line, n);
+    int n = snprintf(line, sizeof(line), "nested: %s\n", text);
+    worker_trace_write(arg, STDERR_FILENO, line, (size_t)n);
+}
+
+static void write_text(struct run_job *job, const struct nested_event *e, const struct nested_failed *failed)
+{
+    char text[NESTED_TEXT_MAX];
+    nested_event_text(e, text, sizeof(text));
+    write_line(text, job);
+    if (failed)
+        nested_failed_lines(failed, write_line, job);
+}
+
+struct object {
+    char text[16 * KIB];
+    size_t at;
+};
+
+static void add_field(const char *name, u64 value, void *arg)
+{
+    struct object *o = arg;
+    int n = snprintf(o->text + o->at, sizeof(o->text) - o->at, "\"%s\": \"%" PRIx64 "\", ", name, value);
+    bug_on(n < 0 || (size_t)n >= sizeof(o->text) - o->at - 4, "a trace's buffer is too small for its fields");
+    o->at += (size_t)n;
+}
+
+static void write_json(struct run_job *job, const struct nested_event *e, const struct nested_failed *failed)
+{
+    struct object o;
+    o.at = nested_event_json(e, o.text, NESTED_TEXT_MAX);
+    if (failed) {
+        static const char begin[] = ", \"fields\": {";
+        memcpy(o.text + o.at - 1, begin, sizeof(begin)); /* in place of the object's end */
+        o.at += sizeof(begin) - 2;
+        nested_failed_each(failed, add_field, &o);
+        memcpy(o.text + o.at - 2, "}}", 2); /* in place of the last comma */
+    }
+    o.text[o.at++] = '\n';
+    worker_trace_write(job, job->files.nested, o.text, o.at);
+}
+
+static void write_event(struct run_job *job, const struct nested_event *e)
+{
+    bool refused = (e->kind == NESTED_VMFAIL || e->kind == NESTED_REFUSED) && e->more;
+    const struct nested_failed *failed = refused ? &job->rings[e->vcpu].failed : NULL;
+    (job->config.nested_path ? write_json : write_text)(job, e, failed);
 }
 
 static void on_event(void *opaque, const struct nested_event *e)

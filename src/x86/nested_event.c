@@ -162,7 +162,7 @@ static const char *abort_words(u64 indicator)
 
 static void fault_text(struct text *t, const struct nested_event *e)
 {
-    if (e->has_error)
+    if (e->more)
         add_hex(t, "error", e->info1);
     if (e->code == 14)
         add_hex(t, "cr2", e->info2);
@@ -287,7 +287,7 @@ static void name_json(struct text *t, const struct nested_event *e)
         break;
     case NESTED_FAULT:
         add(t, ", \"vector\": %u, \"in_guest\": %s", (unsigned)e->code, e->guest ? "true" : "false");
-        if (e->has_error)
+        if (e->more)
             add_field(t, "error", e->info1);
         if (e->code == 14)
             add_field(t, "cr2", e->info2);
@@ -323,47 +323,4 @@ size_t nested_event_json(const struct nested_event *e, char *buf, size_t len)
         why_json(&t, e);
     add(&t, "}");
     return t.at;
-}
-
-/* ---- rings ---- */
-
-enum { VCPUS_MAX = 512 };
-
-static u64 first_kept(const struct nested_ring *r)
-{
-    return r->count > NESTED_RING_SIZE ? r->count - NESTED_RING_SIZE : 0;
-}
-
-static const struct nested_event *at(const struct nested_ring *r, u64 number)
-{
-    return &r->event[number % NESTED_RING_SIZE];
-}
-
-/* Of the events not yet taken the earliest's ring; n: none is left. */
-static unsigned earliest(const struct nested_ring *rings, unsigned n, const u64 *next, const u64 *end)
-{
-    unsigned best = n;
-    for (unsigned i = 0; i < n; i++)
-        if (next[i] < end[i] &&
-            (best == n || at(&rings[i], next[i])->time < at(&rings[best], next[best])->time))
-            best = i;
-    return best;
-}
-
-void nested_rings_each(const struct nested_ring *rings, unsigned n,
-                       void (*fn)(const struct nested_event *e, void *arg), void *arg)
-{
-    u64 next[VCPUS_MAX], end[VCPUS_MAX], total = 0;
-    n = n < VCPUS_MAX ? n : VCPUS_MAX;
-    for (unsigned i = 0; i < n; i++) {
-        end[i] = rings[i].count;
-        next[i] = first_kept(&rings[i]);
-        total += end[i] - next[i];
-    }
-    for (u64 taken = 0; taken < total; taken++) {
-        unsigned i = earliest(rings, n, next, end);
-        if (total - taken <= NESTED_RING_SIZE)
-            fn(at(&rings[i], next[i]), arg);
-        next[i]++;
-    }
 }

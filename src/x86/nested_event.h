@@ -38,7 +38,7 @@ struct nested_event {
     u8 depth;        /* WALK: entries read */
     u8 guest;        /* FAULT: met in the guest */
     u8 length;       /* EXIT: of the instruction; on SVM: bytes fetched */
-    u8 has_error;    /* FAULT */
+    u8 more;         /* FAULT: there is an error code; VMFAIL, REFUSED: the ring's `failed` is of it */
     union {
         struct {                    /* EXIT */
             u64 linear;             /* VMX: guest-linear address; SVM: nRIP */
@@ -57,12 +57,23 @@ struct nested_event {
 
 _Static_assert(sizeof(struct nested_event) == 192, "a record is three cache lines");
 
+/* What VMCS or VMCB held when VM entry was refused for it. */
+struct nested_failed {
+    u64 time, where; /* as the event's; time 0 and where 0: nothing was refused */
+    u8 vendor, unused[7];
+    union {
+        u64 field[512]; /* VMX: by row of vmcs.def */
+        u8 page[4096];  /* SVM */
+    };
+};
+
 /* The last events of a vCPU. One thread writes; others read once it stands. */
 #define NESTED_RING_SIZE 1000
 struct nested_ring {
     u64 count; /* ever written; number n is at event[n % NESTED_RING_SIZE] */
     u64 unused[7];
     struct nested_event event[NESTED_RING_SIZE];
+    struct nested_failed failed; /* the last of its kind */
 };
 
 /* Where events go. ring: NULL: the vCPU has its own; else zeroed, and outlives it. Kinds that `wanted` has a
@@ -86,6 +97,12 @@ enum { NESTED_TEXT_MAX = 512 };
 size_t nested_event_text(const struct nested_event *e, char *buf, size_t len);
 /* One JSON object. Addresses and bit fields are strings of hexadecimal digits, counts and reasons numbers. */
 size_t nested_event_json(const struct nested_event *e, char *buf, size_t len);
+
+/* Calls fn for every field of a refused VMCS or VMCB, which may hold anything. */
+void nested_failed_each(const struct nested_failed *f, void (*fn)(const char *name, u64 value, void *arg),
+                        void *arg);
+/* The last one that several vCPUs' rings have, or NULL. */
+const struct nested_failed *nested_failed_last(const struct nested_ring *rings, unsigned n);
 
 /* Calls fn for the last NESTED_RING_SIZE events of several vCPUs' rings in the order of time. Rings may hold
  * anything. */

@@ -61,7 +61,10 @@ assert kinds == expected, kinds
 assert all(a["ns"] <= b["ns"] for a, b in zip(events, events[1:]))
 w = next(e for e in events if e["event"] == "walk")
 assert w["guest_physical"] == "400008" and len(w["entries"]) == 3 and w["entries"][2] == "0", w
-assert [e["check"] for e in events if e["event"] == "refused"][0]
+r = next(e for e in events if e["event"] == "refused")
+assert r["check"]
+assert r["fields"]["RFLAGS"] == "0" if vendor == "intel" else not int(r["fields"]["EFER"], 16) & 0x1000, r
+assert len(r["fields"]) > 50 and not any("fields" in e for e in events if e is not r)
 if vendor == "intel":
     assert events[-1]["error"] == 4 and events[-1]["instruction"] == "VMLAUNCH"
     x = next(e for e in events if e.get("name") == walk and e["event"] == "exit")
@@ -73,6 +76,7 @@ done
 
 go "nested as lines" 1 intel x --trace nested
 want '^nested: [0-9.]+ vCPU 0 walk EPT_VIOLATION VMCS 301000 .* gpa 400008 qualification 181 entries 309007 30a007 0$'
+want '^nested: .* RFLAGS=0 '
 want '^nested: [0-9.]+ vCPU 0 VMfail 4 of VMLAUNCH VMCS 301000 .*: the VMCS was launched before'
 
 # A crash of the guest: what was kept, the newest last.
@@ -82,6 +86,8 @@ tail -1 err | grep -q '^droste: nested: .* VMfail 4' || complain "the newest eve
 go "kept for a panic" 6 amd p
 want '^droste: the last 21 events'
 want '^droste: nested: .* exit CPUID VMCB 300000'
+want '^droste: nested: VMCB 300000 as it was refused:'
+want '^droste: nested: .* N_CR3=310000 '
 status=0
 "$droste" run --engine soft --nested on --cpu-vendor intel --memory 64M --kernel "$vmx" --append a --timeout 20 >out 2>err </dev/null || status=$?
 [ $status = 8 ] && echo "ok: kept for a VMX abort" || complain "a VMX abort is status $status, not 8"

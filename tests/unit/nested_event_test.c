@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include "cpu/nested/exit_counts.h"
+#include "cpu/nested/svm_vmcb.h"
+#include "cpu/nested/vmcs.h"
 #include "x86/nested_event.h"
 
 static void expect_text(const struct nested_event *e, const char *want)
@@ -115,7 +117,7 @@ static void failures_in_words(void **state)
         "{\"ns\": 0, \"retired\": 0, \"vcpu\": 0, \"event\": \"refused\", \"vmcb\": \"0\", \"rip\": \"0\", "
         "\"reason\": -1, \"name\": \"INVALID\", \"exitinfo1\": \"0\", \"check\": \"ASID 0\"}");
     e = (struct nested_event){
-        .kind = NESTED_FAULT, .code = 14, .info1 = 2, .info2 = 0x5000, .has_error = 1, .guest = 1};
+        .kind = NESTED_FAULT, .code = 14, .info1 = 2, .info2 = 0x5000, .more = 1, .guest = 1};
     expect_text(&e, "0.000000000 vCPU 0 fault #14 VMCS 0 rip 0 error 2 cr2 5000 in the guest");
     e = (struct nested_event){
         .kind = NESTED_WALK, .code = 49, .info2 = 0x123000, .depth = 2, .entry = {0x2007, 6}};
@@ -158,6 +160,130 @@ static void records_may_hold_anything(void **state)
         }
     }
 }
+
+/* ---- refused entries ---- */
+
+static const char *wanted_name;
+static u64 found_value;
+static unsigned found;
+
+static void find(const char *name, u64 value, void *arg)
+{
+    if (strcmp(name, wanted_name))
+        return;
+    found_value = value;
+    found++;
+}
+
+static void expect_field(const struct nested_failed *f, const char *name, u64 value)
+{
+    wanted_name = name;
+    found = 0;
+    nested_failed_each(f, find, NULL);
+    assert_int_equal(found, 1);
+    assert_int_equal(found_value, value);
+}
+
+static void a_refused_vmcb_by_name(void **state)
+{
+    struct vmcb v = {.control = {.intercept = {1, 2, 3, 4, 5, 6},
+                                 .pause_threshold = 7,
+                                 .pause_count = 8,
+                                 .iopm = 9,
+                                 .msrpm = 10,
+                                 .tsc_offset = 11,
+                                 .asid = 12,
+                                 .tlb_control = 13,
+                                 .int_ctl = 14,
+                                 .int_vector = 15,
+                                 .int_state = 16,
+                                 .exit_int_info = 17,
+                                 .np_enable = 18,
+                                 .event_inj = 19,
+                                 .nested_cr3 = 20,
+                                 .virt_ext = 21,
+                                 .clean = 22,
+                                 .next_rip = 23},
+                     .save = {.cs = {24, 25, 26, 27},
+                              .idtr = {.limit = 28, .base = 29},
+                              .cpl = 3,
+                              .efer = 30,
+                              .cr4 = 31,
+                              .cr0 = 32,
+                              .rflags = 33,
+                              .rip = 34,
+                              .rsp = 35,
+                              .rax = 36,
+                              .cr2 = 37,
+                              .pat = 38,
+                              .debugctl = 39}};
+    struct nested_failed f = {.vendor = VENDOR_AMD};
+    memcpy(f.page, &v, sizeof(f.page));
+    static const struct {
+        const char *name;
+        u64 value;
+    } rows[] = {
+        {"INTERCEPT_CR", 1},
+        {"INTERCEPT_5", 6},
+        {"PAUSE_THRESHOLD", 7},
+        {"PAUSE_COUNT", 8},
+        {"IOPM_BASE_PA", 9},
+        {"MSRPM_BASE_PA", 10},
+        {"TSC_OFFSET", 11},
+        {"ASID", 12},
+        {"TLB_CONTROL", 13},
+        {"V_INTR", 14},
+        {"V_INTR_VECTOR", 15},
+        {"INTERRUPT_SHADOW", 16},
+        {"EXITINTINFO", 17},
+        {"NP_ENABLE", 18},
+        {"EVENTINJ", 19},
+        {"N_CR3", 20},
+        {"VIRT_EXT", 21},
+        {"CLEAN", 22},
+        {"NRIP", 23},
+        {"CS_SEL", 24},
+        {"CS_ATTR", 25},
+        {"CS_LIMIT", 26},
+        {"CS_BASE", 27},
+        {"IDTR_LIMIT", 28},
+        {"IDTR_BASE", 29},
+        {"CPL", 3},
+        {"EFER", 30},
+        {"CR4", 31},
+        {"CR0", 32},
+        {"RFLAGS", 33},
+        {"RIP", 34},
+        {"RSP", 35},
+        {"RAX", 36},
+        {"CR2", 37},
+        {"G_PAT", 38},
+        {"DBGCTL", 39},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+        expect_field(&f, rows[i].name, rows[i].value);
+}
+
+static void a_refused_vmcs_by_name(void **state)
+{
+    struct nested_failed f = {.vendor = VENDOR_INTEL};
+    f.field[VMCS_RFLAGS] = 0x46;
+    f.field[VMCS_HOST_RIP] = 0x1000;
+    expect_field(&f, "RFLAGS", 0x46);
+    expect_field(&f, "HOST_RIP", 0x1000);
+}
+
+static void the_last_refused_of_all_vcpus(void **state)
+{
+    struct nested_ring *r = calloc(3, sizeof(*r));
+    assert_null(nested_failed_last(r, 3));
+    r[0].failed.time = 5;
+    r[2].failed.time = 7;
+    assert_ptr_equal(nested_failed_last(r, 3), &r[2].failed);
+    free(r);
+}
+
+/* ---- rings and counts ---- */
 
 struct seen {
     unsigned n;
@@ -260,6 +386,9 @@ int main(void)
         cmocka_unit_test(failures_in_words),
         cmocka_unit_test(aborts_in_words),
         cmocka_unit_test(records_may_hold_anything),
+        cmocka_unit_test(a_refused_vmcb_by_name),
+        cmocka_unit_test(a_refused_vmcs_by_name),
+        cmocka_unit_test(the_last_refused_of_all_vcpus),
         cmocka_unit_test(the_last_thousand_of_all_vcpus),
         cmocka_unit_test(exits_are_counted_and_cost),
         cmocka_unit_test(a_full_table_says_so),

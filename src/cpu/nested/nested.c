@@ -86,6 +86,7 @@ int nested_load(struct cpu *c, const struct state_image *img, struct err *err)
         return 0;
     int r = state_load(img, n->ops->state, c->index, vendor_state(n), err);
     nested_operation_changed(c);
+    c->nested->trace_time = n->last_entry;
     return r;
 }
 

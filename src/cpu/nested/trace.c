@@ -19,7 +19,7 @@ static struct nested_event *begin(struct cpu *c, enum nested_event_kind kind)
     e->vcpu = (u16)c->index;
     e->kind = kind;
     e->vendor = n->svm ? VENDOR_AMD : VENDOR_INTEL;
-    e->depth = e->guest = e->length = e->has_error = 0;
+    e->depth = e->guest = e->length = e->more = 0;
     return e;
 }
 
@@ -90,12 +90,30 @@ static void copy_text(char *to, size_t size, const char *from)
     to[n] = 0;
 }
 
+/* As the checks saw it. A VMCB is copied from memory once more: another vCPU may have changed it meanwhile.
+ */
+static void keep_failed(struct cpu *c, struct nested_event *e)
+{
+    const struct nested_state *n = c->nested;
+    struct nested_failed *f = &n->trace.ring->failed;
+    const void *page = n->svm ? (const void *)svm_vmcb(c, n->svm->vmcb) : n->vmx->v.f;
+    if (!page)
+        return;
+    memcpy(f->page, page, n->svm ? sizeof(f->page) : sizeof(n->vmx->v.f));
+    f->time = clock_now(c->clock);
+    f->where = e->where;
+    f->vendor = e->vendor;
+    e->more = 1;
+}
+
 void nested_trace_vmfail(struct cpu *c, const char *insn, unsigned error, const char *check)
 {
     struct nested_event *e = begin(c, NESTED_VMFAIL);
     e->code = error;
     copy_text(e->insn, sizeof(e->insn), insn);
     copy_text(e->why, sizeof(e->why), check);
+    if (error == ERR_CONTROLS || error == ERR_HOST_STATE)
+        keep_failed(c, e);
     end(c, e);
 }
 
@@ -105,6 +123,7 @@ void nested_trace_refused(struct cpu *c, u64 code, u64 qualification, const char
     e->code = code;
     e->info1 = qualification;
     copy_text(e->why, sizeof(e->why), why);
+    keep_failed(c, e);
     end(c, e);
 }
 
@@ -121,7 +140,7 @@ static void record_fault(struct cpu *c, const struct fault *f)
     e->code = f->vector;
     e->info1 = f->error;
     e->info2 = f->cr2;
-    e->has_error = f->has_error;
+    e->more = f->has_error;
     e->guest = c->nested->guest;
     end(c, e);
 }
