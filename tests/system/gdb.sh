@@ -136,6 +136,21 @@ G
 ended 130
 ! grep -q w "$log" || fail "it ran all the same"
 
+# Ctrl-C, and bytes that are no protocol: a guest that loops for ever is stopped all the same.
+start --kernel build/tests/cli_guest.elf --memory 16M --append do=c --gdb "$port"
+exec 3<>"/dev/tcp/127.0.0.1/$port"
+head -c 100000 /dev/urandom >&3
+exec 3>&-
+exec 3<>"/dev/tcp/127.0.0.1/$port"
+printf '$vCont;c#a8' >&3
+sleep 0.3
+printf '\003' >&3
+IFS= read -r -t 20 -d '#' answer <&3 || fail "no answer to Ctrl-C"
+[ "$answer" = '+$T02thread:1;' ] || fail "Ctrl-C is answered by $answer"
+printf '+$k#6b' >&3
+exec 3>&-
+ended 130
+
 # A debugger that comes late and one that goes away.
 initramfs "$work/img" <<'I'
 grep -w __x64_sys_sethostname /proc/kallsyms | sed 's/^/at /'
