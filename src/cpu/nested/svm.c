@@ -79,7 +79,8 @@ static int loaded(void *obj)
     struct svm *s = obj;
     struct cpu *c = s->cpu;
     struct nested_state *n = c->nested;
-    u64 roots = s->host.cr3 | s->ctl.nested_cr3;
+    u64 roots =
+        s->host.cr3 | (svm_nested_paging(s) ? s->ctl.nested_cr3 : 0); /* else the field may hold anything */
     if (s->guest && (!svm_vmcb(c, s->vmcb) || (roots & physical_reserved(c))))
         return -1;
     n->guest = s->guest;
