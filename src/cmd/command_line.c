@@ -174,9 +174,11 @@ static int run_any(struct session *s, int argc, char **argv)
     return session_run_words(s, argc, argv);
 }
 
-int command_line_main(int argc, char **argv)
+int command_line_main(int argc, char **argv, const struct host_probe *host)
 {
-    struct session *s = session_new(&droste_commands, standard_io());
+    struct command_set commands = droste_commands;
+    commands.context = host;
+    struct session *s = session_new(&commands, standard_io());
     int status = run_any(s, argc, argv);
     session_free(s);
     if (fflush(stdout) != 0 && !status)

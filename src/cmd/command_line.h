@@ -5,9 +5,12 @@
 
 #include <stdio.h>
 
-/* argv: what follows the program's name. Returns the exit status: 0, 1 after an error, 2 after one of usage.
+struct host_probe; /* mgmt/host.h */
+
+/* argv: what follows the program's name; host: how to look at the host, for cmdlets about VMs. Returns the
+ * exit status: 0, 1 after an error, 2 after one of usage.
  */
-int command_line_main(int argc, char **argv);
+int command_line_main(int argc, char **argv, const struct host_probe *host);
 void command_line_help(FILE *out);
 
 #endif

@@ -3,6 +3,7 @@
 #include "cmd/commands.h"
 
 #include "cmd/lang/cmdlet.h"
+#include "cmd/vm/names.h"
 
 #include "cmd/lang/rows_declare.h"
 #include "cmd/commands.def"
@@ -12,4 +13,5 @@ static const struct row rows[] = {
 #include "cmd/commands.def"
 };
 
-const struct command_set droste_commands = {.rows = rows, .count = ARRAY_SIZE(rows)};
+const struct command_set droste_commands = {
+    .rows = rows, .count = ARRAY_SIZE(rows), .names = vm_complete_names};

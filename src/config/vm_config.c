@@ -58,7 +58,8 @@ const struct setting *vm_setting(const char *field)
 
 void vm_config_init(struct vm_config *c)
 {
-    memset(c, 0, sizeof(*c));
+    memset(c, 0, offsetof(struct vm_config, disks)); /* the lists are large, and hold what their counts say */
+    c->disk_count = c->adapter_count = 0;
     schema_defaults(&vm_schema, c);
     c->version = version_default();
 }

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "cmd/command_line.h"
+#include "main/host.h"
 #include "main/run.h"
 
 static int show_help(void)
@@ -29,5 +30,5 @@ int main(int argc, char **argv)
         return puts("droste " DROSTE_VERSION) < 0 ? EXIT_STATUS_HOST : EXIT_STATUS_OK;
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
         return show_help();
-    return command_line_main(argc > 1 ? argc - 1 : 0, argv + 1);
+    return command_line_main(argc > 1 ? argc - 1 : 0, argv + 1, &host_probe);
 }

@@ -130,7 +130,8 @@ static void on_shut_down(struct vm_control *v, struct client *c, int passed)
         answer_ok(c);
     else
         refuse(c, ERROR_OPERATION_FAILED,
-               "The guest does not listen to the power button: its ACPI driver is not loaded, or not yet.");
+               "The guest does not listen to the power button: its ACPI button driver is not loaded, or not "
+               "yet. Stop-VM -TurnOff ends it.");
 }
 
 static void on_turn_off(struct vm_control *v, struct client *c, int passed)

@@ -23,7 +23,8 @@ struct host_facts {
 };
 
 struct host_probe {
-    void (*look)(struct host_facts *out);
+    void (*look)(struct host_facts *out,
+                 bool engines); /* engines: KVM too, which is tried, and so costs time */
 };
 
 #endif

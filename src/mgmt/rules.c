@@ -179,11 +179,12 @@ enum { REFUSE, WARN };
 static const struct rule {
     unsigned occasions;
     int severity;
-    const char *reason, *text, *remedy;
+    enum error_id error;
+    const char *text, *remedy;
     bool (*broken)(const struct rule_case *c, char *name);
 } rules[] = {
-#define RULE(id, occasions, severity, reason, text, remedy)                                                  \
-    {occasions, severity, reason, text, remedy, rule_##id},
+#define RULE(id, occasions, severity, error, text, remedy)                                                   \
+    {occasions, severity, ERROR_##error, text, remedy, rule_##id},
 #include "mgmt/rules.def"
 #undef RULE
 };
@@ -200,7 +201,7 @@ static void put_text(char *out, size_t size, const char *text, const char *word,
 
 static void find_broken(enum rule_id id, const char *word, struct finding *out)
 {
-    *out = (struct finding){.rule = id, .reason = rules[id].reason};
+    *out = (struct finding){.rule = id, .error = rules[id].error};
     put_text(out->text, sizeof(out->text), rules[id].text, word, rules[id].remedy);
 }
 
@@ -246,11 +247,11 @@ bool rules_action(enum vm_action action, enum vm_state state, struct finding *ou
     };
     if (rows[action].states & IN(state))
         return true;
-    *out = (struct finding){.rule = RULE_STATE, .reason = "InvalidState"};
+    *out = (struct finding){.rule = RULE_STATE, .error = ERROR_INVALID_STATE};
     snprintf(out->text, sizeof(out->text),
-             "The operation cannot be performed while the virtual machine is in its current state: it is %s, "
-             "so it is "
-             "not possible to %s it. %s",
+             "The operation cannot be performed while the virtual machine is in its current state: it is %s "
+             "and cannot %s. "
+             "%s",
              vm_state_words[state], rows[action].what, rows[action].remedy);
     return false;
 }

@@ -9,6 +9,7 @@
 #ifndef MGMT_RULES_H
 #define MGMT_RULES_H
 
+#include "config/errors.h"
 #include "config/vm_config.h"
 #include "mgmt/host.h"
 #include "mgmt/state.h"
@@ -33,8 +34,8 @@ struct rule_case {
 
 struct finding {
     enum rule_id rule;
-    const char *reason; /* "InvalidState": the first half of an error id */
-    char text[700];     /* sentences: what, and the remedy */
+    enum error_id error;
+    char text[700]; /* sentences: what, and the remedy */
 };
 
 #define WARNINGS_MAX 4

@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/errors.h"
+
 static int fail(const char *what, const char *path, struct err *err)
 {
     return err_set(err, EXIT_STATUS_HOST, "cannot %s %.200s: %s", what, path, strerror(errno));
@@ -172,13 +174,12 @@ static int read_definition(int dir, const char *id, struct vm_config *c, struct 
                          c->id);
 }
 
-/* False: there is no such VM any more. */
-static bool load_entry(const struct store *s, const char *id, struct vm_entry *e)
+bool store_load(const struct store *s, const char *id, struct vm_entry *e)
 {
-    int dir = store_folder(s, id);
+    int dir = is_id(id) ? store_folder(s, id) : -1;
+    *e = (struct vm_entry){0};
     if (dir < 0)
         return false;
-    *e = (struct vm_entry){0};
     memcpy(e->id, id, VM_ID_SIZE);
     e->config = malloc(sizeof(*e->config));
     if (!e->config || read_definition(dir, id, e->config, &e->fault)) {
@@ -230,7 +231,7 @@ int store_list(struct store *s, struct vm_entry **list, unsigned *count, struct 
         return -1;
     int r = 0;
     for (struct dirent *f; r == 0 && (f = readdir(d));)
-        if (is_id(f->d_name) && load_entry(s, f->d_name, &e) && !append(list, count, &e)) {
+        if (is_id(f->d_name) && store_load(s, f->d_name, &e) && !append(list, count, &e)) {
             free(e.config);
             r = err_set(err, EXIT_STATUS_HOST, "out of memory for the list of VMs");
         }
@@ -296,6 +297,9 @@ static int create_locked(struct store *s, const struct vm_config *c, struct err 
                     : vm_config_write(c, dir, STORE_DEFINITION, err);
     if (dir >= 0)
         close(dir);
+    if (r == 0 && faccessat(s->vms, c->id, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        r = err_set_id(err, EXIT_STATUS_USAGE, ERROR_OBJECT_EXISTS,
+                       "There is a virtual machine with the id %s already.", c->id);
     if (r == 0 && (renameat(s->vms, draft, s->vms, c->id) || fsync(s->vms)))
         r = fail("store a VM in", s->data_path, err);
     if (r)
@@ -305,8 +309,10 @@ static int create_locked(struct store *s, const struct vm_config *c, struct err 
 
 int store_create(struct store *s, struct vm_config *c, struct err *err)
 {
-    vm_id_new(c->id);
-    c->created = (u64)time(NULL);
+    if (!c->id[0]) {
+        vm_id_new(c->id);
+        c->created = (u64)time(NULL);
+    }
     int lock = lock_store(s, err);
     if (lock < 0)
         return -1;
@@ -344,7 +350,7 @@ static int refuse_taken(int fd, struct err *err)
         if (*p < ' ' || *p > '~')
             *p = 0;
     return err_set(err, EXIT_STATUS_USAGE,
-                   "another command works on this virtual machine: %s; try again when it is done",
+                   "Another command works on this virtual machine: %s. Try again when it is done.",
                    who[0] ? who : "it did not say which");
 }
 
@@ -376,13 +382,13 @@ int store_take(struct store *s, const char *id, const char *command, struct vm_f
     snprintf(f->id, sizeof(f->id), "%s", id);
     f->dir = is_id(id) ? store_folder(s, id) : -1;
     if (f->dir < 0)
-        return err_set(err, EXIT_STATUS_USAGE, "there is no virtual machine with the id %.40s", id);
+        return err_set(err, EXIT_STATUS_USAGE, "There is no virtual machine with the id %.40s.", id);
     f->config = malloc(sizeof(*f->config));
     if (!f->config)
         err_set(err, EXIT_STATUS_HOST, "out of memory for a definition");
     else if (lock_vm(f, command, err) == 0) {
         if (!still_there(s, f))
-            err_set(err, EXIT_STATUS_USAGE, "the virtual machine was removed by another command");
+            err_set(err, EXIT_STATUS_USAGE, "The virtual machine was removed by another command.");
         else if (read_definition(f->dir, id, f->config, err) == 0)
             return 0;
     }

@@ -38,11 +38,14 @@ struct vm_entry {
     struct err fault;
 };
 
+/* One VM as it is now. False: there is none. free() its config. */
+bool store_load(const struct store *s, const char *id, struct vm_entry *e);
+
 /* Every VM, by name; damaged ones at the end. store_list_free() it. */
 int must_check store_list(struct store *s, struct vm_entry **list, unsigned *count, struct err *err);
 void store_list_free(struct vm_entry *list, unsigned count);
 
-/* Gives c an identity and a creation time and stores it. */
+/* Stores c; without an id it is given one, and a creation time. An id that is there already is refused. */
 int must_check store_create(struct store *s, struct vm_config *c, struct err *err);
 
 /* One VM, for changing: at most one command at a time has it. */

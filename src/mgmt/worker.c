@@ -49,6 +49,10 @@ static void set_patience(int fd, unsigned seconds)
 static int connect_to(const struct store *s, const char *id, unsigned seconds)
 {
     struct sockaddr_un a;
+    char name[VM_ID_SIZE + 8];
+    socket_name(id, name);
+    if (faccessat(s->run, name, F_OK, AT_SYMLINK_NOFOLLOW))
+        return -1; /* of many VMs most are off */
     socket_address(s, id, &a);
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -69,8 +73,8 @@ int worker_connect(struct store *s, const char *id, unsigned seconds, struct err
         return fd;
     if (errno == ENOENT || errno == ECONNREFUSED)
         return err_set_id(err, EXIT_STATUS_USAGE, ERROR_INVALID_STATE,
-                          "the virtual machine does not run any more");
-    return err_set(err, EXIT_STATUS_HOST, "the virtual machine's process cannot be reached: %s",
+                          "The virtual machine does not run any more.");
+    return err_set(err, EXIT_STATUS_HOST, "The virtual machine's process cannot be reached: %s.",
                    strerror(errno));
 }
 
@@ -82,7 +86,7 @@ int worker_call(int fd, enum message_type type, int pass, struct message *answer
     int r = message_receive(fd, &m, NULL, err);
     if (r == 0)
         return err_set_id(err, EXIT_STATUS_HOST, ERROR_OPERATION_FAILED,
-                          "the virtual machine's process ended before it answered");
+                          "The virtual machine's process ended before it answered.");
     if (r < 0 || m.type == MESSAGE_ERROR)
         return r < 0 ? -1 : message_to_err(&m, err);
     if (answer)
@@ -185,9 +189,10 @@ static bool ask_status(struct store *s, const char *id, int dir, struct vm_statu
 {
     int fd = connect_to(s, id, 2);
     if (fd < 0) {
-        if (errno == ECONNREFUSED)
+        int why = errno;
+        if (why == ECONNREFUSED)
             sweep(s, id, dir);
-        return errno != ENOENT && errno != ECONNREFUSED; /* it is there, but reached it cannot be */
+        return why != ENOENT && why != ECONNREFUSED; /* it is there, but reached it cannot be */
     }
     struct err err = {0};
     out->responds = worker_call(fd, MESSAGE_QUERY, -1, &out->report, &err) == 0;
@@ -375,9 +380,10 @@ int worker_save(struct store *s, struct vm_folder *f, struct err *err)
         unlinkat(f->dir, WORKER_STATE_FILE ".part", 0);
         return -1;
     }
-    return worker_wait_end(s, f->id, 10000) ? 0
-                                            : err_set_id(err, EXIT_STATUS_HOST, ERROR_TIMED_OUT,
-                                                         "the state is stored, but the process does not end");
+    return worker_wait_end(s, f->id, 10000)
+               ? 0
+               : err_set_id(err, EXIT_STATUS_HOST, ERROR_TIMED_OUT,
+                            "The state is stored, but the process does not end.");
 }
 
 int worker_drop_state(struct vm_folder *f, struct err *err)
@@ -415,5 +421,5 @@ int worker_turn_off(struct store *s, const char *id, struct err *err)
     kill_peer(s, id);
     return worker_wait_end(s, id, 3000)
                ? 0
-               : err_set_id(err, EXIT_STATUS_HOST, ERROR_TIMED_OUT, "its process does not end: %s", why.text);
+               : err_set_id(err, EXIT_STATUS_HOST, ERROR_TIMED_OUT, "Its process does not end. %s", why.text);
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Transcripts: commands and exactly what they print. usage: run.py DROSTE [--update] [FILE.txt ...]
+"""Transcripts: commands and exactly what they print. usage: run.py DROSTE [GUEST.elf] [--update] [FILE.txt ...]
 
 A line that begins with "$ " is a Unix command line, lines with "> " behind it belong to it; what follows is its output,
 standard output and standard error together, and "[status N]" when it does not end with 0. Lines before the first
-command are remarks. The commands of a file share one folder, which is the current one and DROSTE_HOME; it shows as
+command are remarks. $GUEST is tests/guest/cli_guest.S, a kernel that does what its command line says; it shows as <guest>. The commands of a file share one folder, which is the current one and DROSTE_HOME; it shows as
 <home>, an id of a VM as <id>. --update writes what was printed into the file, to be read before it is committed.
 """
 import difflib
@@ -36,7 +36,7 @@ def parse(text):
 def execute(command, home, env):
     done = subprocess.run(["bash", "-c", "\n".join(command)], cwd=home, env=env, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
-    out = done.stdout.decode("utf-8", "replace").replace(home, "<home>")
+    out = done.stdout.decode("utf-8", "replace").replace(home, "<home>").replace(env["GUEST"], "<guest>")
     lines = IDS.sub("<id>", out).split("\n")
     if lines[-1] == "":
         lines.pop()
@@ -45,11 +45,12 @@ def execute(command, home, env):
     return lines
 
 
-def run(path, droste, update):
+def run(path, droste, guest, update):
     remarks, steps = parse(path.read_text())
     written = list(remarks)
     with tempfile.TemporaryDirectory() as home:
-        env = {"PATH": os.path.dirname(droste) + ":/usr/bin:/bin", "HOME": home, "DROSTE_HOME": home, "LC_ALL": "C.UTF-8"}
+        env = {"PATH": os.path.dirname(droste) + ":/usr/bin:/bin", "HOME": home, "DROSTE_HOME": home, "LC_ALL": "C.UTF-8",
+               "GUEST": guest}
         env.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
         for command, _ in steps:
             written += ["$ " + command[0]] + ["> " + more for more in command[1:]] + execute(command, home, env)
@@ -66,8 +67,9 @@ def run(path, droste, update):
 def main():
     words = [w for w in sys.argv[1:] if w != "--update"]
     droste = os.path.realpath(words[0])
-    files = [pathlib.Path(w) for w in words[1:]] or sorted(pathlib.Path(__file__).parent.glob("*.txt"))
-    bad = [f.name for f in files if not run(f, droste, "--update" in sys.argv)]
+    guest = next((os.path.realpath(w) for w in words if w.endswith(".elf")), "no guest was given")
+    files = [pathlib.Path(w) for w in words[1:] if not w.endswith(".elf")] or sorted(pathlib.Path(__file__).parent.glob("*.txt"))
+    bad = [f.name for f in files if not run(f, droste, guest, "--update" in sys.argv)]
     print("%d transcripts, %d differ%s" % (len(files), len(bad), ": " + " ".join(bad) if bad else ""))
     return 1 if bad or not files else 0
 

@@ -4,6 +4,7 @@
  *   o power off   r reset   t triple fault   d debug exit 10H (status 33)   p panic   l loop for ever   h halt for ever
  *   e echo the console's input until 'q', then power off       s print its modules' strings, then power off
  *   n print a great deal without end   c loop with interrupts off   i loop by single steps, each an exception
+ *   a power off when the power button is pressed
  *   xN access ports and device memory at random for ever, seed N
  * It prints "hello" first. Power off: PM1a control, SLP_TYP 5 (ACPI 6.5 4.8.3.2.1).
  */
@@ -62,6 +63,8 @@ find:
     je steps
     cmp $'x', %al
     je poke
+    cmp $'a', %al
+    je button
     ud2
 
 power_off:
@@ -72,6 +75,18 @@ halt:
     cli
     hlt
     jmp halt
+
+/* PM1 enable and status, power button (ACPI 6.5 4.8.3.1). */
+button:
+    mov $0x602, %dx
+    mov $0x100, %ax
+    out %ax, %dx
+    mov $0x600, %dx
+1:  pause
+    in %dx, %ax
+    test $0x100, %ax
+    jz 1b
+    jmp power_off
 
 reset:
     mov $0xcf9, %dx

@@ -122,8 +122,7 @@ static void the_engine_must_be_able_to_nest_when_it_is_set(void **state)
     after.expose = true;
     after.vendor = VM_VENDOR_AMD;
     after.engine = VM_ENGINE_KVM;
-    refused(ON_CHANGE, VM_OFF, RULE_kvm_cannot_nest,
-            "the host's processor is not AMD's. Set-VMProcessor -Engine Soft");
+    refused(ON_CHANGE, VM_OFF, RULE_kvm_cannot_nest, "the host's processor is not AMD's. Engine Soft");
     after.engine = VM_ENGINE_SOFT;
     assert_true(check(ON_CHANGE, VM_OFF));
     after.engine = VM_ENGINE_AUTO;

@@ -109,6 +109,16 @@ static void a_dead_command_holds_nothing(void **state)
     store_release(&f);
 }
 
+static void an_id_is_there_once(void **state)
+{
+    create("x");
+    assert_int_equal(store_create(&store, &config, &err), -1);
+    assert_non_null(strstr(err.text, config.id));
+    err = (struct err){0};
+    vm_id_new(config.id);
+    assert_int_equal(store_create(&store, &config, &err), 0);
+}
+
 static void what_is_removed_is_gone(void **state)
 {
     struct vm_folder f;
@@ -229,6 +239,7 @@ int main(void)
         TEST(a_change_is_there_for_the_next),
         TEST(the_second_command_is_told_who_came_first),
         TEST(a_dead_command_holds_nothing),
+        TEST(an_id_is_there_once),
         TEST(what_is_removed_is_gone),
         TEST(a_damaged_definition_is_left_alone),
         TEST(killed_commands_leave_whole_vms),

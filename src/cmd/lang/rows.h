@@ -150,6 +150,7 @@ struct command_set {
     const struct row *rows;
     unsigned count;
     complete_names *names; /* for completion; NULL: none */
+    const void *context;   /* what the program gives its cmdlets (call_commands()); the language ignores it */
 };
 
 /* Rows of `kind` that belong to the row `above`: the next one after `at` (begin with `above`), or NULL. */
