@@ -225,6 +225,12 @@ static void what_does_not_fit_is_usage(void **state)
 {
     fails("Set-Thing a -Bytes -1", 2, "outside the range 0 to 1099511627776");
     fails("Set-Thing a -Bytes lots", 2, "Cannot convert value \"lots\" to type \"Int64\"");
+    fails("Set-Thing a -Bytes 2G", 2, "Write 2GB.");
+    fails("Set-Thing <Name>", 2, "<Name> stands for a value that is missing");
+    fails("Set-Thing a -Version <the version> -Bytes 1", 2,
+          "<the version> stands for a value that is missing");
+    fails("Set-Thing a > b", 2, "redirection");
+    fails("Set-Thing a -Version -Bytes 1", 2, "Missing an argument for parameter 'Version'");
     fails("Set-Thing a -Mode fats", 2, "is not one of: Fast, Slow, Off. Did you mean Fast?");
     fails("Set-Thing a -Mode Off", 2, "-Mode Off is not built: it has no brakes: use Slow");
     fails("Set-Thing a -Engine x", 2, "-Engine is not built: there is none");

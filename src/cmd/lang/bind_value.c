@@ -55,12 +55,22 @@ static const char *bind_bool(struct session *s, const struct param_row *p, struc
                         shell ? "; from a Unix shell write true or false" : "");
 }
 
+/* 2G, as other programs of Unix take it, lacks a letter here. */
+static const char *cannot_number(struct session *s, const struct param_row *p, struct value v)
+{
+    const char *text = value_to_string(s->arena, v), *digits = text + strspn(text, "0123456789.");
+    bool unit = digits > text && *digits && !digits[1] && strchr("kKmMgGtTpP", *digits);
+    if (p->type != PARAM_BYTES || !unit)
+        return cannot(s, p, v);
+    return arena_printf(s->arena, "%s Write %sB.", cannot(s, p, v), text);
+}
+
 static const char *bind_number(struct session *s, const struct param_row *p, struct value v,
                                struct value *out)
 {
     *out = v;
     if (v.kind == VALUE_STRING && !value_parse_number(v.string, strlen(v.string), out))
-        return cannot(s, p, v);
+        return cannot_number(s, p, v);
     if (out->kind == VALUE_REAL && p->type != PARAM_REAL) {
         if (!(out->real > -9e18 && out->real < 9e18))
             return cannot(s, p, v);

@@ -492,8 +492,19 @@ static struct node *read_first(struct reader *r)
     return begins_expression(r->at) ? read_expression(r, 0) : read_command(r);
 }
 
+/* <VMName>, as pages print it for what is to be filled in. */
+static size_t placeholder_length(const char *s)
+{
+    size_t n = strcspn(s, ">\r\n|;");
+    return *s == '<' && n > 1 && name_char(s[1]) && s[n] == '>' ? n + 1 : 0;
+}
+
 static struct node *refuse_redirection(struct reader *r)
 {
+    size_t n = placeholder_length(r->at);
+    if (n)
+        return read_error(r, r->at, "%.60s stands for a value that is missing: write the value in its place",
+                          arena_copy(r->arena, r->at, n));
     if (*r->at == '&')
         return read_error(r, r->at,
                           "& is not part of this language: commands run one after the other, divided by ;");

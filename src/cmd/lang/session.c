@@ -49,7 +49,7 @@ int run_check(struct session *s, const struct node *place)
     if (s->io.steps && s->steps > s->io.steps)
         return run_fail(s, place, ERROR_TOO_LARGE, "The command takes more than %lu steps.", s->io.steps);
     if (s->steps++ % 64 == 0 && sigpending(&pending) == 0 && sigismember(&pending, SIGINT)) {
-        s->status = s->status ? s->status : 130;
+        s->status = s->status ? s->status : STATUS_INTERRUPTED;
         return -1;
     }
     return 0;
@@ -87,7 +87,8 @@ static void run_top(struct session *s, const struct node *statement)
 static bool goes_on(struct session *s)
 {
     const char *action = variable_text(s, "ErrorActionPreference");
-    return s->status != 130 && !(s->last_failed && s->status && action && text_equal(action, "Stop"));
+    return s->status != STATUS_INTERRUPTED &&
+           !(s->last_failed && s->status && action && text_equal(action, "Stop"));
 }
 
 static int run_script(struct session *s, const struct script *script)

@@ -12,6 +12,8 @@
 
 struct session;
 
+enum { STATUS_INTERRUPTED = 130 }; /* by SIGINT, as shells say it */
+
 struct session_io {
     FILE *out, *err, *in; /* in: for -Confirm's questions; NULL: nobody is there to ask */
     unsigned width;       /* columns of the terminal that out is; 0: none, so nothing is cut off */

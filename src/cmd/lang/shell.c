@@ -153,7 +153,8 @@ static void run_one(struct shell *sh, const char *text)
         history(sh->history, &event, H_ENTER, text);
     sh->session->io.width = terminal_width();
     block_interrupt(true);
-    session_run(sh->session, text, NULL);
+    if (session_run(sh->session, text, NULL) == STATUS_INTERRUPTED)
+        putchar('\n');
     block_interrupt(false);
 }
 
