@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+# One boot of L1, with Debian's kernel and its KVM on engine soft, and in it every case of a guest inside a guest:
+# L2 by this very program and by Debian's QEMU, with disk and network, with one and two vCPUs; an L3; and the tests of
+# engine kvm. L1 prints a verdict a case. Sourced by nested_intel.sh and nested_amd.sh, which set $vendor.
+# CASES in the environment: only these.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
+cases=${CASES:-droste-1 droste-2 qemu-1 qemu-2 depth-3 machine-kvm nested-active-kvm}
+units=$(dirname "$droste")/tests
+[ -x "$units/nested_active_kvm_test" ] || fail "$units/nested_active_kvm_test is not built"
+tools/get-packages "$guest/qemu.ext4" 300M qemu-system-x86
+
+# What L2 does, the same for every client. The disk's first MiB is known, the second is L2's to write.
+cat >"$work/l2.sh" <<'I'
+echo "L2 processors: $(grep -c ^processor /proc/cpuinfo)"
+echo "L2 disk: $(dd if=/dev/vda bs=1M count=1 2>/dev/null | sha256sum)"
+dd if=/dev/vda bs=1M count=1 2>/dev/null | tr a-z A-Z | dd of=/dev/vda bs=1M seek=1 conv=fsync 2>/dev/null
+ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0
+ping -c 2 10.0.2.2 >/dev/null && echo "L2 pings"
+echo "L2 tcp: $(wget -q -O - http://10.0.2.2:8000/blob | sha256sum)"
+grep -qwE 'vmx|svm' /proc/cpuinfo && echo "L2 sees extensions"
+echo "L2 ends"
+I
+tools/mkinitramfs -o "$work/l2.img" -k "$guest/modules" -m virtio_pci -m virtio_blk -m virtio_net -m virtio-rng \
+    -i "$work/l2.sh"
+
+# L2 as a hypervisor: its KVM and this program run a guest of one page.
+cat >"$work/deep.sh" <<'I'
+droste run --engine kvm --memory 16M --kernel /cli_guest.elf --append do=o --timeout 120
+echo "L3 ended with status $?"
+I
+tools/mkinitramfs -o "$work/deep.img" -k "$guest/modules" -m virtio-rng -m "kvm-$vendor" -l "$droste:/bin/droste" \
+    -f "$units/cli_guest.elf:/cli_guest.elf" -i "$work/deep.sh"
+
+cat >"$work/l1.sh" <<'I'
+now() { cut -d. -f1 /proc/uptime; }
+
+# verdict NAME START PATTERN...: every pattern matches a line of the case's log, and no kernel complains in it.
+verdict() {
+    local name=$1 log=/tmp/$1 start=$2 bad=
+    shift 2
+    grep -qE 'BUG:|WARNING:|Oops|Call Trace' "$log" && bad="a kernel complains"
+    for pattern in "$@"; do grep -qE "$pattern" "$log" || bad="no line matches: $pattern"; done
+    [ -z "$bad" ] || sed 's/^/    /' "$log"
+    echo "case $name: ${bad:-ok} ($(($(now) - start)) s)"
+}
+
+droste_l2() { # CPUS
+    droste run --engine kvm --cpus "$1" --memory 256M --kernel /vmlinuz --initrd /l2.img --append "console=ttyS0 quiet" \
+        --disk /disk --net user --no-reboot --timeout 200 2>&1
+}
+qemu_l2() { # CPUS
+    timeout 200 chroot /q qemu-system-x86_64 -accel kvm -cpu host -smp "$1" -m 256 -nodefaults -no-user-config \
+        -display none -serial stdio -no-reboot -kernel /l1/vmlinuz -initrd /l1/l2.img -append "console=ttyS0 quiet" \
+        -drive file=/l1/disk,format=raw,if=virtio -netdev user,id=n -device virtio-net-pci,netdev=n 2>&1
+}
+l2() { # NAME CLIENT CPUS
+    local start=$(now)
+    dd if=/dev/zero of=/disk bs=1M count=2 2>/dev/null
+    dd if=/www/blob of=/disk conv=notrunc 2>/dev/null
+    $2 "$3" </dev/null >"/tmp/$1"
+    echo "status $?" >>"/tmp/$1"
+    echo "written $(dd if=/disk bs=1M skip=1 2>/dev/null | sha256sum)" >>"/tmp/$1"
+    verdict "$1" "$start" "^status 0" "^L2 processors: $3" "^L2 disk: $sum" "^L2 pings" "^L2 tcp: $sum" "^L2 ends" \
+        "^written $(tr a-z A-Z </www/blob | sha256sum)"
+}
+deep() {
+    local start=$(now)
+    droste run --engine kvm --nested on --memory 256M --kernel /vmlinuz --initrd /deep.img \
+        --append "console=ttyS0 quiet" --no-reboot --timeout 200 </dev/null >/tmp/depth-3 2>&1
+    echo "status $?" >>/tmp/depth-3
+    verdict depth-3 "$start" "^status 0" "^hello" "^L3 ended with status 0"
+}
+unit() { # NAME PROGRAM [ARGUMENT]...; a skip inside is a failure
+    local name=$1 start=$(now)
+    shift
+    "$@" >"/tmp/$name" 2>&1
+    echo "status $?, skipped: $(grep -ciw skipped "/tmp/$name")" >>"/tmp/$name"
+    verdict "$name" "$start" "^status 0, skipped: 0" "^\[  PASSED  \] [0-9]+ test"
+}
+
+grep -qwE 'vmx|svm' /proc/cpuinfo && [ -c /dev/kvm ] && echo "L1 sees extensions"
+ip link set lo up
+mkdir -p /www /q
+yes "the quick brown fox" | head -c 1048576 >/www/blob
+sum=$(sha256sum </www/blob)
+httpd -p 127.0.0.1:8000 -h /www
+mount -t ext4 /dev/vda /q && mkdir -p /q/dev /q/tmp /q/l1 && mount --bind /dev /q/dev && mount --bind / /q/l1
+for c in $(sed -n 's/.*cases=\([^ ]*\).*/\1/p' /proc/cmdline | tr , ' '); do
+    case $c in
+    depth-3) deep ;;
+    *-kvm) unit "$c" "$(echo "$c" | tr - _)_test" ;;
+    *) l2 "$c" "${c%-*}_l2" "${c#*-}" ;;
+    esac
+done
+I
+tools/mkinitramfs -o "$work/l1.img" -k "$guest/modules" -m "kvm-$vendor" -m virtio_pci -m virtio_blk -m virtio-rng -m ext4 \
+    -l "$droste:/bin/droste" -l "$units/machine_kvm_test:/bin/machine_kvm_test" \
+    -l "$units/nested_active_kvm_test:/bin/nested_active_kvm_test" -f "$guest/vmlinuz:/vmlinuz" \
+    -f "$work/l2.img:/l2.img" -f "$work/deep.img:/deep.img" -i "$work/l1.sh"
+log=$work/log
+BOOT_TIMEOUT=900
+boot "$log" --cpu-vendor "$vendor" --nested on --cpus 2 --memory 2G --initrd "$work/l1.img" \
+    --disk "$guest/qemu.ext4,snapshot=on" --append "console=ttyS0 quiet cases=$(echo $cases | tr ' ' ,)"
+grep "^case " "$log" || true
+expect_status 0 "$log"
+expect_line "L1 sees extensions" "$log"
+for c in $cases; do expect_line "^case $c: ok" "$log"; done
+refuse_line "^\[.*(BUG:|WARNING:|Oops|Call Trace)" "$log"
