@@ -4,7 +4,8 @@
  *
  * guest_runner intel|amd [shutdown|nested|resaved|checks|pair] IMAGE: loads IMAGE at 7C00H and starts it
  * there in real mode. Ports: E9H console, F4H exit status (0: passed), F5H raises that interrupt vector, F6H
- * raises an NMI, F8H an SMI, F9H INIT, F7H says which row of x86/svm_checks.def or x86/vmx_checks.def the
+ * raises an NMI, F8H an SMI, F9H INIT, FBH reads how many interrupts were ended, FCH is a start-up IPI of
+ * that vector once the processor waits, F7H says which row of x86/svm_checks.def or x86/vmx_checks.def the
  * last VM entry must have failed. With `shutdown` a triple fault is what passes, with `nested` the model has
  * virtualization extensions, with `resaved` besides its state is saved and loaded every few instructions, and
  * with `checks` every row must have failed once. With `pair` the guest has virtualization extensions and may
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "cpu/cpu.h"
+#include "cpu/event.h"
 #include "cpu/nested/svm.h"
 #include "cpu/nested/vmx.h"
 #include "cpu/world.h"
@@ -30,7 +32,8 @@ struct board {
     struct cpu *cpu;
     int status;
     int vector; /* pending, -1: none */
-    u8 tpr;
+    int sipi;   /* the same */
+    u8 tpr, ended;
     u64 apic_base; /* IA32_APIC_BASE */
     const struct cpu_init *init;
     struct cpu *second; /* NULL until the guest asks */
@@ -42,7 +45,8 @@ struct board {
 
 static u64 port_read(void *dev, u64 off, unsigned size)
 {
-    return ~0ull;
+    const struct board *b = dev;
+    return off + 0xe9 == 0xfb ? b->ended : ~0ull;
 }
 
 static unsigned rows(const struct board *b)
@@ -97,6 +101,9 @@ static void port_write(void *dev, u64 off, unsigned size, u64 v)
     case 0xf9:
         cpu_request(b->cpu, REQ_INIT);
         break;
+    case 0xfc:
+        b->sipi = (int)(v & 0xff);
+        break;
     case 0xf7:
         if (b->checks)
             check_row(b, (unsigned)v & 0xff);
@@ -117,6 +124,19 @@ static int acknowledge(void *opaque)
     struct board *b = opaque;
     int v = pending(b);
     b->vector = -1;
+    return v;
+}
+
+static void end_of_interrupt(void *opaque)
+{
+    ((struct board *)opaque)->ended++;
+}
+
+static u8 take_sipi(void *opaque)
+{
+    struct board *b = opaque;
+    u8 v = (u8)b->sipi;
+    b->sipi = -1;
     return v;
 }
 
@@ -222,6 +242,14 @@ static void end_second(struct board *b)
     cpu_free(b->second);
 }
 
+/* A timer may end a halt. */
+static bool woken(struct cpu *c)
+{
+    for (unsigned tries = 0; tries < 1000 && !event_due(c); tries++)
+        usleep(1000);
+    return event_due(c);
+}
+
 /* slice: instructions between two resavings, or 0. */
 static int run(struct board *b, u64 slice)
 {
@@ -232,7 +260,11 @@ static int run(struct board *b, u64 slice)
         case SHUTDOWN:
             return STATUS_SHUTDOWN;
         case HALTED:
-            return STATUS_TIMEOUT;
+            if (b->sipi >= 0)
+                cpu_request(c, REQ_SIPI);
+            else if (!woken(c))
+                return STATUS_TIMEOUT;
+            break;
         default:
             if (b->forking && !fork_second(b))
                 return STATUS_TIMEOUT;
@@ -285,7 +317,7 @@ int main(int argc, char **argv)
 {
     pthread_t timers;
     static struct cpu_model model;
-    struct board b = {.status = STATUS_NONE, .vector = -1, .apic_base = 0xfee00900};
+    struct board b = {.status = STATUS_NONE, .vector = -1, .sipi = -1, .apic_base = 0xfee00900};
     struct err err = {0};
     if (argc < 3) {
         fprintf(stderr, "usage: guest_runner intel|amd [shutdown|nested|resaved|checks|pair] IMAGE\n");
@@ -314,7 +346,9 @@ int main(int argc, char **argv)
                                    .get_tpr = get_tpr,
                                    .set_tpr = set_tpr,
                                    .msr_read = apic_msr_read,
-                                   .msr_write = apic_msr_write};
+                                   .msr_write = apic_msr_write,
+                                   .take_sipi = take_sipi,
+                                   .eoi = end_of_interrupt};
     if (space_add_ram(memory, 0, 64 * MIB, &err) || space_add_region(ports, &region) ||
         load(memory, argv[argc - 1])) {
         fprintf(stderr, "cannot load %s\n", argv[argc - 1]);

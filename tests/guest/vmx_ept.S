@@ -3,34 +3,9 @@
 #include "guest.inc"
 #include "vmx.inc"
 
-#define EPTE(page) EPT_PT + 8 * page
-
 main64:
     call vmx_setup
-    /* 0-2M by 4K pages, 2M-1G by 2M pages, 1G-2M more as the same again through a 1G page. */
-    mov $EPT_PML4, %edi
-    xor %eax, %eax
-    mov $4096, %ecx
-    rep stosl
-    movq $EPT_PDPT + 7, EPT_PML4
-    movq $EPT_PD + 7, EPT_PDPT
-    movq $0xb7, EPT_PDPT + 8
-    movq $EPT_PT + 7, EPT_PD
-    mov $0x2000b7, %eax
-    mov $8, %ecx
-1:  mov %rax, EPT_PD(%ecx)
-    add $0x200000, %eax
-    add $8, %ecx
-    cmp $4096, %ecx
-    jb 1b
-    xor %ecx, %ecx
-2:  mov %ecx, %eax
-    shl $12, %eax
-    or $0x37, %eax
-    mov %rax, EPT_PT(, %ecx, 8)
-    inc %ecx
-    cmp $512, %ecx
-    jb 2b
+    call vmx_map
     VMW(0x201a, EPT_PML4 + 0x5e)
     CTL(PROC, 0x48e, 0x80000000)
     CTL(PROC2, 0x48b, 0x82)
@@ -107,6 +82,18 @@ main64:
     WANT(23, IDT_INFO, 0x80000306)
     VMW(0x681c, 0x6c000)
 
+    /* An IRET that opened NMIs and whose stack is not there says so in its qualification. */
+    VMW(PIN, 0x3e)
+    VMW(0x4824, 8)
+    VMW(0x681c, 0x150100)
+    mov $return, %eax
+    VMWR(RIP, %rax)
+    RUN(26, 48)
+    WANT(27, QUAL, 0x1181)
+    WANT(28, 0x4824, 0)
+    CTL(PIN, 0x48d, 0)
+    VMW(0x681c, 0x6c000)
+
     /* Unrestricted: real mode without a page table of its own. */
     VMW(0x6800, 0x20)
     VMW(0x6804, 0x2000)
@@ -144,6 +131,8 @@ violate:
     mov %ecx, 0x150008
     mov $0x150010, %eax
     jmp *%rax
+return:
+    iretq
     .code16
 real:
     mov $0x1400, %ax
