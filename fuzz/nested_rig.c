@@ -34,8 +34,9 @@ struct side {
     struct world *world;
     struct cpu *cpu[2]; /* the second takes over when the state is carried */
     struct cpu *running;
-    u64 asked;  /* a hash of every access to the device */
-    int vector; /* the interrupt that it raises, -1: none */
+    u64 asked;                /* a hash of every access to the device */
+    int vector;               /* the interrupt that it raises, -1: none */
+    struct state_image fresh; /* of a processor that has never run */
     struct state_image state, again;
 };
 
@@ -114,6 +115,11 @@ static u8 apic_take_sipi(void *opaque)
 
 static void apic_init(void *opaque) {}
 
+static void apic_eoi(void *opaque)
+{
+    device_write(opaque, 4, 1, 0);
+}
+
 /* ---- the rig ---- */
 
 /* A repeated string instruction may count to 2^64 without one being finished: no run lasts much over 0.1 s.
@@ -133,6 +139,14 @@ static void *watchdog(void *opaque)
             cpu_request(r->side[i / 2].cpu[i % 2], REQ_LEAVE);
     }
     return NULL;
+}
+
+static void save(const struct side *s, struct cpu *c, struct state_image *img)
+{
+    img->len = 0;
+    state_save(img, &cpu_state_desc, 0, c);
+    nested_save(c, img);
+    bug_on(img->failed, "no memory");
 }
 
 static void side_init(struct side *s, const struct cpu_model *model, bool jit)
@@ -155,18 +169,20 @@ static void side_init(struct side *s, const struct cpu_model *model, bool jit)
                                 .world = s->world,
                                 .model = model,
                                 .random_seed = 1};
-        init.apic = (struct apic_port){s,
-                                       apic_pending,
-                                       apic_acknowledge,
-                                       apic_get_tpr,
-                                       apic_set_tpr,
-                                       apic_msr_read,
-                                       apic_msr_write,
-                                       apic_take_sipi,
-                                       apic_init};
+        init.apic = (struct apic_port){.opaque = s,
+                                       .pending = apic_pending,
+                                       .acknowledge = apic_acknowledge,
+                                       .get_tpr = apic_get_tpr,
+                                       .set_tpr = apic_set_tpr,
+                                       .msr_read = apic_msr_read,
+                                       .msr_write = apic_msr_write,
+                                       .take_sipi = apic_take_sipi,
+                                       .init = apic_init,
+                                       .eoi = apic_eoi};
         s->cpu[i] = cpu_new(&init, NULL);
         bug_on(!s->cpu[i] || (jit && jit_attach(s->cpu[i], NULL)), "no processor");
     }
+    save(s, s->cpu[0], &s->fresh);
 }
 
 static struct rig *rig_get(const struct nested_vendor *v)
@@ -407,6 +423,8 @@ static void start(struct side *s, const struct nested_vendor *v, const u8 *image
     clock_set(s->clock, 1000000);
     cpu_reset(s->cpu[1], false); /* its timer */
     cpu_reset(c, false);
+    bug_on(state_load(&s->fresh, &cpu_state_desc, 0, c, NULL) || nested_load(c, &s->fresh, NULL),
+           "a fresh state does not load"); /* a reset leaves alone what means nothing any more */
     c->activity = CPU_ACTIVE;
     c->random = 1;
     c->retired = 0;
@@ -416,14 +434,6 @@ static void start(struct side *s, const struct nested_vendor *v, const u8 *image
 }
 
 /* ---- running ---- */
-
-static void save(const struct side *s, struct cpu *c, struct state_image *img)
-{
-    img->len = 0;
-    state_save(img, &cpu_state_desc, 0, c);
-    nested_save(c, img);
-    bug_on(img->failed, "no memory");
-}
 
 static enum outcome slice(struct rig *r, struct side *s)
 {
