@@ -119,7 +119,7 @@ static void all_rows(void)
         else if (r->kind == ROW_EXAMPLE)
             example(&r->example);
     }
-    puts(".SH \"KNOWN AND NOT BUILT\"\nCmdlets of Hyper\\-V's, and what to do instead.");
+    puts(".SH \"KNOWN AND NOT BUILT\"\nWhat is known from Hyper\\-V and PowerShell, and what to do instead.");
     for (int i = 0; i < ROWS; i++) {
         if (rows[i].kind != ROW_ELSEWHERE)
             continue;

@@ -4,8 +4,10 @@
 
 A line that begins with "$ " is a Unix command line, lines with "> " behind it belong to it; what follows is its output,
 standard output and standard error together, and "[status N]" when it does not end with 0. Lines before the first
-command are remarks. $GUEST is tests/guest/cli_guest.S, a kernel that does what its command line says; it shows as <guest>. The commands of a file share one folder, which is the current one and DROSTE_HOME; it shows as
-<home>, an id of a VM as <id>. --update writes what was printed into the file, to be read before it is committed.
+command are remarks. $GUEST is tests/guest/cli_guest.S, a kernel that does what its command line says; without its name it is
+looked for beside DROSTE, and it shows as <guest>. The commands of a file share one folder, which is the current one and
+DROSTE_HOME; it shows as <home>, an id of a VM as <id>. VMs that still run at the end are turned off. --update writes what
+was printed into the file, to be read before it is committed.
 """
 import difflib
 import os
@@ -34,8 +36,11 @@ def parse(text):
 
 
 def execute(command, home, env):
-    done = subprocess.run(["bash", "-c", "\n".join(command)], cwd=home, env=env, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    try:
+        done = subprocess.run(["bash", "-c", "\n".join(command)], cwd=home, env=env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    except subprocess.TimeoutExpired:
+        return ["[not done within 60 seconds]"]
     out = done.stdout.decode("utf-8", "replace").replace(home, "<home>").replace(env["GUEST"], "<guest>")
     lines = IDS.sub("<id>", out).split("\n")
     if lines[-1] == "":
@@ -54,6 +59,7 @@ def run(path, droste, guest, update):
         env.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
         for command, _ in steps:
             written += ["$ " + command[0]] + ["> " + more for more in command[1:]] + execute(command, home, env)
+        execute(["droste -Command 'Get-VM | Where-Object State -ne Off | Stop-VM -TurnOff'"], home, env)
     text = "".join(line + "\n" for line in written)
     if text == path.read_text():
         return True
@@ -67,7 +73,8 @@ def run(path, droste, guest, update):
 def main():
     words = [w for w in sys.argv[1:] if w != "--update"]
     droste = os.path.realpath(words[0])
-    guest = next((os.path.realpath(w) for w in words if w.endswith(".elf")), "no guest was given")
+    beside = os.path.join(os.path.dirname(droste), "tests", "cli_guest.elf")
+    guest = os.path.realpath(next((w for w in words if w.endswith(".elf")), beside))
     files = [pathlib.Path(w) for w in words[1:] if not w.endswith(".elf")] or sorted(pathlib.Path(__file__).parent.glob("*.txt"))
     bad = [f.name for f in files if not run(f, droste, guest, "--update" in sys.argv)]
     print("%d transcripts, %d differ%s" % (len(files), len(bad), ": " + " ".join(bad) if bad else ""))

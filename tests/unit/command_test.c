@@ -126,13 +126,15 @@ static char *out_text, *err_text;
 static size_t out_len, err_len;
 static int status;
 
+static unsigned width; /* of the terminal */
+
 static void run_with(const char *answers, const char *text, int argc, const char **argv)
 {
     free(out_text);
     free(err_text);
     FILE *out = open_memstream(&out_text, &out_len), *err = open_memstream(&err_text, &err_len);
     FILE *in = answers ? fmemopen((void *)answers, strlen(answers), "r") : NULL;
-    struct session *s = session_new(&commands, (struct session_io){out, err, in, 0, 100000});
+    struct session *s = session_new(&commands, (struct session_io){out, err, in, width, 100000});
     status = text ? session_run(s, text, NULL) : session_run_words(s, argc, (char *const *)argv);
     session_free(s);
     fclose(out);
@@ -241,7 +243,7 @@ static void what_does_not_fit_is_usage(void **state)
     fails("Set-Thing a -Nam b -Name c", 2, "specified more than once");
     fails("Set-Thing a -Enabeld $true", 2, "Did you mean -Enabled?");
     fails("Set-Thing a -W", 2, "ambiguous");
-    fails("Move-Thing a", 2, "Move-Thing is a cmdlet of Hyper-V's that is not built: Set-Thing changes it");
+    fails("Move-Thing a", 2, "Move-Thing is not built: Set-Thing changes it");
     fails("Get-Thinf a", 2, "Did you mean Get-Thing?");
 }
 
@@ -310,6 +312,19 @@ static void columns_come_from_the_type(void **state)
     prints("Get-Thing *", "\nName Size(M)\n---- -------\nweb  1\ndb   2\nlab  3\n\n");
     prints("Get-Thing lab | Format-List", "\nName : lab\nSize : 3145728\n\n");
     prints("\"$(Get-Thing lab) $((Get-Thing lab).Size)\"", "lab 3145728\n");
+}
+
+static void only_a_terminal_cuts_off(void **state)
+{
+    static const char wide[] =
+        "'[{\"Name\":\"a long name that is\",\"Text\":\"and some more\",\"N\":1}]' | ConvertFrom-Json";
+    prints(wide, "\nName                Text          N\n----                ----          -\n"
+                 "a long name that is and some more 1\n\n");
+    width = 24;
+    prints(wide, "\nName       Text        N\n----       ----        -\na long ... and some... 1\n\n");
+    width = 9;
+    prints("@{Ääääääää = 1}", "\nName V...\n---- ----\nÄ...    1\n\n");
+    width = 0;
 }
 
 /* ---- completion ---- */
@@ -443,6 +458,7 @@ int main(void)
         cmocka_unit_test(questions),
         cmocka_unit_test(stages_begin_and_end_once),
         cmocka_unit_test(columns_come_from_the_type),
+        cmocka_unit_test(only_a_terminal_cuts_off),
         cmocka_unit_test(completion),
         cmocka_unit_test(any_text_ends_in_order),
         cmocka_unit_test(quoted_text_comes_back),

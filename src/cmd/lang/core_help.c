@@ -249,8 +249,7 @@ static int no_help(struct cmdlet_call *c, const char *name)
     struct nearest near = nearest_begin(name);
     for (const struct row *r = NULL; (r = row_next_any(call_commands(c), r, ROW_ELSEWHERE));)
         if (text_equal(r->elsewhere.name, name))
-            return call_error(c, ERROR_COMMAND_NOT_BUILT, name,
-                              "%s is a cmdlet of Hyper-V's that is not built: %s.", r->elsewhere.name,
+            return call_error(c, ERROR_COMMAND_NOT_BUILT, name, "%s is not built: %s.", r->elsewhere.name,
                               r->elsewhere.instead);
     for (const struct row *r = NULL; (r = row_next_any(call_commands(c), r, ROW_CMDLET));)
         if (!r->cmdlet.not_in_shell)

@@ -37,8 +37,8 @@ static const struct row *find_command(struct session *s, const struct node *n)
     const struct row *row = row_cmdlet(s->commands, n->text), *known = elsewhere(s, n->text);
     if (row && !row->cmdlet.not_in_shell)
         return row;
-    const char *text = known ? arena_printf(s->arena, "%s is a cmdlet of Hyper-V's that is not built: %s.",
-                                            known->elsewhere.name, known->elsewhere.instead)
+    const char *text = known ? arena_printf(s->arena, "%s is not built: %s.", known->elsewhere.name,
+                                            known->elsewhere.instead)
                              : unknown_command(s, n->text);
     report(s, &(struct error_report){.id = known ? ERROR_COMMAND_NOT_BUILT : ERROR_COMMAND_NOT_FOUND,
                                      .command = n->text,
