@@ -15,10 +15,14 @@
 
 const char *const vm_vendor_words[] = {"Intel", "AMD"};
 const char *const vm_engine_words[] = {"Auto", "Soft", "KVM"};
+const char *const vm_start_action_words[] = {"Nothing", "StartIfRunning", "Start"};
+const char *const vm_stop_action_words[] = {"TurnOff", "Save", "ShutDown"};
 
 /* What settings.def calls them. */
-#define vendor_words vm_vendor_words
-#define engine_words vm_engine_words
+#define vendor_words       vm_vendor_words
+#define engine_words       vm_engine_words
+#define start_action_words vm_start_action_words
+#define stop_action_words  vm_stop_action_words
 
 #include "config/as_rows.h"
 

@@ -14,6 +14,9 @@
 enum vm_vendor { VM_VENDOR_INTEL, VM_VENDOR_AMD };
 enum vm_engine { VM_ENGINE_AUTO, VM_ENGINE_SOFT, VM_ENGINE_KVM };
 
+enum vm_start_action { VM_START_NOTHING, VM_START_IF_RUNNING, VM_START_ALWAYS };
+enum vm_stop_action { VM_STOP_TURN_OFF, VM_STOP_SAVE, VM_STOP_SHUT_DOWN };
+
 enum { VM_DISKS_MAX = 16, VM_ADAPTERS_MAX = 8 };
 
 #include "config/as_fields.h"
@@ -42,6 +45,7 @@ struct vm_config {
 
 extern const struct schema vm_schema, vm_disk_schema, vm_adapter_schema;
 extern const char *const vm_vendor_words[2], *const vm_engine_words[3];
+extern const char *const vm_start_action_words[3], *const vm_stop_action_words[3];
 
 /* The row of vm_schema of a field's name; NULL: there is none. */
 const struct setting *vm_setting(const char *field);

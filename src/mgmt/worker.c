@@ -230,6 +230,36 @@ bool worker_wait_end(struct store *s, const char *id, unsigned milliseconds)
     return now.state == VM_OFF || now.state == VM_SAVED;
 }
 
+/* ---- with the host ---- */
+
+int worker_mark_running(struct vm_folder *f, struct err *err)
+{
+    return whole_file_write(f->dir, WORKER_RAN_FILE, "", 0, err);
+}
+
+static bool ran_in_another_boot(int dir)
+{
+    struct message m;
+    char *text, now[64];
+    size_t len;
+    if (whole_file_read(dir, WORKER_OUTCOME_FILE, MESSAGE_MAX, &text, &len, NULL))
+        return false;
+    bool known = message_parse(&m, text, len, NULL) == 0;
+    free(text);
+    boot_id(now);
+    return known && m.type == MESSAGE_STARTED && strcmp(m.boot, now);
+}
+
+bool worker_ran_before(struct store *s, const char *id)
+{
+    int dir = store_folder(s, id);
+    bool ran = dir >= 0 &&
+               (faccessat(dir, WORKER_RAN_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || ran_in_another_boot(dir));
+    if (dir >= 0)
+        close(dir);
+    return ran;
+}
+
 /* ---- starting ---- */
 
 /* Bound; the worker itself listens, so that the kernel knows it as the one behind the socket. */
@@ -343,6 +373,8 @@ int worker_start(struct store *s, struct vm_folder *f, struct err *err)
     close(listening);
     if (log >= 0)
         close(log);
+    if (r == 0)
+        unlinkat(f->dir, WORKER_RAN_FILE, 0); /* the mark was for a start, and that has come */
     if (r) {
         socket_name(f->id, name);
         unlinkat(s->run, name, 0);

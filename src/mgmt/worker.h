@@ -6,6 +6,7 @@
  *   outcome      STARTED while it runs, ENDED with the reason after it; STARTED without a worker: it died
  *   worker.log   what the last worker said
  *   console.log  what the guest's serial console printed, of all its runs; the oldest is dropped
+ *   was-running  it ran when Stop-VM -Automatic ended it
  *   state        of a Saved VM; there and not empty: it is Saved
  */
 #ifndef MGMT_WORKER_H
@@ -18,6 +19,7 @@
 #define WORKER_OUTCOME_FILE "outcome"
 #define WORKER_LOG_FILE     "worker.log"
 #define WORKER_CONSOLE_FILE "console.log"
+#define WORKER_RAN_FILE     "was-running"
 
 /* Descriptors that a new worker finds: its start socket, the VM's folder, its control socket, bound: it has
  * to listen. */
@@ -55,6 +57,11 @@ int must_check worker_turn_off(struct store *s, const char *id, struct err *err)
 
 /* Whether the worker is gone within so long; clears its socket. */
 bool worker_wait_end(struct store *s, const char *id, unsigned milliseconds);
+
+/* The mark that a VM ran as the host stopped; its next start takes it away. A VM that was ended by the host's
+ * end, in an earlier boot, counts as marked. */
+int must_check worker_mark_running(struct vm_folder *f, struct err *err);
+bool worker_ran_before(struct store *s, const char *id);
 
 /* Drops a saved state. */
 int must_check worker_drop_state(struct vm_folder *f, struct err *err);

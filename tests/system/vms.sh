@@ -66,6 +66,29 @@ wait $(jobs -p)
 [ "$(state "$mark kept")" = Off ] && ! grep -qvE 'nother command works|did not get|current state|Failed to stop|failed to stop|does not run any more|Category|Qualified' errs &&
     ok "commands at once: one wins" || fail "at once: $(cat errs)"
 
+# With the host: what ran is saved, and goes on; what was off stays off unless it says Start
+make "$mark off" h
+make "$mark always" h
+make "$mark asked" a
+d Set-VM "$mark always" -AutomaticStartAction Start
+d Set-VM "$mark asked" -AutomaticStopAction ShutDown -AutomaticStartAction Nothing
+d Start-VM "$mark kept" && d Start-VM "$mark asked"
+id=$(d -Command "(Get-VM '$mark asked').Id")
+wait_for 10 grep -q hello "$DROSTE_HOME/vm/$id/console.log"
+sleep 0.2
+d Stop-VM -Automatic || fail "Stop-VM -Automatic"
+[ "$(state "$mark kept") $(state "$mark asked")" = "Saved Off" ] && ok "the host's stop saves and shuts down" || fail "after the host's stop: $(state "$mark*")"
+d Start-VM -Automatic || fail "Start-VM -Automatic"
+now="$(state "$mark kept") $(state "$mark asked") $(state "$mark off") $(state "$mark always")"
+[ "$now" = "Running Off Off Running" ] && ok "the host's start" || fail "after the host's start: $now"
+d Stop-VM "$mark kept" -TurnOff
+d Start-VM -Automatic
+[ "$(state "$mark kept")" = Off ] && ok "what was turned off stays off" || fail "a mark outlived its start"
+sed -i 's/"boot":"[^"]*"/"boot":"another"/' "$DROSTE_HOME"/vm/*/outcome # as if the host had gone down with it
+for pid in $(workers); do kill -9 "$pid"; done
+d -Command "(Get-VM '$mark always').Status" | grep -q 'host was restarted' && ok "a host's end is told" || fail "status after a host's end"
+d Remove-VM "$mark off" -Force; d Remove-VM "$mark always" -Force; d Remove-VM "$mark asked" -Force
+
 # Damage
 id=$(d -Command "(Get-VM '$mark kept').Id")
 cp "$DROSTE_HOME/vm/$id/definition.json" good

@@ -66,8 +66,48 @@ static int start_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry
     return perform_and_pass(c, v, e, &a);
 }
 
+static bool starts_with_host(struct vms *v, const struct vm_entry *e)
+{
+    if (!e->config)
+        return false;
+    unsigned action = e->config->start_action;
+    return action == VM_START_ALWAYS ||
+           (action == VM_START_IF_RUNNING && worker_ran_before(&v->store, e->id));
+}
+
+static int by_delay(const void *a, const void *b)
+{
+    const struct vm_entry *const *x = a, *const *y = b;
+    return ((*x)->config->start_delay > (*y)->config->start_delay) -
+           ((*x)->config->start_delay < (*y)->config->start_delay);
+}
+
+static int start_automatic(struct cmdlet_call *c, struct vms *v)
+{
+    const struct vm_entry **due = arena_alloc(call_arena(c), (v->count + 1) * sizeof(*due));
+    unsigned count = 0;
+    u64 waited = 0;
+    for (unsigned i = 0; i < v->count; i++)
+        if (starts_with_host(v, &v->list[i]))
+            due[count++] = &v->list[i];
+    qsort(due, count, sizeof(*due), by_delay);
+    for (unsigned i = 0; i < count; i++) {
+        u64 wait = due[i]->config->start_delay - waited;
+        waited += wait;
+        if (wait && !call_sleep(c, (i64)wait * 1000))
+            return 0;
+        struct vm_status now;
+        worker_status(&v->store, due[i]->id, &now);
+        if ((now.state == VM_OFF || now.state == VM_SAVED) && start_one(c, v, due[i]))
+            return -1;
+    }
+    return 0;
+}
+
 static int start_vm(struct cmdlet_call *c)
 {
+    if (arg_switch(c, "Automatic"))
+        return start_automatic(c, call_state(c));
     return vms_each(c, "Name", "VM", start_one);
 }
 const struct cmdlet_ops cmdlet_start_vm = VMS_OPS(start_vm);
@@ -173,8 +213,48 @@ static int stop_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry 
     return shut_down_one(c, v, e);
 }
 
+static int mark(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
+{
+    struct vm_folder f;
+    struct vm_status now;
+    struct err err = {0};
+    int result = 0;
+    if (!vm_take(c, v, e, &f, &now, &result))
+        return result;
+    int r = worker_mark_running(&f, &err);
+    store_release(&f);
+    return r ? vm_error(c, e, shut_down.deed, &err) : 0;
+}
+
+static int end_with_host(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
+{
+    if (e->config->stop_action == VM_STOP_SHUT_DOWN)
+        return ask_and_force(c, v, e);
+    return perform_and_pass(c, v, e, e->config->stop_action == VM_STOP_SAVE ? &save : &turn_off);
+}
+
+static int stop_automatic(struct cmdlet_call *c, struct vms *v)
+{
+    for (unsigned i = 0; i < v->count; i++) {
+        const struct vm_entry *e = &v->list[i];
+        struct vm_status now;
+        if (!e->config)
+            continue;
+        worker_status(&v->store, e->id, &now);
+        if (now.state == VM_OFF || now.state == VM_SAVED)
+            continue;
+        if (mark(c, v, e))
+            return -1;
+        if (end_with_host(c, v, e))
+            return -1;
+    }
+    return 0;
+}
+
 static int stop_vm(struct cmdlet_call *c)
 {
+    if (arg_switch(c, "Automatic"))
+        return stop_automatic(c, call_state(c));
     if (arg_switch(c, "TurnOff") && arg_switch(c, "Save"))
         return call_fail(c, ERROR_AMBIGUOUS_PARAMETER_SET, NULL,
                          "-TurnOff and -Save contradict each other: give one.");

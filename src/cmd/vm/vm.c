@@ -145,6 +145,11 @@ static int apply_set(struct cmdlet_call *c, struct vm_config *k, struct err *err
     if (notes)
         strcpy(k->notes, notes);
     k->processors = (u64)arg_int(c, "ProcessorCount", (i64)k->processors);
+    if (arg_given(c, "AutomaticStartAction"))
+        k->start_action = (unsigned)arg_word(c, "AutomaticStartAction");
+    k->start_delay = (u64)arg_int(c, "AutomaticStartDelay", (i64)k->start_delay);
+    if (arg_given(c, "AutomaticStopAction"))
+        k->stop_action = (unsigned)arg_word(c, "AutomaticStopAction");
     if (arg_switch(c, "StaticMemory"))
         k->dynamic = false;
     if (arg_given(c, "MemoryStartupBytes") &&
