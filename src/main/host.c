@@ -52,12 +52,25 @@ static void look_at_kvm(struct host_facts *out)
         close(device);
 }
 
+static unsigned frequency(void)
+{
+    char line[256];
+    double mhz = 0;
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    while (f && mhz == 0 && fgets(line, sizeof(line), f))
+        (void)!sscanf(line, "cpu MHz : %lf", &mhz);
+    if (f)
+        fclose(f);
+    return mhz > 0 && mhz < 100000 ? (unsigned)mhz : 0;
+}
+
 static void look(struct host_facts *out, bool engines)
 {
     enum cpu_vendor vendor;
     *out = (struct host_facts){
         .vendor = cpu_model_host_vendor(&vendor) && vendor == VENDOR_AMD ? VM_VENDOR_AMD : VM_VENDOR_INTEL,
         .processors = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
+        .mhz = frequency(),
         .memory = (u64)sysconf(_SC_PHYS_PAGES) * (u64)sysconf(_SC_PAGESIZE),
     };
     if (engines)

@@ -32,6 +32,7 @@ struct vm_control {
     const char *engine;
     u64 memory;
     unsigned cpus;
+    u64 run;
     int listening;
     bool paused, turned_off, saved;
     struct client *saver;
@@ -117,6 +118,7 @@ static void on_query(struct vm_control *v, struct client *c, int passed)
                         .cpu_ms = cpu,
                         .cpu_percent = cpu_percent(v, cpu),
                         .memory = v->memory,
+                        .run = v->run,
                         .nested_active = machine_nested_active(v->machine)};
     snprintf(m.engine, sizeof(m.engine), "%s", v->engine);
     answer(c, &m);
@@ -267,7 +269,7 @@ static void on_connection(void *opaque, int events)
 }
 
 struct vm_control *vm_control_new(int listening, struct machine *m, struct vm_console *console,
-                                  const char *engine, u64 memory, unsigned cpus, struct err *err)
+                                  const char *engine, u64 memory, unsigned cpus, u64 run, struct err *err)
 {
     struct vm_control *v = calloc(1, sizeof(*v));
     if (!v) {
@@ -279,6 +281,7 @@ struct vm_control *vm_control_new(int listening, struct machine *m, struct vm_co
                              .engine = engine,
                              .memory = memory,
                              .cpus = cpus,
+                             .run = run,
                              .listening = listening,
                              .sample_wall_ms = clock_ms(CLOCK_MONOTONIC),
                              .sample_cpu_ms = clock_ms(CLOCK_PROCESS_CPUTIME_ID)};
@@ -298,7 +301,7 @@ struct message vm_control_outcome(const struct vm_control *c, const struct machi
         [MACHINE_PANIC] = "The guest reported a panic",  [MACHINE_TRIPLE_FAULT] = "Triple fault",
         [MACHINE_HOST_ERROR] = "The host failed",
     };
-    struct message m = {.type = MESSAGE_ENDED};
+    struct message m = {.type = MESSAGE_ENDED, .run = c->run, .cpu_ms = clock_ms(CLOCK_PROCESS_CPUTIME_ID)};
     m.failed = r->end == MACHINE_PANIC || r->end == MACHINE_TRIPLE_FAULT || r->end == MACHINE_HOST_ERROR;
     const char *text = c->saved ? "Saved" : c->turned_off ? "Turned off" : NULL;
     if (!text && (unsigned)r->end < ARRAY_SIZE(texts))

@@ -26,6 +26,7 @@ struct vm_worker {
     struct vm_config config;
     struct run_job job;
     int outcome, console_log, state; /* state: -1 when it starts afresh */
+    u64 run;                         /* as the STARTED record has it */
     struct vm_console *console;
     struct vm_control *control;
     struct machine *machine;
@@ -49,6 +50,15 @@ static int open_state(struct vm_worker *w, char engine[VM_STATE_ENGINE_SIZE], st
     return 0;
 }
 
+static void read_run(struct vm_worker *w)
+{
+    char text[MESSAGE_MAX];
+    struct message m;
+    ssize_t n = pread(w->outcome, text, sizeof(text), 0);
+    if (n > 0 && message_parse(&m, text, (size_t)n, NULL) == 0)
+        w->run = m.run;
+}
+
 static int open_files(struct vm_worker *w, struct err *err)
 {
     char engine[VM_STATE_ENGINE_SIZE];
@@ -57,6 +67,7 @@ static int open_files(struct vm_worker *w, struct err *err)
         (w->console_log = open_in(WORKER_CONSOLE_FILE, O_RDWR | O_CREAT | O_APPEND, err)) < 0 ||
         open_state(w, engine, err) || vm_job_open(&w->job, &w->config, engine, err))
         return -1;
+    read_run(w);
     return listen(WORKER_FD_LISTEN, 64)
                ? err_set(err, EXIT_STATUS_HOST, "cannot listen on the control socket: %s", strerror(errno))
                : 0;
@@ -77,7 +88,7 @@ static int build(struct vm_worker *w, struct err *err)
         return -1;
     vm_console_begin(w->console, w->machine);
     w->control = vm_control_new(WORKER_FD_LISTEN, w->machine, w->console, w->job.engine->name,
-                                w->config.memory, (unsigned)w->config.processors, err);
+                                w->config.memory, (unsigned)w->config.processors, w->run, err);
     return w->control ? 0 : -1;
 }
 

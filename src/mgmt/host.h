@@ -11,8 +11,8 @@
 #include "config/vm_config.h"
 
 struct host_facts {
-    enum vm_vendor vendor; /* of the host's own processor */
-    unsigned processors;
+    enum vm_vendor vendor;    /* of the host's own processor */
+    unsigned processors, mhz; /* mhz: of one of them; 0: unknown */
     u64 memory;
     bool kvm;          /* engine KVM can run guests here */
     char kvm_why[400]; /* why not, with the remedy */

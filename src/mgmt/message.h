@@ -4,7 +4,7 @@
  * length, every field checked on arrival (message.def). A request is answered by OK, ERROR or what is named
  * here:
  *
- *   QUERY -> STATUS (state, pid, uptime, cpu, memory, nested_active, engine)
+ *   QUERY -> STATUS (state, pid, uptime, cpu, memory, nested_active, engine, run)
  *   SHUT_DOWN   presses the power button; ERROR when the guest does not listen
  *   TURN_OFF    answered before the end
  *   RESET, PAUSE, RESUME

@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "config/whole_file.h"
@@ -141,15 +142,25 @@ static void last_words(int dir, char out[300])
     snprintf(out, 300, "%.299s", line ? line + 1 : buf);
 }
 
+/* The record of the last run. False: there is none that can be read. */
+static bool read_record(int dir, struct message *m)
+{
+    char *text;
+    size_t len;
+    if (whole_file_read(dir, WORKER_OUTCOME_FILE, MESSAGE_MAX, &text, &len, NULL))
+        return false;
+    bool known = message_parse(m, text, len, NULL) == 0;
+    free(text);
+    return known;
+}
+
 static void read_outcome(int dir, struct vm_status *out)
 {
     struct message m;
-    char *text, now[64], words[300];
-    size_t len;
-    if (whole_file_read(dir, WORKER_OUTCOME_FILE, MESSAGE_MAX, &text, &len, NULL))
+    char now[64], words[300];
+    if (faccessat(dir, WORKER_OUTCOME_FILE, F_OK, AT_SYMLINK_NOFOLLOW))
         return; /* it never ran */
-    bool known = message_parse(&m, text, len, NULL) == 0;
-    free(text);
+    bool known = read_record(dir, &m);
     if (known && m.type == MESSAGE_ENDED) {
         out->failed = m.failed;
         memcpy(out->reason, m.text, sizeof(out->reason));
@@ -230,6 +241,60 @@ bool worker_wait_end(struct store *s, const char *id, unsigned milliseconds)
     return now.state == VM_OFF || now.state == VM_SAVED;
 }
 
+/* ---- metering ---- */
+
+static u64 counted(const struct vm_config *c, const struct message *m)
+{
+    u64 before = m->run == c->metered_base_run ? c->metered_base_ms : 0;
+    return m->cpu_ms > before ? m->cpu_ms - before : 0;
+}
+
+u64 worker_metered_cpu(struct store *s, const char *id, const struct vm_config *c)
+{
+    struct vm_status now;
+    struct message last;
+    u64 sum = c->metered_cpu_ms;
+    worker_status(s, id, &now);
+    if (now.responds)
+        return sum + counted(c, &now.report);
+    int dir = store_folder(s, id);
+    if (dir >= 0 && read_record(dir, &last) && last.type == MESSAGE_ENDED && last.run != c->metered_run)
+        sum += counted(c, &last);
+    if (dir >= 0)
+        close(dir);
+    return sum;
+}
+
+/* Before a new run's record takes the place of the last one's. A run is added once, whatever dies in between.
+ */
+static int add_last_run(struct vm_folder *f, struct err *err)
+{
+    struct message last;
+    struct vm_config *c = f->config;
+    if (!c->metering || !read_record(f->dir, &last) || last.type != MESSAGE_ENDED ||
+        last.run == c->metered_run)
+        return 0;
+    c->metered_cpu_ms += counted(c, &last);
+    c->metered_run = last.run;
+    return store_put(f, err);
+}
+
+void worker_meter_from_now(struct store *s, const char *id, struct vm_config *c)
+{
+    struct vm_status now;
+    struct message last;
+    worker_status(s, id, &now);
+    int dir = store_folder(s, id);
+    c->metering = true;
+    c->metered_since = (u64)time(NULL);
+    c->metered_cpu_ms = 0;
+    c->metered_base_run = now.report.run;
+    c->metered_base_ms = now.report.cpu_ms;
+    c->metered_run = dir >= 0 && read_record(dir, &last) && last.type == MESSAGE_ENDED ? last.run : 0;
+    if (dir >= 0)
+        close(dir);
+}
+
 /* ---- with the host ---- */
 
 int worker_mark_running(struct vm_folder *f, struct err *err)
@@ -240,14 +305,9 @@ int worker_mark_running(struct vm_folder *f, struct err *err)
 static bool ran_in_another_boot(int dir)
 {
     struct message m;
-    char *text, now[64];
-    size_t len;
-    if (whole_file_read(dir, WORKER_OUTCOME_FILE, MESSAGE_MAX, &text, &len, NULL))
-        return false;
-    bool known = message_parse(&m, text, len, NULL) == 0;
-    free(text);
+    char now[64];
     boot_id(now);
-    return known && m.type == MESSAGE_STARTED && strcmp(m.boot, now);
+    return read_record(dir, &m) && m.type == MESSAGE_STARTED && strcmp(m.boot, now);
 }
 
 bool worker_ran_before(struct store *s, const char *id)
@@ -282,7 +342,9 @@ static int bind_socket(struct store *s, const char *id, struct err *err)
 
 static int write_started(struct vm_folder *f, struct err *err)
 {
-    struct message m = {.type = MESSAGE_STARTED};
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct message m = {.type = MESSAGE_STARTED, .run = (u64)now.tv_sec * 1000000000ull + (u64)now.tv_nsec};
     boot_id(m.boot);
     char *text = message_print(&m);
     int r = text ? whole_file_write(f->dir, WORKER_OUTCOME_FILE, text, strlen(text), err)
@@ -352,7 +414,7 @@ static int start_with(struct vm_folder *f, int listening, int log, struct err *e
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
         return err_set(err, EXIT_STATUS_HOST, "cannot start a process: %s", strerror(errno));
     const int fds[4] = {pair[1], f->dir, listening, log};
-    int r = write_started(f, err) || spawn(fds, f->config->name, err) ? -1 : 0;
+    int r = add_last_run(f, err) || write_started(f, err) || spawn(fds, f->config->name, err) ? -1 : 0;
     close(pair[1]);
     if (r == 0)
         r = wait_started(pair[0], f, err);

@@ -58,6 +58,12 @@ int must_check worker_turn_off(struct store *s, const char *id, struct err *err)
 /* Whether the worker is gone within so long; clears its socket. */
 bool worker_wait_end(struct store *s, const char *id, unsigned milliseconds);
 
+/* Metering: processor time in milliseconds since it began. The time of a run that died by a signal is lost.
+ */
+u64 worker_metered_cpu(struct store *s, const char *id, const struct vm_config *c);
+/* Sets c's fields so that it begins now. */
+void worker_meter_from_now(struct store *s, const char *id, struct vm_config *c);
+
 /* The mark that a VM ran as the host stopped; its next start takes it away. A VM that was ended by the host's
  * end, in an earlier boot, counts as marked. */
 int must_check worker_mark_running(struct vm_folder *f, struct err *err);

@@ -166,6 +166,7 @@ static void set_defined(struct cmdlet_call *c, struct value o, struct vms *v, co
     object_set(o, "MemoryMinimum", value_int((i64)k->memory_minimum));
     object_set(o, "MemoryMaximum", value_int((i64)k->memory_maximum));
     object_set(o, "DynamicMemoryEnabled", value_bool(k->dynamic));
+    object_set(o, "ResourceMeteringEnabled", value_bool(k->metering));
     object_set(o, "AutomaticStartAction", value_static(vm_start_action_words[k->start_action]));
     object_set(o, "AutomaticStartDelay", value_int((i64)k->start_delay));
     object_set(o, "AutomaticStopAction", value_static(vm_stop_action_words[k->stop_action]));
