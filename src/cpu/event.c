@@ -250,18 +250,22 @@ static unsigned requests(const struct cpu *c)
     return (r & REQ_INIT) && nested_blocks_init(c) ? r & ~(unsigned)REQ_INIT : r;
 }
 
+bool event_stepped(struct cpu *c)
+{
+    return unlikely(c->stepping == STEP_TAKEN) && nested_guest(c) && c->nested->ops->stepped(c, requests(c));
+}
+
 enum outcome event_poll(struct cpu *c)
 {
     unsigned r = requests(c);
-    u8 shadow = c->shadow;
-    c->shadow = 0;
     if (r & REQ_LEAVE) {
-        c->shadow = shadow;
         atomic_fetch_and(&c->requests, ~(unsigned)REQ_LEAVE);
         return LEAVE;
     }
-    if (unlikely(c->stepping == STEP_TAKEN) && nested_guest(c) && c->nested->ops->stepped(c, r))
+    if (event_stepped(c))
         return END;
+    u8 shadow = c->shadow;
+    c->shadow = 0;
     if ((r & REQ_INIT) && nested_guest(c) && c->nested->ops->init(c))
         return END;
     if (c->nested && !c->nested->gif) /* traps are not held back. APM 2 15.17 */

@@ -11,6 +11,9 @@
 enum outcome event_fault(struct cpu *c);
 /* INT n, INT3, INTO, INT1: from their meanings. END, or FAULT to be delivered instead. */
 enum outcome event_software(struct cpu *c, u8 vector, bool int_n);
+/* What nested/ wanted to look at behind one instruction, whatever is blocked: true: control went elsewhere.
+ */
+bool event_stepped(struct cpu *c);
 /* Looks at c->requests, pending debug traps and shadows at an instruction boundary and delivers what is due,
  * in the order of SDM 3A table 6-2. DONE (nothing), END (RIP changed), HALTED (still asleep), SHUTDOWN,
  * LEAVE. */

@@ -200,7 +200,7 @@ static enum outcome attend(struct cpu *c)
     for (;;) {
         if (atomic_load_explicit(&c->requests, memory_order_relaxed) & REQ_WORLD)
             world_safepoint(c);
-        if (c->shadow && !trap_open(c, c->shadow))
+        if (c->shadow && !trap_open(c, c->shadow) && !event_stepped(c))
             return DONE; /* one instruction first */
         enum outcome o = next(c, event_poll(c));
         if (o != DONE || c->activity == CPU_ACTIVE)

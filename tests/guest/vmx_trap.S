@@ -57,6 +57,18 @@ main64:
     RUN(19, 37)
     WANT(20, RIP, guest_code)
     WANT(21, INJECT, 0x700)
+    VMW(0x4824, 2) /* blocking by MOV SS */
+    VMW(INJECT, 0x80000700)
+    RUN(36, 37)
+    WANT(37, RIP, guest_code)
+    WANT(38, 0x4824, 2)
+    CTL(PIN, 0x48d, 0x40)
+    VMW(0x482e, 0)
+    RUN(39, 52)
+    WANT(40, RIP, guest_code)
+    WANT(41, 0x4824, 2)
+    CTL(PIN, 0x48d, 0)
+    VMW(0x4824, 0)
 
     /* A PAUSE loop: its length counts where PAUSEs are close to each other, else never. */
     CTL(PROC, 0x48e, 0x80000000)

@@ -121,6 +121,7 @@ enum outcome vmx_insn(struct cpu *c, const struct insn *in);
 bool vmx_fault(struct cpu *c, const struct fault *f, const struct event *during);
 enum outcome vmx_boundary(struct cpu *c, unsigned r, u8 shadow);
 bool vmx_due(struct cpu *c);
+bool vmx_timer_over(const struct cpu *c); /* the preemption timer has run out */
 /* REQ_NESTED as windows, timer and threshold need it. */
 void vmx_arm(struct cpu *c);
 /* A boundary with c->stepping TAKEN: true: exit taken. */

@@ -85,13 +85,15 @@ void vmx_set_nested(struct cpu *c)
     c->guest_tsc_ratio = scales ? F(TSC_MULTIPLIER) : TSC_RATIO_1;
 }
 
+/* It counts when a bit of the TSC changes: the first count is a short one. 25.5.1 */
 static void load_timer(struct cpu *c, struct vmx *x)
 {
-    u64 hz = c->model->tsc_hz, ticks = (x->v.f[VMCS_TIMER] & 0xffffffff) << VMX_TIMER_SHIFT;
+    u64 hz = c->model->tsc_hz, counts = x->v.f[VMCS_TIMER] & 0xffffffff, whole = BIT(VMX_TIMER_SHIFT);
     x->deadline = CLOCK_NEVER;
     if (!ctl(&x->v, PIN, TIMER))
         return;
-    x->deadline = clock_now(c->clock) + ticks / hz * 1000000000 + ticks % hz * 1000000000 / hz;
+    u64 ticks = counts ? counts * whole - (tsc_host(c) & (whole - 1)) : 0;
+    x->deadline = clock_now(c->clock) + ticks / hz * 1000000000 + (ticks % hz * 1000000000 + hz - 1) / hz;
     if (ticks)
         timer_arm(&x->timer, x->deadline);
 }
@@ -225,6 +227,8 @@ enum outcome vmx_enter(struct cpu *c, bool launch)
     x->pause_seen = false;
     x->trap_flag = ctl(&x->v, PROC, TRAP_FLAG);
     c->stepping = x->trap_flag ? STEP_WANTED : STEP_OFF;
+    if (c->shadow && vmx_timer_over(c))
+        c->stepping = STEP_TAKEN;
     vmx_apic_enter(c);
     nested_entered(c, injected(&x->v));
     vmx_arm(c);

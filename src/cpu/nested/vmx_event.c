@@ -75,6 +75,12 @@ bool vmx_fault(struct cpu *c, const struct fault *f, const struct event *during)
     return true;
 }
 
+bool vmx_timer_over(const struct cpu *c)
+{
+    const struct vmx *x = vmx_of(c);
+    return x->deadline != CLOCK_NEVER && clock_now(c->clock) >= x->deadline;
+}
+
 /* At a boundary, by priority. SDM 3A table 6-2; 3C 25.5.1, 25.2, 26.7 */
 enum due { DUE_NOTHING, DUE_TIMER, DUE_NMI_WINDOW, DUE_NMI, DUE_WINDOW, DUE_VIRTUAL, DUE_INTERRUPT };
 
@@ -82,7 +88,7 @@ static enum due what_is_due(struct cpu *c, unsigned r, u8 shadow)
 {
     const struct vmx *x = vmx_of(c);
     const struct vmcs *v = &x->v;
-    if (x->deadline != CLOCK_NEVER && clock_now(c->clock) >= x->deadline)
+    if (vmx_timer_over(c))
         return DUE_TIMER;
     bool nmi_open = !(shadow & SHADOW_MOV_SS);
     if (ctl(v, PROC, NMI_WINDOW) && nmi_open && !c->nmi_blocked)
@@ -129,11 +135,11 @@ static enum outcome leave_interrupt(struct cpu *c, const struct vmcs *v)
     return END;
 }
 
-static bool wants_look(struct cpu *c)
+static bool wants_look(const struct cpu *c)
 {
     const struct vmx *x = vmx_of(c);
     return ctl(&x->v, PROC, NMI_WINDOW) || ctl(&x->v, PROC, INTERRUPT_WINDOW) || x->virtual_pending ||
-           c->stepping || (x->deadline != CLOCK_NEVER && clock_now(c->clock) >= x->deadline);
+           c->stepping || vmx_timer_over(c);
 }
 
 /* A request that came to nothing. Cleared first, then looked at: none is lost. */
@@ -161,6 +167,10 @@ bool vmx_stepped(struct cpu *c, unsigned r)
         if (r & REQ_INIT)
             return false; /* goes first. 25.5.2 */
         vmx_exit(c, &(struct vmx_exit){.reason = EXIT_TRAP_FLAG});
+        return true;
+    }
+    if (c->shadow && vmx_timer_over(c)) { /* blocking holds no timer back. 25.5.1 */
+        vmx_exit(c, &(struct vmx_exit){.reason = EXIT_TIMER});
         return true;
     }
     c->stepping = STEP_OFF;

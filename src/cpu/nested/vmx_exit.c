@@ -73,7 +73,8 @@ static void save_events(struct cpu *c, struct vmx *x, struct vmcs *v)
     if (ctl(v, EXIT, SAVE_TIMER)) {
         u64 now = clock_now(c->clock), hz = c->model->tsc_hz;
         u64 ns = x->deadline > now ? x->deadline - now : 0;
-        F(TIMER) = (ns / 1000000000 * hz + ns % 1000000000 * hz / 1000000000) >> VMX_TIMER_SHIFT;
+        u64 ticks = ns / 1000000000 * hz + ns % 1000000000 * hz / 1000000000;
+        F(TIMER) = (ticks + BIT(VMX_TIMER_SHIFT) - 1) >> VMX_TIMER_SHIFT;
     }
 }
 
@@ -221,11 +222,13 @@ void vmx_exit(struct cpu *c, const struct vmx_exit *e)
 
 void vmx_exit_behind(struct cpu *c, u32 reason, u64 qualification)
 {
-    c->rip = c->regs[REG_RIP];
-    c->rflags &= ~(u64)FLAG_RF;
-    c->held_shadow = 0;
-    if (c->step_armed)
-        c->pending_dr6 |= DR6_BS;
+    if (c->rip != c->regs[REG_RIP]) { /* not at a boundary: ends the instruction as debug_after() would */
+        c->rip = c->regs[REG_RIP];
+        c->rflags &= ~(u64)FLAG_RF;
+        c->held_shadow = 0;
+        if (c->step_armed)
+            c->pending_dr6 |= DR6_BS;
+    }
     vmx_exit(c, &(struct vmx_exit){.reason = reason, .qualification = qualification});
 }
 

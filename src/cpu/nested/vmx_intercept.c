@@ -149,16 +149,16 @@ static INTERCEPT(on_vmfunc)
 }
 
 /* A guest that reads the time sees none after the timer's. */
-static bool timer_over(struct cpu *c)
+static bool timer_leaves(struct cpu *c)
 {
-    if (vmx_of(c)->deadline == CLOCK_NEVER || clock_now(c->clock) < vmx_of(c)->deadline)
+    if (!vmx_timer_over(c))
         return false;
     vmx_exit(c, &(struct vmx_exit){.reason = EXIT_TIMER});
     return true;
 }
 static INTERCEPT(on_rdtsc)
 {
-    if (timer_over(c))
+    if (timer_leaves(c))
         return END;
     if (!ctl(v, PROC, RDTSC) || (c->cpl && (c->cr4 & CR4_TSD)))
         return DONE;
@@ -166,7 +166,7 @@ static INTERCEPT(on_rdtsc)
 }
 static INTERCEPT(on_rdtscp)
 {
-    if (timer_over(c))
+    if (timer_leaves(c))
         return END;
     if (!ctl2(v, RDTSCP))
         return fault_ud(c);
