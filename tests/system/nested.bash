@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # One boot of L1, with Debian's kernel and its KVM on engine soft, and in it every case of a guest inside a guest:
-# L2 by this very program and by Debian's QEMU, with disk and network, with one and two vCPUs; an L3; and the tests of
-# engine kvm. L1 prints a verdict a case. Sourced by nested_intel.sh and nested_amd.sh, which set $vendor.
+# L2 by this very program and by Debian's QEMU, with disk and network, with one and two vCPUs; L3s, a guest of one page
+# and Linux; and the tests of engine kvm. L1 prints a verdict a case. Sourced by nested_intel.sh and nested_amd.sh, which set $vendor.
 # CASES in the environment: only these.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 cases=${CASES:-droste-1 droste-2 qemu-1 qemu-2 depth-3 machine-kvm nested-active-kvm}
@@ -23,13 +23,20 @@ I
 tools/mkinitramfs -o "$work/l2.img" -k "$guest/modules" -m virtio_pci -m virtio_blk -m virtio_net -m virtio-rng \
     -i "$work/l2.sh"
 
-# L2 as a hypervisor: its KVM and this program run a guest of one page.
+# L2 as a hypervisor.
+cat >"$work/l3.sh" <<'I'
+echo "Linux in L3: $(dd if=/dev/zero bs=1M count=1 2>/dev/null | sha256sum)"
+I
 cat >"$work/deep.sh" <<'I'
 droste run --engine kvm --memory 16M --kernel /cli_guest.elf --append do=o --timeout 120
 echo "L3 ended with status $?"
+droste run --engine kvm --memory 192M --kernel /vmlinuz --initrd /l3.img --append "console=ttyS0 quiet" --no-reboot \
+    --timeout 300
+echo "Linux in L3 ended with status $?"
 I
+tools/mkinitramfs -o "$work/l3.img" -i "$work/l3.sh"
 tools/mkinitramfs -o "$work/deep.img" -k "$guest/modules" -m virtio-rng -m "kvm-$vendor" -l "$droste:/bin/droste" \
-    -f "$units/cli_guest.elf:/cli_guest.elf" -i "$work/deep.sh"
+    -f "$units/cli_guest.elf:/cli_guest.elf" -f "$guest/vmlinuz:/vmlinuz" -f "$work/l3.img:/l3.img" -i "$work/deep.sh"
 
 cat >"$work/l1.sh" <<'I'
 now() { cut -d. -f1 /proc/uptime; }
@@ -65,10 +72,11 @@ l2() { # NAME CLIENT CPUS
 }
 deep() {
     local start=$(now)
-    droste run --engine kvm --nested on --memory 256M --kernel /vmlinuz --initrd /deep.img \
-        --append "console=ttyS0 quiet" --no-reboot --timeout 200 </dev/null >/tmp/depth-3 2>&1
+    droste run --engine kvm --nested on --memory 768M --kernel /vmlinuz --initrd /deep.img \
+        --append "console=ttyS0 quiet" --no-reboot --timeout 400 </dev/null >/tmp/depth-3 2>&1
     echo "status $?" >>/tmp/depth-3
-    verdict depth-3 "$start" "^status 0" "^hello" "^L3 ended with status 0"
+    verdict depth-3 "$start" "^status 0" "^hello" "^L3 ended with status 0" \
+        "^Linux in L3: $(dd if=/dev/zero bs=1M count=1 2>/dev/null | sha256sum)" "^Linux in L3 ended with status 0"
 }
 unit() { # NAME PROGRAM [ARGUMENT]...; a skip inside is a failure
     local name=$1 start=$(now)

@@ -42,7 +42,7 @@ struct rig {
     struct boot_source source;
     struct timer timer;
     atomic_char said;
-    bool seen; /* active, while it ran */
+    bool looked, seen; /* while it ran: active */
 };
 
 static void serial_tx(void *opaque, u8 byte)
@@ -88,12 +88,14 @@ static void boot(struct rig *r, const u8 *code, const u8 *end)
 static void look(struct rig *r, char until)
 {
     u8 go_on = 1;
-    if (r->said == 'N')
+    if (r->said == 'N' && !r->looked) {
+        r->looked = true;
         r->seen = machine_nested_active(r->machine);
+        if (until != 'N')
+            assert_int_equal(space_write(machine_memory(r->machine), GO_ON, &go_on, 1), 0);
+    }
     if (r->said == until)
         machine_stop(r->machine);
-    else if (r->said == 'N')
-        assert_int_equal(space_write(machine_memory(r->machine), GO_ON, &go_on, 1), 0);
     timer_arm(&r->timer, clock_now(machine_clock(r->machine)) + 5000000);
 }
 
