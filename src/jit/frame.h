@@ -28,7 +28,9 @@ struct jit_frame {
     u64 places; /* table of entries, by host address */
     u64 end;    /* retired instructions when R9 is 0 */
     u16 fl;
-    u16 pad[3];
+    u8 fp;       /* the host's MXCSR may hold flags of the guest's instructions */
+    u8 fp_plain; /* the guest's MXCSR masks every exception and rounds to nearest, as the host's does */
+    u32 mxcsr;   /* scratch */
     /* How it ended. */
     u64 reason; /* enum jit_reason */
     u64 what;   /* its argument */

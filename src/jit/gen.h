@@ -23,14 +23,21 @@ enum lowering {
 #undef LOWER_KIND
 };
 
-#define SLOW_JUMPS 4
+#define SLOW_JUMPS 6
 #define EXITS_MAX  2
+
+/* Guest vector registers in the host's: which hold the guest's value, which are newer than struct cpu, and
+ * which of them by all 32 bytes. */
+struct vec_state {
+    u16 valid, dirty, wide;
+};
 
 struct slow {
     size_t from[SLOW_JUMPS];
     unsigned jumps;
     size_t back;
     bool flags_host; /* the host's flags are the guest's where it comes back to */
+    struct vec_state before, after;
 };
 
 struct gen {
@@ -55,6 +62,9 @@ struct gen {
     /* Flags: at least one is true. flags.c */
     bool flags_host, flags_saved;
     u32 live[BLOCK_MAX]; /* arithmetic flags that may be looked at after each instruction */
+
+    struct vec_state vec;
+    bool sse_checked, avx_checked, fp_noted; /* earlier in this block */
 
     enum lowering how[BLOCK_MAX];
     struct slow slow[BLOCK_MAX];
@@ -97,6 +107,12 @@ void check_canonical(struct gen *g); /* R10; R11 is lost */
 bool lower_observes(const struct gen *g, unsigned i);
 u32 lower_flags_killed(const struct gen *g, unsigned i);
 
+/* lower_vec.c: to struct cpu, and from it; vec_flush() also forgets. R10 is lost, flags stay. */
+void vec_store(struct gen *g, const struct vec_state *v);
+void vec_load(struct gen *g, const struct vec_state *v);
+void vec_flush(struct gen *g);
+
+bool lower_vec(struct gen *g);
 bool lower_plain(struct gen *g);
 bool lower_lea(struct gen *g);
 bool lower_push(struct gen *g);
