@@ -11,8 +11,11 @@
 
 void rip_to(struct gen *g, enum host_reg r, i64 offset)
 {
+    i32 most = offset > INT32_MAX ? INT32_MAX : offset < INT32_MIN ? INT32_MIN : (i32)offset;
     emit_mem(&g->e, X_MOV, 8, r, FRAME(rip_page));
-    emit_lea(&g->e, r, MEM(r, (i32)offset));
+    emit_lea(&g->e, r, MEM(r, most));
+    if (offset != most)
+        emit_lea(&g->e, r, MEM(r, (i32)(offset - most)));
 }
 
 static i32 routine_at(const struct gen *g, u32 routine)

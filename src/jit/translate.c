@@ -157,6 +157,7 @@ struct entry {
     size_t stale, over, asked; /* jumps to be patched */
 };
 
+/* A loop goes through the outer entry, so that it sees requests and changes of its code. */
 static void emit_entry(struct gen *g, struct entry *n, size_t *inner)
 {
     struct emit *e = &g->e;
@@ -164,20 +165,20 @@ static void emit_entry(struct gen *g, struct entry *n, size_t *inner)
     emit_op_mem(e, (struct prefixes){0}, 0x81, X_IMM_CMP, MEM(H_R10, 0));
     emit32(e, g->b->version);
     n->stale = emit_jcc(e, CC_NE);
-    *inner = e->len;
-    emit_imm(e, X_IMM_SUB, 8, H_R9, g->b->count);
-    n->over = emit_jcc(e, CC_S);
     emit_mem(e, X_MOV, 8, H_R10, FRAME(cpu));
     emit_op_mem(e, (struct prefixes){0}, 0x80, X_IMM_CMP, MEM(H_R10, offsetof(struct cpu, poll)));
     emit8(e, 0);
     n->asked = emit_jcc(e, CC_NE);
+    *inner = e->len;
+    emit_imm(e, X_IMM_SUB, 8, H_R9, g->b->count);
+    n->over = emit_jcc(e, CC_S);
 }
 
 static void emit_entry_refusals(struct gen *g, const struct entry *n)
 {
     emit_patch(&g->e, n->over, g->e.len);
-    emit_patch(&g->e, n->asked, g->e.len);
     emit_imm(&g->e, X_IMM_ADD, 8, H_R9, g->b->count);
+    emit_patch(&g->e, n->asked, g->e.len);
     emit_patch(&g->e, n->stale, g->e.len);
     leave_at_start(g);
 }
