@@ -65,7 +65,8 @@ static int open_files(struct vm_worker *w, struct err *err)
     if (vm_config_read(&w->config, WORKER_FD_FOLDER, STORE_DEFINITION, err) ||
         (w->outcome = open_in(WORKER_OUTCOME_FILE, O_RDWR, err)) < 0 ||
         (w->console_log = open_in(WORKER_CONSOLE_FILE, O_RDWR | O_CREAT | O_APPEND, err)) < 0 ||
-        open_state(w, engine, err) || vm_job_open(&w->job, &w->config, engine, err))
+        worker_claim(w->console_log, err) || open_state(w, engine, err) ||
+        vm_job_open(&w->job, &w->config, engine, err))
         return -1;
     read_run(w);
     return listen(WORKER_FD_LISTEN, 64)

@@ -349,9 +349,9 @@ static int refuse_taken(int fd, struct err *err)
     for (char *p = who; *p; p++)
         if (*p < ' ' || *p > '~')
             *p = 0;
-    return err_set(err, EXIT_STATUS_USAGE,
-                   "Another command works on this virtual machine: %s. Try again when it is done.",
-                   who[0] ? who : "it did not say which");
+    return err_set_id(err, EXIT_STATUS_USAGE, ERROR_OBJECT_BUSY,
+                      "Another command works on this virtual machine: %s. Try again when it is done.",
+                      who[0] ? who : "it did not say which");
 }
 
 static int lock_vm(struct vm_folder *f, const char *command, struct err *err)

@@ -26,7 +26,7 @@
 
 #include "config/whole_file.h"
 
-enum { ANSWER_SECONDS = 5, SAVE_SECONDS = 600 };
+enum { ANSWER_SECONDS = 5, SAVE_SECONDS = 600, ENDING_STEPS = 50 };
 
 static void socket_name(const char *id, char name[VM_ID_SIZE + 8])
 {
@@ -103,6 +103,29 @@ int worker_ask(struct store *s, const char *id, enum message_type type, struct m
     if (fd >= 0)
         close(fd);
     return r;
+}
+
+/* ---- life ---- */
+
+int worker_claim(int console_log, struct err *err)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(console_log, F_OFD_SETLK, &lock) == 0)
+        return 0;
+    return err_set_id(err, EXIT_STATUS_USAGE, ERROR_INVALID_STATE, "The virtual machine runs already: %s.",
+                      strerror(errno));
+}
+
+/* Asked without taking the lock, which would be in a starting worker's way. */
+static bool is_claimed(int dir)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    int fd = openat(dir, WORKER_CONSOLE_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return false;
+    bool claimed = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    close(fd);
+    return claimed;
 }
 
 /* ---- status ---- */
@@ -219,6 +242,8 @@ void worker_status(struct store *s, const char *id, struct vm_status *out)
         return;
     if (ask_status(s, id, dir, out))
         out->state = out->responds ? out->report.state : VM_RUNNING;
+    else if (is_claimed(dir))
+        out->state = VM_RUNNING; /* about to end, or with a socket in another folder */
     else if (has_state(dir))
         out->state = VM_SAVED;
     else
@@ -236,9 +261,16 @@ bool worker_wait_end(struct store *s, const char *id, unsigned milliseconds)
         if (r == 0)
             return false;
     }
-    struct vm_status now;
-    worker_status(s, id, &now); /* sweeps */
-    return now.state == VM_OFF || now.state == VM_SAVED;
+    for (unsigned i = 0; i < ENDING_STEPS; i++) { /* the socket goes a moment before the process */
+        struct vm_status now;
+        worker_status(s, id, &now); /* sweeps */
+        if (now.state == VM_OFF || now.state == VM_SAVED)
+            return true;
+        if (now.responds)
+            return false;
+        poll(NULL, 0, 10);
+    }
+    return false;
 }
 
 /* ---- metering ---- */

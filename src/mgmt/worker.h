@@ -5,9 +5,9 @@
  *
  *   outcome      STARTED while it runs, ENDED with the reason after it; STARTED without a worker: it died
  *   worker.log   what the last worker said
- *   console.log  what the guest's serial console printed, of all its runs; the oldest is dropped
- *   was-running  it ran when Stop-VM -Automatic ended it
- *   state        of a Saved VM; there and not empty: it is Saved
+ *   console.log  what the guest's serial console printed, of all its runs; the oldest is dropped. Locked by a
+ * living worker (worker_claim()), so that one is known of even when its socket is out of reach was-running it
+ * ran when Stop-VM -Automatic ended it state        of a Saved VM; there and not empty: it is Saved
  */
 #ifndef MGMT_WORKER_H
 #define MGMT_WORKER_H
@@ -24,6 +24,10 @@
 /* Descriptors that a new worker finds: its start socket, the VM's folder, its control socket, bound: it has
  * to listen. */
 enum { WORKER_FD_START = 3, WORKER_FD_FOLDER, WORKER_FD_LISTEN, WORKER_FD_END };
+
+/* For a worker, of its open console log: 0 while no other process has claimed it. Held until the descriptor
+ * closes. */
+int must_check worker_claim(int console_log, struct err *err);
 
 struct vm_status {
     enum vm_state state;

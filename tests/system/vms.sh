@@ -43,6 +43,14 @@ wait_for 10 grep -q hello "$DROSTE_HOME"/vm/*/console.log && ok "its console is 
 wait_for 10 d Stop-VM "$mark one" && [ "$(state "$mark one")" = Off ] && ok "the power button shuts it down" || fail "Stop-VM"
 wait_for 5 gone && [ -z "$(ls "$DROSTE_HOME/run")" ] && ok "nothing is left of it" || fail "left: $(workers) $(ls "$DROSTE_HOME/run")"
 
+# A socket that is elsewhere, as after a change of XDG_RUNTIME_DIR: never a second worker
+d Start-VM "$mark one"
+mv "$DROSTE_HOME/run" "$DROSTE_HOME/elsewhere"
+[ "$(state "$mark one")" = Running ] && ! d Start-VM "$mark one" 2>/dev/null && [ "$(workers | wc -l)" = 1 ] && ok "a worker out of reach is seen" ||
+    fail "out of reach: $(state "$mark one"), $(workers | wc -l) workers"
+rm -rf "$DROSTE_HOME/run" && mv "$DROSTE_HOME/elsewhere" "$DROSTE_HOME/run"
+d Stop-VM "$mark one" -TurnOff || fail "it does not come back"
+
 # Console: two viewers, one of them types
 make "$mark echo" e
 d Start-VM "$mark echo"
@@ -54,15 +62,25 @@ wait $viewer
 grep -q typed seen1 && grep -q typed seen2 && ok "viewers see one console" || fail "console: $(cat seen1 seen2)"
 [ "$(state "$mark echo")" = Off ] && ok "what is typed reaches the guest" || fail "q did not end it"
 
+if command -v script >/dev/null; then
+    d Start-VM "$mark echo"
+    (sleep 1; printf 'ab\035\035c'; sleep 0.5; printf '\035'; sleep 2) |
+        timeout 30 script -qec "$droste Connect-VM '$mark echo'; echo status \$?; stty -a" /dev/null >out
+    grep -aq 'Ctrl-\]' out && grep -aq 'status 0' out && grep -aq $'ab\035c' out && grep -aqE '[^-]icanon' out &&
+        [ "$(state "$mark echo")" = Running ] && ok "the escape key leaves, doubled it goes to the guest" || fail "terminal: $(cat -v out)"
+    d Stop-VM "$mark echo" -TurnOff
+fi
+
 # Save and restore; two commands at once
 make "$mark kept" h
 d Start-VM "$mark kept" && d Save-VM "$mark kept" && [ "$(state "$mark kept")" = Saved ] && ok "saved" || fail "Save-VM"
 d Set-VMProcessor "$mark kept" -ExposeVirtualizationExtensions true 2>err && fail "exposed while Saved"
 grep -q 'it is Saved' err && ok "Saved is not Off" || fail "$(cat err)"
-d Start-VM "$mark kept" && [ "$(state "$mark kept")" = Running ] && [ ! -s "$DROSTE_HOME"/vm/*/state ] && ok "restored, the state used up" ||
+d Start-VM "$mark kept" && [ "$(state "$mark kept")" = Running ] && [ -z "$(find "$DROSTE_HOME/vm" -name state)" ] && ok "restored, the state used up" ||
     fail "restore"
-for _ in 1 2 3 4; do d Stop-VM "$mark kept" -TurnOff 2>>errs & done
+for n in 1 2 3 4; do d Stop-VM "$mark kept" -TurnOff 2>errs$n & done
 wait $(jobs -p)
+cat errs? >errs
 [ "$(state "$mark kept")" = Off ] && ! grep -qvE 'nother command works|did not get|current state|Failed to stop|failed to stop|does not run any more|Category|Qualified' errs &&
     ok "commands at once: one wins" || fail "at once: $(cat errs)"
 
@@ -129,6 +147,7 @@ done
 wait_for 5 gone && ok "$rounds rounds of kill -9" || fail "workers left: $(workers)"
 d Get-VM >/dev/null 2>err
 [ -s err ] && fail "after the rounds: $(cat err)"
+! grep -hE 'Sanitizer|runtime error|sandbox|bug' "$DROSTE_HOME"/vm/*/worker.log || fail "a worker complained"
 d Remove-VM "$mark*" -Force && [ -z "$(ls -A "$DROSTE_HOME/vm" "$DROSTE_HOME/run" | grep -v :)" ] && ok "removed, nothing left" ||
     fail "left: $(ls -A "$DROSTE_HOME/vm" "$DROSTE_HOME/run")"
 

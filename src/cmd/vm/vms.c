@@ -135,7 +135,7 @@ static const char *status_text(const struct vm_status *s)
     if (s->failed)
         return s->reason;
     if (s->state != VM_OFF && s->state != VM_SAVED && !s->responds)
-        return "Its process does not respond";
+        return "Its process does not respond, or its control socket is in another folder (XDG_RUNTIME_DIR)";
     return "Operating normally";
 }
 
