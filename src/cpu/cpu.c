@@ -151,12 +151,14 @@ static void cpu_saving(void *obj)
 
 static bool control_valid(const struct cpu *c)
 {
-    if ((c->cr0 & CR0_PG) && !(c->cr0 & CR0_PE))
+    /* Only VMRUN loads PG without PE: paged real mode. APM 2 15.19 */
+    if ((c->cr0 & CR0_PG) && !(c->cr0 & CR0_PE) && !(c->nested && cpu_has(c, FEAT_SVM)))
         return false;
     if (c->cr4 & ~cr4_valid(c))
         return false;
     bool lma = c->efer & EFER_LMA;
-    if (lma != ((c->efer & EFER_LME) && (c->cr0 & CR0_PG)) || (lma && !(c->cr4 & CR4_PAE)))
+    if (lma != ((c->efer & EFER_LME) && (c->cr0 & CR0_PG)) ||
+        (lma && !((c->cr4 & CR4_PAE) && (c->cr0 & CR0_PE))))
         return false;
     return !(c->rflags & FLAG_VM) || ((c->cr0 & CR0_PE) && !lma);
 }

@@ -4,11 +4,12 @@
  * order of the checks and the error codes.
  *
  * Everything is read and checked, then the frame is written, then registers change: a fault on the way leaves
- * the processor as it was. Hardware task switches do not exist here: a task gate is refused with #GP, its
- * selector's error code telling which vector led there.
+ * the processor as it was. A task gate is task.c's.
  */
 #include "cpu/last_branch.h"
+#include "cpu/nested/nested.h"
 #include "cpu/system.h"
+#include "cpu/task.h"
 
 /* EXT: the fault happened while something the program did not ask for was delivered. SDM 3A 6.13 */
 static u32 ext_bit(const struct event *e)
@@ -77,6 +78,7 @@ static bool gate_type_ok(const struct cpu *c, unsigned type)
     return !long_mode(c) && (type == SYS_INT16 || type == SYS_TRAP16);
 }
 
+/* END: it leads to a task, and the exit was taken. */
 static enum outcome read_gate(struct cpu *c, const struct event *e, struct gate *g)
 {
     bool lm = long_mode(c);
@@ -87,12 +89,17 @@ static enum outcome read_gate(struct cpu *c, const struct event *e, struct gate 
     if (system_read(c, c->idtr.base + at, raw, entry_size) != DONE)
         return FAULT;
     unsigned type = desc_type(raw[0]);
-    if (desc_s(raw[0]) || !gate_type_ok(c, type))
+    bool task = type == SYS_TASK && !lm;
+    if (desc_s(raw[0]) || !(task || gate_type_ok(c, type)))
         return vector_error(c, e, VEC_GP);
     if (is_software(e) && desc_dpl(raw[0]) < c->cpl)
         return fault_error(c, VEC_GP, (u32)e->vector << 3 | 2);
     if (!desc_present(raw[0]))
         return vector_error(c, e, VEC_NP);
+    if (task) {
+        struct task_switch t = {.tss = (u16)bits(raw[0], 31, 16), .source = TASK_GATE, .event = e};
+        return task_switch(c, &t, ext_bit(e));
+    }
     g->low = raw[0];
     g->high = raw[1];
     g->sel = (u16)bits(raw[0], 31, 16);
@@ -210,7 +217,10 @@ static enum outcome deliver(struct cpu *c, const struct event *e)
     struct gate g;
     if (real_mode(c))
         return deliver_real(c, e);
-    if (read_gate(c, e, &g) != DONE || check_target(c, e, &g) != DONE)
+    enum outcome o = read_gate(c, e, &g);
+    if (o != DONE)
+        return o;
+    if (check_target(c, e, &g) != DONE)
         return FAULT;
     return long_mode(c) ? deliver_long(c, e, &g) : deliver_legacy(c, e, &g);
 }
@@ -218,11 +228,12 @@ static enum outcome deliver(struct cpu *c, const struct event *e)
 enum outcome event_deliver(struct cpu *c, const struct event *e)
 {
     u64 from = c->rip;
+    bool guest = nested_guest(c);
     enum outcome o = deliver(c, e);
     if (o == FAULT) {
         c->failed_event = *e;
         c->delivery_failed = true;
-    } else if (c->record_branches) {
+    } else if (c->record_branches && guest == nested_guest(c)) {
         last_branch_event(c, from, c->rip);
     }
     return o;

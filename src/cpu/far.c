@@ -2,11 +2,12 @@
 /*
  * Far JMP and CALL, directly and through call gates; far RET. SDM 2A CALL, JMP; 2B RET; SDM 3A 5.8.
  *
- * The target is read and checked first, then the stack is written, then registers change. Hardware task
- * switches are not offered: a task gate or TSS as target is refused with #GP(selector).
+ * The target is read and checked first, then the stack is written, then registers change. A task gate or TSS
+ * as target is task.c's.
  */
 #include "cpu/meanings.h"
 #include "cpu/system.h"
+#include "cpu/task.h"
 
 struct far_target {
     u16 sel;
@@ -106,13 +107,36 @@ static enum outcome read_gate(struct cpu *c, u16 sel, u64 d, bool call, struct c
     return DONE;
 }
 
-/* The direct target or the gate; *gated says which. */
+static bool names_task(unsigned type)
+{
+    return type == SYS_TASK || type == SYS_TSS || type == SYS_TSS16 || type == SYS_TSS_BUSY ||
+           type == SYS_TSS16_BUSY;
+}
+
+/* SDM 2A CALL, JMP: TASK-GATE and TASK-STATE-SEGMENT. */
+static enum outcome transfer_to_task(struct cpu *c, u16 sel, u64 d, bool call)
+{
+    struct task_switch t = {.tss = sel, .source = call ? TASK_CALL : TASK_JMP};
+    u32 error = sel & ~3u;
+    if (desc_dpl(d) < c->cpl || desc_dpl(d) < (sel & 3))
+        return fault_error(c, VEC_GP, error);
+    if (desc_type(d) == SYS_TASK) {
+        if (!desc_present(d))
+            return fault_error(c, VEC_NP, error);
+        t.tss = (u16)bits(d, 31, 16);
+    }
+    return task_switch(c, &t, 0);
+}
+
+/* The direct target or the gate; *gated says which. END: it was a task, and the exit was taken. */
 static enum outcome resolve(struct cpu *c, u16 sel, u64 offset, bool call, struct call_gate *g, bool *gated)
 {
     u64 d;
     if (read_selector(c, sel, &d) != DONE)
         return FAULT;
     *gated = !desc_s(d);
+    if (*gated && !long_mode(c) && names_task(desc_type(d)))
+        return transfer_to_task(c, sel, d, call);
     if (*gated) {
         if (read_gate(c, sel, d, call, g) != DONE)
             return FAULT;
@@ -134,8 +158,9 @@ static enum outcome jump_far(struct cpu *c, u16 sel, u64 offset)
     bool gated;
     if (!protected_mode(c))
         return real_jump(c, sel, offset);
-    if (resolve(c, sel, offset, false, &g, &gated) != DONE)
-        return FAULT;
+    enum outcome o = resolve(c, sel, offset, false, &g, &gated);
+    if (o != DONE)
+        return o;
     return transfer(c, &g.target);
 }
 
@@ -223,8 +248,9 @@ static enum outcome call_far(struct cpu *c, u16 sel, u64 offset, unsigned size)
         frame_commit_sp(c, &f);
         return real_jump(c, sel, offset);
     }
-    if (resolve(c, sel, offset, true, &g, &gated) != DONE)
-        return FAULT;
+    enum outcome o = resolve(c, sel, offset, true, &g, &gated);
+    if (o != DONE)
+        return o;
     if (!gated)
         return call_same_level(c, &g.target, size);
     if (g.target.cpl == c->cpl)

@@ -2,12 +2,13 @@
 /*
  * Returning: IRET in every mode, and what it shares with far RET. SDM 2A IRET, 2B RET; SDM 3A 6.14.3.
  *
- * All that is popped is checked before anything changes. NT would ask for a return to another task: hardware
- * task switches are not offered, so it is refused with #GP(0), which is what IA-32e mode demands anyway.
+ * All that is popped is checked before anything changes. NT asks for a return to another task: task.c's, and
+ * #GP(0) in IA-32e mode.
  */
 #include "cpu/meanings.h"
 #include "cpu/nested/nested.h"
 #include "cpu/system.h"
+#include "cpu/task.h"
 
 enum outcome return_code(struct cpu *c, u16 sel, u64 rip, struct far_return *r)
 {
@@ -181,7 +182,7 @@ static enum outcome iret(struct cpu *c, const struct insn *in)
     if (!protected_mode(c))
         o = iret_real(c, in->size);
     else if (c->rflags & FLAG_NT)
-        o = fault_gp0(c);
+        o = long_mode(c) ? fault_gp0(c) : task_return(c);
     else
         o = iret_protected(c, in->size);
     /* NMIs open again even when IRET faults. SDM 3A 6.7.1 */

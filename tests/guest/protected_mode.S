@@ -88,13 +88,13 @@ protected_first:
     P_EXPECT(15, 12, 0, mov $S_SMALL, %eax; mov %eax, %ss; mov $0xf0, %esp; mov %ss:0x104, %ecx)
     mov $S_DATA, %eax
     mov %eax, %es
-    /* Far jump past a limit; to data; through a task gate and a TSS: no task switches here. */
+    /* Far jump past a limit; to data; through a task gate and a TSS that are no good: the TSS is busy, no TSS, none. */
     P_EXPECT(16, 13, S_DATA, ljmp $S_DATA, $0)
-    P_EXPECT(17, 13, S_TASK, ljmp $S_TASK, $0)
+    P_EXPECT(17, 13, S_TSS, ljmp $S_TASK, $0)
     P_EXPECT(18, 13, S_TSS, lcall $S_TSS, $0)
     movw $0x8500, p_idt + 31 * 8 + 4
-    P_EXPECT(19, 13, 31 * 8 + 2, int $31)
-    P_EXPECT(20, 13, 0, orl $0x4000, p_flags; pushl p_flags; popf; iret) /* NT: a task return */
+    P_EXPECT(19, 13, S_CODE, int $31)
+    P_EXPECT(20, 10, 0, orl $0x4000, p_flags; pushl p_flags; popf; iret) /* NT: a task return */
     pushl $2
     popf
 

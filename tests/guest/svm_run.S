@@ -129,6 +129,36 @@ main64:
     CHECK(39, jnz)
     movl $0, CTL_VINTR
 
+    /* Paged real mode, which only VMRUN enters: 4K pages of 32-bit tables, 60000H leading to 61000H. APM 2 15.19 */
+    mov $0x331000, %edi
+    xor %ebx, %ebx
+1:  mov %ebx, %edx
+    shl $12, %edx
+    or $3, %edx
+    mov %edx, (%rdi, %rbx, 4)
+    inc %ebx
+    cmp $1024, %ebx
+    jb 1b
+    movl $0x61003, 0x331000 + 0x60 * 4
+    movl $0x331003, 0x330000
+    movl $0x5aa5, 0x61000
+    call svm_fill
+    mov $0x80000010, %eax
+    mov %rax, SAVE_CR0
+    movq $0x330000, SAVE_CR3
+    movq $0, SAVE_CR4
+    movq $0x1000, SAVE_EFER
+    movl $0x009b0000, VMCB + 0x410
+    movl $0xffff, VMCB + 0x414
+    movl $0x00936000, VMCB + 0x430 /* DS */
+    movl $0xffff, VMCB + 0x434
+    movl $0x60000, VMCB + 0x438
+    movq $paged_real, SAVE_RIP
+    GO(44, VMMCALL)
+    cmpw $0x5aa5, SAVE_RAX
+    CHECK(45, je)
+    call svm_fill
+
     /* EFER.SVME cannot go while VM_CR says so, nor come. */
     mov $0xc0010114, %ecx
     EXPECT(40, 13, 0, mov $0x10, %eax; xor %edx, %edx; wrmsr)
@@ -150,4 +180,14 @@ main64:
     rdmsr
     cmp $0x18, %eax
     CHECK(43, je)
+
     PASS
+
+    .code16
+paged_real:
+    mov 0, %ax
+    .rept 12
+    nop
+    .endr
+    vmmcall
+    .code64

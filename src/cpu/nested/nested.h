@@ -20,6 +20,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/system.h"
+#include "cpu/task.h"
 #include "x86/nested_event.h"
 
 /* One access on its way through the second dimension. */
@@ -47,7 +48,9 @@ struct nested_ops {
     enum outcome (*boundary)(struct cpu *c, unsigned r, u8 shadow);
     bool (*due)(struct cpu *c);          /* boundary() would do something: wakes a halted guest */
     bool (*triple_fault)(struct cpu *c); /* true: exit taken */
-    bool (*init)(struct cpu *c);         /* INIT in non-root operation; true: exit taken */
+    bool (*task_switch)(struct cpu *c,
+                        const struct task_switch *t); /* checked; true: exit taken. May be NULL */
+    bool (*init)(struct cpu *c);                      /* INIT in non-root operation; true: exit taken */
     /* A waiting x87 instruction met an unmasked exception with CR0.NE clear: DONE, or FAULT with
      * c->fault.exit set. NULL: nothing comes of it. */
     enum outcome (*fpu_error)(struct cpu *c);

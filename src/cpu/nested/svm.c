@@ -16,6 +16,7 @@ static const struct nested_ops svm_ops = {
     .boundary = svm_boundary,
     .due = svm_due,
     .triple_fault = svm_triple_fault,
+    .task_switch = svm_task_switch,
     .init = svm_init,
     .fpu_error = svm_fpu_error,
     .translate = npt_translate,

@@ -104,6 +104,7 @@ void svm_load_segment(struct segment *to, const struct vmcb_segment *from);
 enum outcome svm_leave(struct cpu *c, const struct svm_exit *x);
 enum outcome svm_leave_simple(struct cpu *c, u64 code, u64 info1, u64 info2);
 void svm_store_segment(struct vmcb_segment *to, const struct segment *from);
+bool svm_task_switch(struct cpu *c, const struct task_switch *t);
 bool svm_fault(struct cpu *c, const struct fault *f, const struct event *during);
 
 /* svm_intercept.c */

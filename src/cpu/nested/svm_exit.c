@@ -158,6 +158,31 @@ static enum outcome nested_page_fault(struct cpu *c, const struct event *during)
     return svm_leave(c, &x);
 }
 
+/* EXITINFO2 of a task switch. APM 2 15.14.1 */
+#define TASK_FROM_IRET BIT(36)
+#define TASK_FROM_JMP  BIT(38)
+#define TASK_HAS_ERROR BIT(44)
+#define TASK_RF        BIT(48)
+
+/* An event that the program did not ask for has no instruction behind it. */
+bool svm_task_switch(struct cpu *c, const struct task_switch *t)
+{
+    const struct event *e = t->event;
+    if (!svm_intercepts(c->nested->svm, SVM_EXIT_TASK_SWITCH))
+        return false;
+    bool asked = !e || e->kind == EVENT_INT_N || e->kind == EVENT_INT3 || e->kind == EVENT_INT1;
+    struct svm_exit x = {.code = SVM_EXIT_TASK_SWITCH,
+                         .info1 = t->tss,
+                         .int_info = int_info(e),
+                         .next_rip = asked ? c->regs[REG_RIP] : 0};
+    x.info2 = t->source == TASK_IRET ? TASK_FROM_IRET : t->source == TASK_JMP ? TASK_FROM_JMP : 0;
+    if (e && e->has_error)
+        x.info2 |= TASK_HAS_ERROR | e->error;
+    if (e ? e->set_rf : c->rflags & FLAG_RF)
+        x.info2 |= TASK_RF;
+    return svm_leave(c, &x) == END;
+}
+
 /* APM 2 15.12. #PF: CR2 is not written. #DB: DR6 and DR7 are as its handler would find them. */
 bool svm_fault(struct cpu *c, const struct fault *f, const struct event *during)
 {
