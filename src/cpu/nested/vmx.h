@@ -84,9 +84,10 @@ enum vmx_error {
 enum outcome vmx_enter(struct cpu *c, bool launch);
 /* vmx_exit.c: to root operation. */
 void vmx_exit(struct cpu *c, const struct vmx_exit *x);
-/* A VM entry that failed once guest state was being checked: nothing of the guest is saved. */
+/* A VM entry that failed once guest state was being checked: nothing of the guest is saved. check: what did
+ * not hold. */
+void vmx_entry_failure(struct cpu *c, u32 reason, u64 qualification, const char *check);
 void vmx_set_nested(struct cpu *c); /* vmx_entry.c: what of struct nested_state follows from the copy */
-void vmx_entry_failure(struct cpu *c, u32 reason, u64 qualification);
 
 /* Rows of x86/vmx_checks.def, from 1: controls, then host state, then guest state. */
 enum vmx_check {

@@ -121,9 +121,11 @@ static bool match_vpid_0(const struct tlb_tag *t, const void *arg)
     return t->asid == 0;
 }
 
-static void tell(struct cpu *c, u32 reason, const char *check)
+static enum outcome fails(struct cpu *c, u32 reason, u64 qualification, const char *check)
 {
     nested_tell(c, TOLD_ENTRY, "VM entry failed, exit reason %u: not so: %s", reason, check);
+    vmx_entry_failure(c, reason, qualification, check);
+    return END;
 }
 
 /* 26.6 */
@@ -205,18 +207,12 @@ enum outcome vmx_enter(struct cpu *c, bool launch)
     unsigned error = vmx_check_controls_and_host(c, x);
     if (error)
         return refused(c, launch, error, vmx_check_text(x->failed));
-    if (!vmx_check_guest(c, x, &qualification)) {
-        tell(c, EXIT_GUEST_STATE, vmx_check_text(x->failed));
-        vmx_entry_failure(c, EXIT_GUEST_STATE, qualification);
-        return END;
-    }
+    if (!vmx_check_guest(c, x, &qualification))
+        return fails(c, EXIT_GUEST_STATE, qualification, vmx_check_text(x->failed));
     /* EFER.LME and CR0.PG of the guest come with the MSRs' rules. */
     u32 bad = vmx_load_msrs(c, x->v.f[VMCS_ENTRY_MSR_LOAD], (u32)x->v.f[VMCS_ENTRY_MSR_LOAD_COUNT]);
-    if (bad) {
-        tell(c, EXIT_MSR_LOAD, "every entry of the VM-entry MSR-load area can be loaded");
-        vmx_entry_failure(c, EXIT_MSR_LOAD, bad);
-        return END;
-    }
+    if (bad)
+        return fails(c, EXIT_MSR_LOAD, bad, "every entry of the VM-entry MSR-load area can be loaded");
     vmx_succeed(c);
     if (launch) {
         page->launched = x->v.launched = 1;

@@ -232,11 +232,11 @@ void vmx_exit_behind(struct cpu *c, u32 reason, u64 qualification)
     vmx_exit(c, &(struct vmx_exit){.reason = reason, .qualification = qualification});
 }
 
-void vmx_entry_failure(struct cpu *c, u32 reason, u64 qualification)
+void vmx_entry_failure(struct cpu *c, u32 reason, u64 qualification, const char *check)
 {
     struct vmx *x = vmx_of(c);
     struct vmcs *v = &x->v;
-    nested_trace_refused(c, reason, qualification, x->failed ? vmx_check_text(x->failed) : NULL);
+    nested_trace_refused(c, reason, qualification, check);
     F(REASON) = reason | ENTRY_FAILED;
     F(QUALIFICATION) = qualification;
     write_back(c, x);

@@ -51,9 +51,9 @@ void vmx_fail(struct cpu *c, const char *insn, enum vmx_error error, const char 
     vmcs_written(c, pointer(c));
 }
 
-static enum outcome failed(struct cpu *c, const struct insn *in, enum vmx_error error)
+static enum outcome failed(struct cpu *c, const char *insn, enum vmx_error error)
 {
-    vmx_fail(c, insn_infos[in->id].mnemonic, error, NULL);
+    vmx_fail(c, insn, error, NULL);
     return DONE;
 }
 
@@ -95,7 +95,7 @@ static enum outcome vmxon(struct cpu *c, const struct insn *in)
         return nested_trace_fault(c, fault_ud(c));
     struct vmx *x = vmx_of(c);
     if (x->on)
-        return c->cpl ? nested_trace_fault(c, fault_gp0(c)) : failed(c, in, ERR_VMXON_IN_ROOT);
+        return c->cpl ? nested_trace_fault(c, fault_gp0(c)) : failed(c, "VMXON", ERR_VMXON_IN_ROOT);
     u64 need = CR0_PE | CR0_NE | (u64)CR0_PG;
     if (c->cpl || (c->cr0 & need) != need)
         return nested_trace_fault(c, fault_gp0(c));
@@ -132,9 +132,9 @@ static enum outcome vmclear(struct cpu *c, const struct insn *in)
         return FAULT;
     struct vmx *x = vmx_of(c);
     if (!pointer_valid(c, p))
-        return failed(c, in, ERR_VMCLEAR_ADDRESS);
+        return failed(c, "VMCLEAR", ERR_VMCLEAR_ADDRESS);
     if (p == x->vmxon)
-        return failed(c, in, ERR_VMCLEAR_VMXON);
+        return failed(c, "VMCLEAR", ERR_VMCLEAR_VMXON);
     struct vmcs *page = vmcs_at(c, p);
     if (page) {
         page->launched = 0;
@@ -153,12 +153,12 @@ static enum outcome vmptrld(struct cpu *c, const struct insn *in)
         return FAULT;
     struct vmx *x = vmx_of(c);
     if (!pointer_valid(c, p))
-        return failed(c, in, ERR_VMPTRLD_ADDRESS);
+        return failed(c, "VMPTRLD", ERR_VMPTRLD_ADDRESS);
     if (p == x->vmxon)
-        return failed(c, in, ERR_VMPTRLD_VMXON);
+        return failed(c, "VMPTRLD", ERR_VMPTRLD_VMXON);
     struct vmcs *page = vmcs_at(c, p);
     if (!page || (page->revision & ~VMCS_SHADOW) != VMCS_REVISION)
-        return failed(c, in, ERR_VMPTRLD_REVISION);
+        return failed(c, "VMPTRLD", ERR_VMPTRLD_REVISION);
     x->current = p;
     return succeeded(c);
 }
@@ -187,9 +187,9 @@ static enum outcome vmread(struct cpu *c, const struct insn *in)
     u64 encoding = reg_get(c, in->reg * 8, size);
     int field = vmcs_find(encoding);
     if (!page)
-        return failed(c, in, ERR_INVALID);
+        return failed(c, "VMREAD", ERR_INVALID);
     if (field < 0)
-        return failed(c, in, ERR_FIELD);
+        return failed(c, "VMREAD", ERR_FIELD);
     u64 v = vmcs_get(page, field, encoding);
     if (!(in->flags & INSN_MEM))
         reg_set(c, in->rm * 8, size, v);
@@ -212,9 +212,9 @@ static enum outcome vmwrite(struct cpu *c, const struct insn *in)
     struct vmcs *page = vmcs_at(c, pointer(c));
     int field = vmcs_find(encoding);
     if (!page)
-        return failed(c, in, ERR_INVALID);
+        return failed(c, "VMWRITE", ERR_INVALID);
     if (field < 0)
-        return failed(c, in, ERR_FIELD);
+        return failed(c, "VMWRITE", ERR_FIELD);
     vmcs_put(page, field, encoding, v); /* read-only fields too: IA32_VMX_MISC bit 29 */
     vmcs_written(c, pointer(c));
     return succeeded(c);
@@ -239,7 +239,7 @@ static enum outcome vmcall(struct cpu *c, const struct insn *in)
 {
     enum { KVM_EPERM = 1, KVM_ENOSYS = 1000 };
     if (c->nested && c->nested->vmx && vmx_of(c)->on)
-        return c->cpl ? fault_gp0(c) : failed(c, in, ERR_VMCALL_IN_ROOT);
+        return c->cpl ? fault_gp0(c) : failed(c, "VMCALL", ERR_VMCALL_IN_ROOT);
     i64 r = c->cpl ? -KVM_EPERM : -KVM_ENOSYS;
     c->regs[RAX] = c->mode == MODE_64 ? (u64)r : (u32)r;
     return DONE;
@@ -277,7 +277,7 @@ static enum outcome invept(struct cpu *c, const struct insn *in)
     if (allowed(c) != DONE || descriptor(c, in, &type, d) != DONE)
         return FAULT;
     if ((type != 1 && type != 2) || (type == 1 && !vmx_eptp_valid(c, d[0])))
-        return failed(c, in, ERR_INVALIDATE_OPERAND);
+        return failed(c, "INVEPT", ERR_INVALIDATE_OPERAND);
     tlb_flush_matching(c, type == 1 ? match_eptp : match_guests, &d[0]);
     return succeeded(c);
 }
@@ -303,7 +303,7 @@ static enum outcome invvpid(struct cpu *c, const struct insn *in)
     u16 vpid = (u16)d[0];
     if (type > INVVPID_ONE_BUT_GLOBAL || d[0] >> 16 || (type != INVVPID_ALL && !vpid) ||
         (type == INVVPID_ADDRESS && !canonical(d[1])))
-        return failed(c, in, ERR_INVALIDATE_OPERAND);
+        return failed(c, "INVVPID", ERR_INVALIDATE_OPERAND);
     tlb_flush_matching(c, type == INVVPID_ALL ? match_any_vpid : match_vpid, &vpid);
     return succeeded(c);
 }
