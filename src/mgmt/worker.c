@@ -385,22 +385,31 @@ static int write_started(struct vm_folder *f, struct err *err)
     return r;
 }
 
-/* fds: what the worker finds at WORKER_FD_START and on, and last its stderr. Does not return. */
-static void become_worker(const int fds[4], const char *name)
+/* A shell's handlers go with exec, what it ignores or blocks does not. */
+static void default_signals(void)
 {
-    int high[4], null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (unsigned i = 0; i < 4; i++)
-        high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, WORKER_FD_END);
-    for (unsigned i = 0; i < 3; i++)
-        if (dup2(high[i], WORKER_FD_START + (int)i) < 0)
-            _exit(EXIT_STATUS_HOST);
-    if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(high[3], 2) < 0)
-        _exit(EXIT_STATUS_HOST);
     sigset_t none;
     sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGINT, SIG_DFL);
+    for (int i = 1; i < 32; i++)
+        signal(i, SIG_DFL);   /* refused for two of them, which is right */
     signal(SIGPIPE, SIG_IGN); /* a viewer or command that goes away is told by send() */
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* fds: what the worker finds at WORKER_FD_START and on, and last its stderr. Does not return. All are first
+ * moved out of the way of the numbers they shall have. */
+static void become_worker(const int fds[4], const char *name)
+{
+    int high[5], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const int wanted[5] = {WORKER_FD_START, WORKER_FD_FOLDER, WORKER_FD_LISTEN, STDERR_FILENO, STDIN_FILENO};
+    for (unsigned i = 0; i < 5; i++)
+        high[i] = fcntl(i < 4 ? fds[i] : null, F_DUPFD_CLOEXEC, WORKER_FD_END);
+    for (unsigned i = 0; i < 5; i++)
+        if (dup2(high[i], wanted[i]) < 0)
+            _exit(EXIT_STATUS_HOST);
+    if (dup2(high[4], STDOUT_FILENO) < 0)
+        _exit(EXIT_STATUS_HOST);
+    default_signals();
     if (chdir("/") == 0)
         execl("/proc/self/exe", "droste", "worker", name, (char *)NULL);
     _exit(EXIT_STATUS_HOST);

@@ -248,17 +248,17 @@ void vm_host_processor(struct cmdlet_call *c, struct host_facts *out)
 
 const char *vm_path(struct cmdlet_call *c, const char *path, bool exists, struct err *err)
 {
-    char whole[PATH_MAX];
+    char folder[PATH_MAX];
+    const char *out = path;
     if (!*path)
         return "";
-    const char *out = NULL;
-    if (exists && !realpath(path, whole))
+    if (exists && access(path, F_OK)) {
         err_set_id(err, EXIT_STATUS_USAGE, ERROR_OBJECT_NOT_FOUND, "There is no file %.300s: %s.", path,
                    strerror(errno));
-    else if (exists || *path == '/')
-        out = exists ? arena_copy(call_arena(c), whole, strlen(whole)) : path;
-    else if (getcwd(whole, sizeof(whole)))
-        out = arena_printf(call_arena(c), "%s/%s", whole, path);
+        return NULL;
+    }
+    if (*path != '/')
+        out = getcwd(folder, sizeof(folder)) ? arena_printf(call_arena(c), "%s/%s", folder, path) : NULL;
     if (out && strlen(out) < sizeof(((struct vm_disk *)0)->path))
         return out;
     err_set_id(err, EXIT_STATUS_USAGE, ERROR_INVALID_PARAMETER, "The path %.100s... is too long.", path);

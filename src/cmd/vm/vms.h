@@ -82,7 +82,8 @@ int must_check vm_set_memory(u64 *out, i64 bytes, struct err *err);
 void vm_host(struct cmdlet_call *c, struct host_facts *out);
 void vm_host_processor(struct cmdlet_call *c, struct host_facts *out);
 
-/* An absolute path of a file that a user named; NULL and err: there is none, or it is too long. */
+/* The absolute path of a file that a user named, links left as they are; NULL and err: there is none, or it
+ * is too long. */
 const char *vm_path(struct cmdlet_call *c, const char *path, bool exists, struct err *err);
 
 #endif
