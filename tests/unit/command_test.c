@@ -327,6 +327,20 @@ static void only_a_terminal_cuts_off(void **state)
     width = 0;
 }
 
+static void only_a_terminal_has_colours(void **state)
+{
+    prints("Write-Host x -fore Red -BackgroundColor DarkBlue", "x\n");
+    width = 80;
+    prints("Write-Host x -fore Red -BackgroundColor DarkBlue", "\033[91m\033[44mx\033[m\n");
+    width = 0;
+}
+
+static void loops_do_not_keep_what_they_overwrite_for_ever(void **state)
+{
+    prints("foreach ($i in 1..20000) { $x = $i }; $x", "20000\n");
+    fails("$s = 'x'; foreach ($i in 1..100) { $s = $s + $s }", 1, "LimitExceeded");
+}
+
 /* ---- completion ---- */
 
 static void keep(void *arg, const char *word)
@@ -459,6 +473,8 @@ int main(void)
         cmocka_unit_test(stages_begin_and_end_once),
         cmocka_unit_test(columns_come_from_the_type),
         cmocka_unit_test(only_a_terminal_cuts_off),
+        cmocka_unit_test(only_a_terminal_has_colours),
+        cmocka_unit_test(loops_do_not_keep_what_they_overwrite_for_ever),
         cmocka_unit_test(completion),
         cmocka_unit_test(any_text_ends_in_order),
         cmocka_unit_test(quoted_text_comes_back),

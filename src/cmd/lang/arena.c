@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Blocks in a list, the newest first; a piece larger than a block gets one of its own. */
+/* Blocks in a list, the newest first, each twice as large as the one before up to a limit, so that a small
+ * arena is small. A piece larger than a block gets one of its own. */
 #include "cmd/lang/arena.h"
 
 #include <stdio.h>
@@ -7,7 +8,7 @@
 
 #include "base/err.h"
 
-enum { BLOCK_SIZE = 16384, ALIGNMENT = 16 };
+enum { BLOCK_FIRST = 256, BLOCK_LAST = 65536, ALIGNMENT = 16 };
 
 struct block {
     struct block *next;
@@ -17,7 +18,7 @@ struct block {
 
 struct arena {
     struct block *first;
-    size_t used;
+    size_t used, next_size;
 };
 
 static void *need(void *p)
@@ -52,7 +53,8 @@ size_t arena_used(const struct arena *a)
 
 static struct block *add_block(struct arena *a, size_t size)
 {
-    size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+    a->next_size = !a->next_size ? BLOCK_FIRST : a->next_size < BLOCK_LAST ? a->next_size * 2 : BLOCK_LAST;
+    size_t room = size > a->next_size ? size : a->next_size;
     struct block *b = need(calloc(1, sizeof(*b) + room));
     b->size = room;
     b->next = a->first;

@@ -14,7 +14,10 @@
 
 #include "base/types.h"
 
-enum { ARENA_LIMIT = 512 << 20 };
+enum {
+    ARENA_LIMIT = 512 << 20,
+    ARENA_OVERHEAD = 512 /* bytes of a small arena besides its content, about */
+};
 
 struct arena;
 

@@ -31,8 +31,9 @@ static const char *cannot(struct session *s, const struct param_row *p, struct v
     const char *what = v.kind == VALUE_NULL
                            ? "null"
                            : arena_printf(s->arena, "value \"%.100s\"", value_to_string(s->arena, v));
-    return arena_printf(s->arena, "Cannot bind parameter '%s'. Cannot convert %s to type \"%s\".", p->name,
-                        what, bind_type(p));
+    bool calculated = v.kind == VALUE_OBJECT && v.object->table && p->type == PARAM_STRING;
+    return arena_printf(s->arena, "Cannot bind parameter '%s'. Cannot convert %s to type \"%s\".%s", p->name,
+                        what, bind_type(p), calculated ? " Calculated properties are not built." : "");
 }
 
 static const char *bind_bool(struct session *s, const struct param_row *p, struct value v, bool shell,

@@ -160,9 +160,10 @@ static int emit_parameter(struct cmdlet_call *c, const struct row *r, bool detai
         return -1;
     for (const struct row *no = r; (no = row_next(set, r, no, ROW_REFUSED));)
         if (emit_wrapped(c, 8,
-                         arena_printf(a, "%s not built: %s",
-                                      strcmp(no->refused.value, "*") ? no->refused.value : "It is",
-                                      no->refused.why)) < 0)
+                         strcmp(no->refused.value, "*") == 0
+                             ? arena_printf(a, "Not built: %s", no->refused.why)
+                             : arena_printf(a, "%s is not built: %s", no->refused.value, no->refused.why)) <
+            0)
             return -1;
     return details ? emit_details(c, p) : 0;
 }

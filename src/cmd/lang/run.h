@@ -35,6 +35,7 @@ struct session {
     unsigned variable_count, variable_room;
     struct arena **retired; /* of variables that the running statement has overwritten */
     unsigned retired_count, retired_room;
+    size_t retired_bytes;
     struct value underscore; /* $_ */
     unsigned depth;          /* of nested pipelines */
     unsigned long steps;     /* of evaluation: signals are looked for now and then */

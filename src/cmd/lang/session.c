@@ -24,6 +24,7 @@ static void free_retired(struct session *s)
     for (unsigned i = 0; i < s->retired_count; i++)
         arena_free(s->retired[i]);
     s->retired_count = 0;
+    s->retired_bytes = 0;
 }
 
 void session_free(struct session *s)
@@ -43,7 +44,7 @@ void session_free(struct session *s)
 int run_check(struct session *s, const struct node *place)
 {
     sigset_t pending;
-    if (arena_used(s->arena) > ARENA_LIMIT || s->retired_count > 100000)
+    if (arena_used(s->arena) + s->retired_bytes > ARENA_LIMIT)
         return run_fail(s, place, ERROR_TOO_LARGE, "The command needs more than %d MiB: divide it.",
                         ARENA_LIMIT >> 20);
     if (s->io.steps && s->steps > s->io.steps)

@@ -48,6 +48,7 @@ int variable_get(struct session *s, const struct node *n, struct value *out)
 
 static void retire(struct session *s, struct arena *a)
 {
+    s->retired_bytes += arena_used(a) + ARENA_OVERHEAD;
     if (s->retired_count == s->retired_room) {
         unsigned room = s->retired_room ? s->retired_room * 2 : 16;
         struct arena **more = realloc(s->retired, room * sizeof(*more));
@@ -93,7 +94,8 @@ int variable_set(struct session *s, const struct node *place, const char *name, 
         v = add(s, name);
     if (!v)
         return run_fail(s, place, ERROR_TOO_LARGE, "There are more than %d variables.", VARIABLES_MAX);
-    struct arena *a = arena_new();
+    bool points = value.kind == VALUE_STRING || value.kind == VALUE_ARRAY || value.kind == VALUE_OBJECT;
+    struct arena *a = points ? arena_new() : NULL;
     value = value_copy(a, value);
     if (v->arena)
         retire(s, v->arena);
