@@ -273,8 +273,10 @@ bool call_sleep(struct cmdlet_call *c, i64 milliseconds)
         struct timespec step = {t.tv_sec > 0 ? 1 : 0, t.tv_sec > 0 ? 0 : t.tv_nsec};
         sigemptyset(&set);
         sigpending(&pending);
-        if (sigismember(&pending, SIGINT))
+        if (sigismember(&pending, SIGINT)) {
+            c->session->status = STATUS_INTERRUPTED;
             return false;
+        }
         nanosleep(&step, NULL);
         if (t.tv_sec-- <= 0)
             return true;
