@@ -320,6 +320,17 @@ static u64 changed(u64 old, u8 how, u64 value)
     }
 }
 
+/* One of a list, its length in front. */
+static const char *snippet(const char *list, unsigned n)
+{
+    unsigned count = 0;
+    for (const char *s = list; *s; s += 1 + (u8)*s)
+        count++;
+    for (n %= count; n; n--)
+        list += 1 + (u8)*list;
+    return list;
+}
+
 /* kind, how, place (2), value (8). Every second patch goes to the control structure. */
 static void patch(u8 *m, const struct nested_vendor *v, const u8 *p, unsigned n)
 {
@@ -344,6 +355,11 @@ static void patch(u8 *m, const struct nested_vendor *v, const u8 *p, unsigned n)
         put(m, SCRIPT + n % SCRIPT_ENTRIES * SCRIPT_ENTRY + 16, 8, place * 8 % RAM);
         put(m, SCRIPT + n % SCRIPT_ENTRIES * SCRIPT_ENTRY + 24, 8, value);
         break;
+    case 7: { /* an instruction of L1's */
+        const char *s = snippet(v->l1_snippets, place);
+        memcpy(m + EXTRA_L1 + n % EXTRA_SLOTS * 16, s + 1, (u8)*s);
+        break;
+    }
     default:
         if ((field = v->field(m, place)))
             *field = changed(*field, p[1], value);
@@ -367,6 +383,8 @@ static void image_make(u8 *m, const struct nested_vendor *v, const u8 *data, siz
     put_descriptors(m, v, &s);
     put_handler(m, s.mode);
     memcpy(m + CODE_L1, v->code, v->code_len);
+    memset(m + EXTRA_L1, 0x90, 16 * EXTRA_SLOTS);
+    m[EXTRA_L1 + 16 * EXTRA_SLOTS] = 0xc3;
     put(m, SCRIPT_AT, 8, SCRIPT);
     for (unsigned at = STACK_L2; at < HANDLER_L2; at += 8) /* RET goes somewhere */
         put(m, at, 8, CODE_L2);
@@ -624,13 +642,7 @@ static size_t insert_patch(u8 *data, size_t size, size_t max, u64 x)
 
 static size_t insert_code(const struct nested_vendor *v, u8 *data, size_t size, size_t max, u64 x)
 {
-    unsigned count = 0;
-    const char *s = v->snippets;
-    for (; *s; s += 1 + (u8)*s)
-        count++;
-    s = v->snippets;
-    for (unsigned n = (unsigned)(x % count); n; n--)
-        s += 1 + (u8)*s;
+    const char *s = snippet(v->snippets, (unsigned)x);
     size_t begin = code_offset(data, size), at = begin + (x >> 20) % (size - begin + 1);
     return insert(data, size, max, at, (const u8 *)s + 1, (u8)*s);
 }

@@ -26,6 +26,7 @@ enum {
     STACK_L2 = 0x5800,
     HANDLER_L2 = 0x6000,
     CODE_L1 = 0x7000,
+    EXTRA_L1 = 0x7800, /* EXTRA_SLOTS of 16 bytes and RET: L1 calls it after every exit */
     CODE_L2 = 0x8000,
     TABLES_L2 = 0x10000, /* PML4, PDPT, PD, PT; then a PAE root and a 32-bit directory with its table */
     PAE_ROOT = 0x14000,
@@ -41,11 +42,12 @@ enum {
     APIC_PAGE = 0x28000,
     MSR_AREA = 0x29000,
     CONTROL_2 = 0x2a000,
+    MORE = 0x2b000, /* four pages for what a vendor has besides */
     RAM = 0x30000,
     DEVICE = 0x200000,
     DEVICE_SIZE = 0x1000,
 };
-enum { HEADER = 16, PATCH = 12, CODE_MAX = 0x800, SCRIPT_ENTRY = 32, SCRIPT_ENTRIES = 128 };
+enum { HEADER = 16, PATCH = 12, CODE_MAX = 0x800, SCRIPT_ENTRY = 32, SCRIPT_ENTRIES = 128, EXTRA_SLOTS = 8 };
 enum {
     KCODE = 0x08,
     KDATA = 0x10,
@@ -82,9 +84,10 @@ struct nested_vendor {
     const u8 *code;
     size_t code_len;
     u64 recover;
-    u64 cr4, efer;        /* L1's, beside the usual */
-    u32 hsave_msr;        /* SVM: written before the start */
-    const char *snippets; /* instructions, each with its length in front; ends with 0 */
+    u64 cr4, efer;           /* L1's, beside the usual */
+    u32 hsave_msr;           /* SVM: written before the start */
+    const char *l1_snippets; /* like snippets, at most 16 bytes each: for EXTRA_L1 */
+    const char *snippets;    /* instructions, each with its length in front; ends with 0 */
 };
 
 /* LLVMFuzzerTestOneInput() and LLVMFuzzerCustomMutator() of a vendor. */

@@ -25,6 +25,7 @@ __asm__(".pushsection .rodata\n.globl l1, l1_recover, l1_end\n.code64\n"
         "2:  mov %rcx, 0x708\n"
         "    mov (%rsi), %rdi; mov 8(%rsi), %rbx; mov %rbx, (%rdi)\n"
         "    mov 16(%rsi), %rdi; mov 24(%rsi), %rbx; mov %rbx, (%rdi)\n"
+        "    mov $0x7800, %eax; call *%rax\n"
         "    pop %rdi; pop %rsi; pop %rcx; pop %rbx\n"
         "    stgi; nop; clgi\n"
         "    jmp l1\n"
@@ -33,7 +34,7 @@ __asm__(".pushsection .rodata\n.globl l1, l1_recover, l1_end\n.code64\n"
         "    jmp l1\n"
         "l1_end:\n.popsection");
 _Static_assert(SCRIPT_AT == 0x708 && CONTROL == 0x20000 && SCRIPT == 0x3000 && STACK_L1 == 0x4800 &&
-                   SCRIPT_ENTRY == 32 && SCRIPT_ENTRIES == 128,
+                   EXTRA_L1 == 0x7800 && SCRIPT_ENTRY == 32 && SCRIPT_ENTRIES == 128,
                "L1's code has the addresses by number");
 _Static_assert(offsetof(struct vmcb, control.next_rip) == 0xc8 && offsetof(struct vmcb, save.rip) == 0x578,
                "and the VMCB's fields");
@@ -118,6 +119,11 @@ static void script(u8 *entry, unsigned place, u64 value)
     store_le(entry + 8, 8, value);
 }
 
+/* What L1 does in host mode: VMRUN of another VMCB, VMLOAD, VMSAVE, INVLPGA, STGI, CLGI, SKINIT, ... */
+static const char l1_snippets[] =
+#include "svm_l1_snippets.def"
+    ;
+
 static const char snippets[] =
 #include "nested_snippets.def"
 #include "svm_snippets.def"
@@ -134,6 +140,7 @@ static struct nested_vendor vendor(void)
                                   .recover = CODE_L1 + (u64)(l1_recover - l1),
                                   .efer = EFER_SVME,
                                   .hsave_msr = VM_HSAVE_PA,
+                                  .l1_snippets = l1_snippets,
                                   .snippets = snippets};
 }
 

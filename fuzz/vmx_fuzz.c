@@ -32,6 +32,7 @@ __asm__(".pushsection .rodata\n.globl l1, l1_exit, l1_recover, l1_end\n.code64\n
         "1:  mov 16(%rsi), %rdi; mov 24(%rsi), %rbx; mov %rbx, (%rdi)\n"
         "    add $32, %rsi; cmp $0x4000, %rsi; jb 2f; mov $0x3000, %esi\n"
         "2:  mov %rsi, " SCRIPT_AT_AT "\n"
+        "    mov $0x7800, %eax; call *%rax\n"
         "    pop %rdi; pop %rsi; pop %rdx; pop %rcx; pop %rbx; pop %rax\n"
         "    vmresume\n"
         "    vmlaunch\n"
@@ -41,7 +42,7 @@ __asm__(".pushsection .rodata\n.globl l1, l1_exit, l1_recover, l1_end\n.code64\n
         "    jmp l1_exit\n"
         "l1_end:\n.popsection");
 _Static_assert(POINTER == 0x710 && SCRIPT_AT == 0x708 && CONTROL == 0x20000 && SCRIPT == 0x3000 &&
-                   STACK_L1 == 0x4800 && SCRIPT_ENTRY == 32 && SCRIPT_ENTRIES == 128,
+                   STACK_L1 == 0x4800 && EXTRA_L1 == 0x7800 && SCRIPT_ENTRY == 32 && SCRIPT_ENTRIES == 128,
                "L1's code has the addresses by number");
 
 static const u32 encodings[VMCS_FIELDS] = {
@@ -114,25 +115,49 @@ static void put_host(struct vmcs *v)
     v->f[VMCS_HOST_RIP] = CODE_L1 + (u64)(l1_exit - l1);
 }
 
+static bool has(u32 controls, unsigned bit)
+{
+    return controls >> bit & 1;
+}
+
+/* Secondary controls of which each has what it needs. SDM 3C 26.2.1.1 */
+static u32 secondary(const struct nested_start *s, u32 pin, u32 proc)
+{
+    const u32 apic =
+        1u << PROC2_APIC_REGISTERS_BIT | 1u << PROC2_X2APIC_BIT | 1u << PROC2_VIRTUAL_INTERRUPTS_BIT;
+    u32 c = (u32)load_le(s->header + 9, 2) | (u32)load_le(s->header + 10, 2) << 16;
+    if (s->mode >= NESTED_PROTECTED)
+        c |= 1u << PROC2_UNRESTRICTED_BIT;
+    if (has(c, PROC2_UNRESTRICTED_BIT) || has(c, PROC2_PML_BIT) || has(c, PROC2_VM_FUNCTIONS_BIT))
+        c |= 1u << PROC2_EPT_BIT;
+    if (!has(proc, PROC_TPR_SHADOW_BIT))
+        c &= ~apic;
+    if (has(c, PROC2_X2APIC_BIT))
+        c &= ~(1u << PROC2_APIC_ACCESSES_BIT);
+    if (!has(pin, PIN_EXTERNAL_INTERRUPT_BIT))
+        c &= ~(1u << PROC2_VIRTUAL_INTERRUPTS_BIT);
+    return c;
+}
+
 /* Any combination of what is offered that is allowed. SDM 3C 26.2.1 */
 static void put_controls(struct vmcs *v, const struct nested_start *s)
 {
     const u8 *h = s->header;
-    u32 pin = h[4], proc = (u32)load_le(h + 5, 4), proc2 = (u32)load_le(h + 9, 2) | (h[11] & 1u) << 20;
-    if (s->mode >= NESTED_PROTECTED)
-        proc2 |= 1u << PROC2_UNRESTRICTED_BIT;
-    if (proc2 >> PROC2_UNRESTRICTED_BIT & 1)
-        proc2 |= 1u << PROC2_EPT_BIT;
-    if (!(pin >> PIN_NMI_BIT & 1))
+    u32 pin = h[4], proc = (u32)load_le(h + 5, 4), entry = (u32)load_le(h + 12, 4), exit = entry >> 9;
+    if (!has(pin, PIN_NMI_BIT))
         pin &= ~(1u << PIN_VIRTUAL_NMI_BIT);
-    if (!(pin >> PIN_VIRTUAL_NMI_BIT & 1))
+    if (!has(pin, PIN_VIRTUAL_NMI_BIT))
         proc &= ~(1u << PROC_NMI_WINDOW_BIT);
     if (h[11] & 2) /* more often than not, L2 gets on */
-        proc &= ~(1u << PROC_INTERRUPT_WINDOW_BIT | 1u << PROC_NMI_WINDOW_BIT);
-    u32 entry = (u32)load_le(h + 12, 4), exit = entry >> 9;
+        proc &= ~(1u << PROC_INTERRUPT_WINDOW_BIT | 1u << PROC_NMI_WINDOW_BIT | 1u << PROC_TRAP_FLAG_BIT);
+    u32 proc2 = secondary(s, pin, proc);
+    if (!has(proc2, PROC2_VIRTUAL_INTERRUPTS_BIT))
+        pin &= ~(1u << PIN_POSTED_INTERRUPTS_BIT);
     entry = s->mode == NESTED_LONG ? entry | 1u << ENTRY_GUEST_64_BIT : entry & ~(1u << ENTRY_GUEST_64_BIT);
-    if (!(pin >> PIN_TIMER_BIT & 1))
+    if (!has(pin, PIN_TIMER_BIT))
         exit &= ~(1u << EXIT_SAVE_TIMER_BIT);
+    if (has(pin, PIN_POSTED_INTERRUPTS_BIT))
+        exit |= 1u << EXIT_ACKNOWLEDGE_BIT;
     v->f[VMCS_PIN] = (pin & vmx_may_be_1(VMCS_PIN)) | vmx_must_be_1(VMCS_PIN);
     v->f[VMCS_PROC] =
         ((proc | 1u << PROC_SECONDARY_BIT) & vmx_may_be_1(VMCS_PROC)) | vmx_must_be_1(VMCS_PROC);
@@ -151,6 +176,20 @@ static void put_addresses(u8 *ram, struct vmcs *v, const u8 *h)
     v->f[VMCS_APIC_ACCESS] = APIC_PAGE;
     v->f[VMCS_EPTP] = SECOND | 6 | 3 << 3 | (h[11] & 4 ? 1 << 6 : 0);
     v->f[VMCS_VPID] = 1;
+    v->f[VMCS_POSTED_VECTOR] = 40;
+    v->f[VMCS_POSTED_DESCRIPTOR] = MORE;
+    v->f[VMCS_VM_FUNCTIONS] = h[9] & 1;
+    v->f[VMCS_EPTP_LIST] = MORE + 0x1000;
+    store_le(ram + MORE + 0x1000, 8, v->f[VMCS_EPTP]);
+    store_le(ram + MORE + 0x1008, 8, v->f[VMCS_EPTP] ^ 1 << 6);
+    v->f[VMCS_VMREAD_BITMAP] = h[9] & 2 ? MSR_MAP : MORE + 0x2000;
+    v->f[VMCS_VMWRITE_BITMAP] = h[9] & 4 ? MSR_MAP : MORE + 0x2000;
+    v->f[VMCS_LINK] = h[9] & 8 ? CONTROL_2 : ~0ull;
+    store_le(ram + CONTROL_2, 4, VMCS_REVISION | (h[9] & 8 ? 1u << 31 : 0));
+    v->f[VMCS_PML_ADDRESS] = MORE + 0x3000;
+    v->f[VMCS_PML_INDEX] = h[10] & 3;
+    v->f[VMCS_TSC_MULTIPLIER] = 1ull << 48;
+    v->f[VMCS_INTERRUPT_STATUS] = h[9] & 16 ? 0x31 : 0;
     v->f[VMCS_EXIT_MSR_STORE] = MSR_AREA;
     v->f[VMCS_EXIT_MSR_LOAD] = MSR_AREA + 0x400;
     v->f[VMCS_ENTRY_MSR_LOAD] = MSR_AREA + 0x800;
@@ -169,8 +208,9 @@ static void control(u8 *ram, const struct nested_start *s)
     struct vmcs *v = vmcs_of(ram);
     v->revision = VMCS_REVISION;
     store_le(ram + REGION, 4, VMCS_REVISION);
-    store_le(ram + CONTROL_2, 4, VMCS_REVISION);
     store_le(ram + POINTER, 8, REGION);
+    store_le(ram + POINTER + 8, 8, CONTROL_2);
+    store_le(ram + POINTER + 16, 8, REGION);
     for (unsigned i = 0; i < 512; i++) /* read, write, execute; write-back */
         store_le(ram + SECOND + 0x3000 + 8 * i, 8, (i << 12 < RAM ? i << 12 : DEVICE) | 7 | 6 << 3);
     for (unsigned level = 0; level < 3; level++)
@@ -199,6 +239,11 @@ static void script(u8 *entry, unsigned place, u64 value)
     store_le(entry + 8, 8, value);
 }
 
+/* What L1 does in root operation: VMCLEAR, VMPTRLD, VMPTRST, VMXOFF, VMXON, VMCALL, INVEPT, INVVPID, ... */
+static const char l1_snippets[] =
+#include "vmx_l1_snippets.def"
+    ;
+
 static const char snippets[] =
 #include "nested_snippets.def"
 #include "vmx_snippets.def"
@@ -214,6 +259,7 @@ static struct nested_vendor vendor(void)
                                   .code_len = (size_t)(l1_end - l1),
                                   .recover = CODE_L1 + (u64)(l1_recover - l1),
                                   .cr4 = CR4_VMXE,
+                                  .l1_snippets = l1_snippets,
                                   .snippets = snippets};
 }
 
