@@ -68,9 +68,11 @@ void segment_set_real(struct cpu *c, unsigned seg, u16 sel)
         s->attr = SEG_P | SEG_DPL | SEG_S | 3;
         return;
     }
-    /* Limits (and a stack's size) survive from protected mode: what is called unreal mode. */
+    /* Limits (and a stack's size) survive from protected mode: what is called unreal mode. CS stays a code
+     * segment, as a hypervisor sees that emulates an instruction behind MOV CR0 and in front of the far jump.
+     */
     u32 keep = s->attr & (seg == CS ? SEG_G : SEG_DB | SEG_G);
-    s->attr = SEG_P | SEG_S | 3 | keep;
+    s->attr = SEG_P | SEG_S | (seg == CS ? 11 : 3) | keep;
 }
 
 void load_cs(struct cpu *c, u16 sel, u64 desc, unsigned cpl)

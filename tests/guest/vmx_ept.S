@@ -118,6 +118,9 @@ main64:
     RUN(24, 18)
     cmp $0x7788, %cx
     CHECK(25, je)
+    /* What real mode loads stays what it was: CS code, ES data. */
+    WANT(34, 0x4816, 0x9b)
+    WANT(35, 0x4814, 0x93)
     PASS
 
 guest_code:
@@ -139,7 +142,8 @@ real:
     mov %ax, %es
     movl $0x55667788, %es:0
     mov %es:0, %cx
-    vmcall
+    ljmp $0, $1f
+1:  vmcall
     .code64
     .balign 16
 descriptor: .quad 0, 0
