@@ -3,7 +3,8 @@
  * VMRUN: the only way into guest mode. APM 2 15.5.
  *
  * Control and save area are copied, then checked (svm_checks.c), then loaded without further look: what no
- * check refuses the processor can run.
+ * check refuses the processor can run. The VMCB's clean bits are not looked at, as the manual allows (15.15):
+ * copy, checks and loads are a fiftieth of a round trip, and a cached field could only be stale.
  */
 #include "cpu/nested/svm.h"
 
