@@ -116,6 +116,8 @@ main64:
     ADVANCE
     RUN(38, 56)
     WANT(39, QUAL, 0x300)
+    RUN(56, 56) /* a reserved bit */
+    WANT(57, QUAL, 0x300)
 
     /* x2APIC mode. */
     CTL(PROC2, 0x48b, X2APIC | REGISTERS | INTERRUPTS)
@@ -219,6 +221,7 @@ self:
     movl $0x44042, APIC + 0x300
     vmcall
     movl $0xc4042, APIC + 0x300
+    movl $0x54042, APIC + 0x300
 x2apic:
     mov $0x802, %ecx
     rdmsr

@@ -210,10 +210,11 @@ bool vmx_apic_virtualized(struct cpu *c, u32 offset, unsigned size, bool write)
     return true;
 }
 
-/* Fixed, edge-triggered, to itself, a vector that interrupts may have. 29.4.3.2 */
+/* Fixed, edge-triggered, to itself, no reserved bit and not pending, a vector that interrupts may have. Level
+ * and destination mode do not matter. 29.4.3.2 */
 static bool is_self_ipi(u32 icr)
 {
-    return (icr & 0xfffcf7f0u & ~0xf0u & ~0x4000u) == 0x00040000 && (icr & 0xf0);
+    return (icr & 0xffffb700) == 0x00040000 && (icr & 0xf0);
 }
 
 static bool leave_write(struct cpu *c, u32 r)
@@ -321,7 +322,7 @@ void vmx_take_posted(struct cpu *c)
     struct vmcs *v = &vmx_of(c)->v;
     u64 *words = space_ram(c->memory, F(POSTED_DESCRIPTOR), NULL);
     u8 top = 0;
-    if (!words)
+    if (!words || (F(POSTED_DESCRIPTOR) & 63)) /* a loaded state was not checked by an entry */
         return;
     __atomic_fetch_and(&words[WORDS], ~(u64)ON, __ATOMIC_SEQ_CST);
     for (unsigned i = 0; i < WORDS; i++) {
