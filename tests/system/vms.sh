@@ -135,6 +135,11 @@ for i in $(seq "$rounds"); do
     wait $command 2>/dev/null
     sleep 0.1
     now=$(state "$mark kill" 2>err)
+    for _ in $(seq 100); do # a save that was given up is noticed in a moment
+        [ "$now" = Saving ] || break
+        sleep 0.05
+        now=$(state "$mark kill" 2>err)
+    done
     case $now in
     Off | Running | Paused | Saved) ;;
     *) fail "round $i: state '$now' $(cat err)" ;;
