@@ -21,6 +21,8 @@ static const struct error_row {
 #undef ERROR
 };
 
+enum { LINE_SHOWN_MAX = 400 };
+
 /* What others have written (names of VMs, files) must not steer the terminal. */
 static void put_clean(FILE *out, const char *s)
 {
@@ -54,13 +56,14 @@ static void put_place(struct session *s, const struct script *script, const char
         }
     }
     size_t width = strcspn(start, "\r\n"), before = (size_t)(at - start);
-    if (width > 400)
-        return; /* no help to anyone */
     len = len > width - before ? width - before : len;
     unsigned column = text_width(arena_copy(s->arena, start, before));
     unsigned columns = text_width(arena_copy(s->arena, at, len));
-    fprintf(out, "At %s%s:%u char:%u\n+ ", script->name ? "" : "line", script->name ? script->name : "", line,
+    fprintf(out, "At %s%s:%u char:%u\n", script->name ? "" : "line", script->name ? script->name : "", line,
             column + 1);
+    if (width > LINE_SHOWN_MAX)
+        return; /* the place says more than the line would */
+    fputs("+ ", out);
     put_clean(out, arena_copy(s->arena, start, width));
     fprintf(out, "\n+ %*s", (int)column, "");
     for (unsigned i = 0; i < (columns ? columns : 1); i++)
