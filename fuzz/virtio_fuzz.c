@@ -9,6 +9,7 @@
  */
 #include "../tests/unit/virtio_rig.h"
 
+#include "dev/virtio/virtio_balloon.h"
 #include "dev/virtio/virtio_blk.h"
 #include "dev/virtio/virtio_console.h"
 #include "dev/virtio/virtio_net.h"
@@ -36,6 +37,7 @@ struct ends {
     struct block block;
     struct net_port port;
     u8 disk[DISK];
+    bool frozen;
     u64 sum; /* of all that came out, so that every byte is read */
 };
 
@@ -97,13 +99,26 @@ static void zero_fill(void *opaque, void *buf, size_t len)
     memset(buf, 0x11, len);
 }
 
+static bool is_balloon(unsigned kind)
+{
+    return (kind & 7) == 7;
+}
+
+static bool frozen(void *opaque)
+{
+    return ((struct ends *)opaque)->frozen;
+}
+
 static struct dev *make(struct rig *r, struct ends *e, unsigned kind)
 {
+    const struct balloon_port balloon = {frozen, e};
     static const u8 mac[6] = {2};
     const struct console_out out = {swallow, e};
     const struct random_source src = {zero_fill, NULL};
     e->block = (struct block){.ops = &disk_ops, .size = DISK, .readonly = kind & 4};
     e->port.ops = &port_ops;
+    if (is_balloon(kind))
+        return virtio_balloon_new(&r->env, r->bus, RIG_SLOT, &balloon, &r->err);
     switch (kind & 3) {
     case 0:
         return virtio_blk_new(&r->env, r->bus, RIG_SLOT, &e->block, "fuzz", &r->err);
@@ -120,7 +135,7 @@ static struct dev *make(struct rig *r, struct ends *e, unsigned kind)
 
 static void put_desc(struct rig *r, struct input *in)
 {
-    unsigned q = take(in, 1) & 1, i = take(in, 1) % (RIG_QSIZE + 2);
+    unsigned q = take(in, 1) & 3, i = take(in, 1) % (RIG_QSIZE + 2);
     u64 addr = RIG_DATA + (take(in, 2) << 4);
     u32 len = (u32)take(in, 2);
     u16 flags = take(in, 1) & 0xff;
@@ -140,6 +155,22 @@ static void poke(struct rig *r, struct input *in)
     rig_poke(r, at, n, take(in, n));
 }
 
+/* What a policy asks of it while the guest does as it likes. */
+static void command_balloon(struct rig *r, struct ends *e, size_t how)
+{
+    struct balloon_info info;
+    e->frozen = how & 1;
+    virtio_balloon_review(r->dev);
+    virtio_balloon_set_target(r->dev, (u64)how << 11);
+    virtio_balloon_poll(r->dev, how & 2 ? 1000 : 0);
+    if (clock_mode(r->env.clock) == CLOCK_MODE_ICOUNT) {
+        clock_advance(r->env.clock, 2000);
+        clock_run_due(r->env.clock);
+    }
+    virtio_balloon_info(r->dev, &info);
+    e->sum += info.stat[VIRTIO_BALLOON_S_AVAIL];
+}
+
 static void come_in(struct rig *r, struct ends *e, unsigned kind, struct input *in)
 {
     static const u8 zeroes[FRAME_MAX];
@@ -148,6 +179,8 @@ static void come_in(struct rig *r, struct ends *e, unsigned kind, struct input *
         e->port.sink.receive(e->port.sink.opaque, zeroes, len);
     if ((kind & 3) == 2)
         virtio_console_receive(r->dev, zeroes, len);
+    if (is_balloon(kind))
+        command_balloon(r, e, len);
 }
 
 static u64 offered(struct rig *r)
@@ -168,7 +201,7 @@ static void start(struct rig *r, unsigned kind, unsigned op, struct input *in)
         features &= take(in, 8);
     if (op & 64)
         features ^= BIT(take(in, 1) & 63);
-    rig_start(r, features, (kind & 3) == 1 || (kind & 3) == 2 ? 2 : 1, op & 16);
+    rig_start(r, features, is_balloon(kind) ? 4 : (kind & 3) == 1 || (kind & 3) == 2 ? 2 : 1, op & 16);
 }
 
 /* A request as a driver makes it: header, data, status; only its contents are wild. */
@@ -218,7 +251,7 @@ static void step(struct rig *r, struct ends *e, unsigned kind, struct input *in)
         put_desc(r, in);
         break;
     case 2:
-        rig_offer(r, op >> 4 & 1, (u16)(take(in, 1) % (RIG_QSIZE + 1)));
+        rig_offer(r, op >> 4 & 3, (u16)(take(in, 1) % (RIG_QSIZE + 1)));
         break;
     case 3:
         rig_kick(r, op >> 4 & 3);
@@ -258,7 +291,7 @@ static void step(struct rig *r, struct ends *e, unsigned kind, struct input *in)
         rig_reg_write(r, off, n, take(in, n));
         break;
     case 14:
-        request(r, op >> 4 & 1, in);
+        request(r, op >> 4 & 3, in);
         break;
     default:
         break;

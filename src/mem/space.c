@@ -384,7 +384,8 @@ void space_discard(struct space *s, u64 gpa, u64 size)
         if (!p)
             continue;
         watch_drop_all(&s->watches, gpa, room);
-        madvise(p, room, MADV_DONTNEED);
+        if (madvise(p, room, MADV_DONTNEED)) /* locked memory stays, but what was in it goes */
+            memset(p, 0, room);
         space_written(s, gpa, room);
     }
 }

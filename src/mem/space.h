@@ -65,7 +65,9 @@ int must_check space_add_ram(struct space *s, u64 gpa, u64 size, struct err *err
 /* The region is copied; overlapping an existing region is refused (-1): the newcomer is not decoded. */
 int must_check space_add_region(struct space *s, const struct region *r);
 void space_remove_region(struct space *s, u64 base, const void *dev);
-/* Gives a page range's backing back to the host; the guest reads zeroes after. RAM only, page-aligned. */
+/* Gives a page range's backing back to the host; the guest reads zeroes after. Page-aligned; what is no RAM
+ * is passed over. While the machine runs, too: listeners drop their pointers, code and dirty watches see a
+ * write. Not by a thread that a vCPU inside the world waits for. */
 void space_discard(struct space *s, u64 gpa, u64 size);
 
 /* Host address of gpa and (len != NULL) how many bytes follow contiguously in that RAM bank; NULL if not RAM.
