@@ -22,6 +22,7 @@
 #include "dev/chip/pvpanic.h"
 #include "dev/chip/testdev.h"
 #include "dev/pci/pci_testdev.h"
+#include "dev/virtio/virtio_balloon.h"
 #include "dev/virtio/virtio_blk.h"
 #include "dev/virtio/virtio_net.h"
 #include "dev/virtio/virtio_rng.h"
@@ -92,7 +93,10 @@ static int build_pci(struct board *b, const struct board_config *cfg, struct err
         return -1;
     struct console_out out = console_virtio_out(&b->console);
     b->console.virtio = own(b, virtio_console_new(b->env, b->pci, b->next_slot++, &out, err));
-    return b->console.virtio ? 0 : -1;
+    if (!b->console.virtio)
+        return -1;
+    b->balloon = own(b, virtio_balloon_new(b->env, b->pci, b->next_slot++, &cfg->balloon, err));
+    return b->balloon ? 0 : -1;
 }
 
 static int build_test_devices(struct board *b, const struct board_config *cfg, struct err *err)

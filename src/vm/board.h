@@ -9,6 +9,7 @@
 #include "dev/chip/uart16550.h"
 #include "dev/dev.h"
 #include "dev/pci/pci.h"
+#include "dev/virtio/virtio_balloon.h"
 #include "disk/block.h"
 #include "net/port.h"
 #include "vm/layout.h"
@@ -24,6 +25,7 @@ struct board_config {
     struct uart_backend serial;
     bool test_devices;
     bool repeatable; /* random numbers from a fixed seed */
+    struct balloon_port balloon;
     /* msi.send set: the local APICs are somebody else's, who takes MSIs and the 8259's INT here, and the
      * three fields below are not used. */
     struct msi_sink msi;
@@ -40,7 +42,7 @@ struct board {
     struct lapic_bus *lapics;
     struct dev **lapic; /* by vCPU number; none when they are somebody else's */
     unsigned lapic_count;
-    struct dev *pic, *ioapic, *pm;
+    struct dev *pic, *ioapic, *pm, *balloon;
     struct console console; /* COM1 and the virtio console */
     struct isa_irq isa;
     struct pci_bus *pci;

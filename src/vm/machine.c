@@ -231,6 +231,7 @@ static int build_board(struct machine *m, struct err *err)
         .serial = {c->serial.tx, c->serial.rx_ready, c->serial.opaque},
         .test_devices = c->test_devices,
         .repeatable = c->options.icount,
+        .balloon = ram_balloon_port(m),
         .current_lapic = current_lapic,
         .current_opaque = m,
         .cpu = cpu,
@@ -316,6 +317,7 @@ struct machine *machine_new(const struct machine_config *cfg, struct err *err)
         machine_free(m);
         return NULL;
     }
+    ram_begin(m);
     return m;
 }
 
@@ -323,6 +325,7 @@ void machine_free(struct machine *m)
 {
     if (!m)
         return;
+    ram_end(m);
     board_free(&m->board); /* first: until their threads are gone, devices may interrupt and write memory */
     for (unsigned i = 0; m->vcpus && i < m->config.cpus; i++)
         if (m->vcpus[i].accel)

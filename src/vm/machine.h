@@ -99,6 +99,26 @@ void machine_resume(struct machine *m);
  * on with a host save area, and entered a guest within the last minute. As machine_pause(). */
 bool machine_nested_active(struct machine *m);
 
+/* Memory that moves: the guest's balloon. On the event loop's thread.
+ *
+ * While a hypervisor runs guests in the machine its memory stays: pages that the guest reports as free are
+ * not taken, nor is more of an earlier wish fulfilled, which holds again after. */
+struct machine_ram {
+    u64 size;     /* bytes of RAM that the machine was built with */
+    u64 assigned; /* of them, what the guest has not given back */
+    u64 wanted;   /* what `assigned` was asked to become */
+    u64 used;     /* of the assigned: what the guest cannot spare; 0: it has not said */
+    u64 reported; /* free pages taken on the guest's own report, bytes in all: it may use them at any time */
+    bool driver;  /* the guest has a driver for the balloon; without one nothing moves */
+    bool frozen;
+};
+void machine_ram_state(struct machine *m, struct machine_ram *out);
+/* Refused (USAGE): more than it was built with, while frozen, without a driver. Else the guest begins to
+ * move. */
+int must_check machine_ram_move(struct machine *m, u64 bytes, struct err *err);
+/* How often the guest is asked what it uses; 0: never, as at first. */
+void machine_ram_poll(struct machine *m, u64 interval_ns);
+
 /* Everything the guest can see, RAM included. A restored machine has the same configuration and devices; it
  * needs no machine_boot(), but without one it ends instead of rebooting. */
 int must_check machine_save(struct machine *m, struct state_image *img, struct err *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of a machine, for the files of vm/ that make it up: machine.c, vcpu.c, save.c, debugger.c.
+/* The inside of a machine, for the files of vm/ that make it up: machine.c, vcpu.c, ram.c, save.c,
+ * debugger.c.
  * Nobody else includes it. */
 #ifndef VM_MACHINE_PARTS_H
 #define VM_MACHINE_PARTS_H
@@ -63,6 +64,8 @@ struct machine {
     atomic_bool resetting;        /* a reset was asked for and not yet done: no vCPU runs */
     struct machine_result result; /* under lock until the end, the first one counts */
     struct machine_debug debug;
+    struct timer ram_timer;
+    atomic_bool ram_nested; /* of engines that say it at rest only: what they said last */
 };
 
 /* vcpu.c */
@@ -76,6 +79,11 @@ void vcpu_wake_rest(struct machine *m); /* those at rest look at the machine's w
 /* machine.c: decides the end. text may be NULL. */
 void machine_set_end(struct machine *m, enum machine_end end, int code, const char *text);
 void machine_reset_now(struct machine *m); /* on the event loop's thread: the reset that was asked for */
+
+/* ram.c */
+struct balloon_port ram_balloon_port(struct machine *m);
+void ram_begin(struct machine *m); /* the machine is built */
+void ram_end(struct machine *m);   /* fine also when it never was */
 
 /* debugger.c. On the vCPU's thread: the engine's run() came back with ACCEL_EXIT_DEBUG. */
 void debugger_report(struct vcpu *v);

@@ -135,6 +135,21 @@ static void check_restored(struct rig *r, enum cpu_vendor vendor)
     state_free(&img);
 }
 
+/* Memory is where it is while active; after, only the missing driver is in the way of a move. */
+static void check_memory(struct rig *r, bool active)
+{
+    struct machine_ram now;
+    struct err err = {0};
+    machine_ram_state(r->machine, &now);
+    assert_int_equal(now.frozen, active);
+    assert_int_equal(now.assigned, now.size);
+    assert_int_equal(machine_ram_move(r->machine, now.size - MIB, &err), -1);
+    assert_non_null(strstr(err.text, active ? "nested virtualization is active" : "driver is not loaded"));
+    err = (struct err){0};
+    assert_int_equal(machine_ram_move(r->machine, now.size + MIB, &err), -1);
+    assert_non_null(strstr(err.text, active ? "nested virtualization is active" : "does not grow"));
+}
+
 static void begin(struct rig *r, const struct guest *g)
 {
     *r = (struct rig){0};
@@ -160,8 +175,10 @@ static void active_for_a_minute(void **state)
     u64 at = clock_now(c);
     clock_set(c, at + MINUTE_NS - 5000000000);
     assert_true(machine_nested_active(r.machine));
+    check_memory(&r, true);
     clock_set(c, at + MINUTE_NS + 1);
     assert_false(machine_nested_active(r.machine));
+    check_memory(&r, false);
     end(&r);
 }
 
