@@ -384,6 +384,8 @@ static void image_make(u8 *m, const struct nested_vendor *v, const u8 *data, siz
     put_handler(m, s.mode);
     memcpy(m + CODE_L1, v->code, v->code_len);
     memset(m + EXTRA_L1, 0x90, 16 * EXTRA_SLOTS);
+    for (unsigned i = 0; i < EXTRA_SLOTS; i++) /* JMP to the next */
+        memcpy(m + EXTRA_L1 + 16 * i, "\xeb\x0e", 2);
     m[EXTRA_L1 + 16 * EXTRA_SLOTS] = 0xc3;
     put(m, SCRIPT_AT, 8, SCRIPT);
     for (unsigned at = STACK_L2; at < HANDLER_L2; at += 8) /* RET goes somewhere */

@@ -184,8 +184,8 @@ static void put_addresses(u8 *ram, struct vmcs *v, const u8 *h)
     store_le(ram + MORE + 0x1008, 8, v->f[VMCS_EPTP] ^ 1 << 6);
     v->f[VMCS_VMREAD_BITMAP] = h[9] & 2 ? MSR_MAP : MORE + 0x2000;
     v->f[VMCS_VMWRITE_BITMAP] = h[9] & 4 ? MSR_MAP : MORE + 0x2000;
-    v->f[VMCS_LINK] = h[9] & 8 ? CONTROL_2 : ~0ull;
-    store_le(ram + CONTROL_2, 4, VMCS_REVISION | (h[9] & 8 ? 1u << 31 : 0));
+    v->f[VMCS_LINK] = ctl2(v, SHADOWING) ? CONTROL_2 : ~0ull;
+    store_le(ram + CONTROL_2, 4, VMCS_REVISION | (ctl2(v, SHADOWING) ? 1u << 31 : 0));
     v->f[VMCS_PML_ADDRESS] = MORE + 0x3000;
     v->f[VMCS_PML_INDEX] = h[10] & 3;
     v->f[VMCS_TSC_MULTIPLIER] = 1ull << 48;

@@ -213,12 +213,15 @@ static enum outcome loop(struct cpu *c)
     for (struct block *last = NULL;;) {
         if (unlikely(cpu_attention(c))) {
             enum outcome o = attend(c);
+            c->code_dirty = 0;
             if (o != DONE)
                 return o;
         }
         enum outcome o = run_some(c, &last);
         if (unlikely(o != DONE)) {
             o = next(c, o);
+            c->code_dirty =
+                0; /* no block is held: left over, it would cut the next one, where nothing asks to */
             if (o != DONE)
                 return o;
         }
