@@ -171,6 +171,10 @@ static int run_any(struct session *s, int argc, char **argv)
         log_line("'%.60s' is no option of droste: see droste --help", argv[0]);
         return EXIT_STATUS_USAGE;
     }
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0)) {
+        char *const help[] = {"Get-Help", argv[0]};
+        return session_run_words(s, 2, help);
+    }
     return session_run_words(s, argc, argv);
 }
 

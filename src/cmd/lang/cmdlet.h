@@ -77,7 +77,7 @@ const struct type_row *call_type(const struct cmdlet_call *,
 int must_check emit(struct cmdlet_call *, struct value v);
 
 /*
- * An error of one object. text: what happened in the frame of hyperv.md 4.1, then the rule and the remedy;
+ * An error of one object. text: what happened, in the frame Hyper-V gives it, then the rule and the remedy;
  * lines end with \n but the last. target: what it concerns, or NULL. Returns 0 when the pipeline goes on, -1
  * under -ErrorAction Stop. The command's exit status is 1 in any case.
  */
