@@ -31,6 +31,13 @@ static void move_gprs(struct emit *e, bool store, enum host_reg cpu)
             emit_mem(e, store ? X_MOV_TO : X_MOV, 8, host_reg_of[g], MEM(cpu, CPU(regs) + 8 * (i32)g));
 }
 
+static void load_default_mxcsr(struct emit *e, i32 bias)
+{
+    emit_op_mem(e, (struct prefixes){0}, 0xc7, 0, SLOT(mxcsr, bias));
+    emit32(e, MXCSR_RESET);
+    emit_op_mem(e, (struct prefixes){0}, 0x0fae, 2, SLOT(mxcsr, bias)); /* ldmxcsr */
+}
+
 /* R10: struct cpu. Flags that floating point raised are the guest's too; the host's own MXCSR is the default.
  */
 static void store_mxcsr(struct emit *e, i32 bias)
@@ -43,9 +50,7 @@ static void store_mxcsr(struct emit *e, i32 bias)
     emit_imm(e, X_IMM_AND, 4, H_RAX, MXCSR_FLAGS);
     size_t clear = emit_jcc(e, CC_E);
     emit_mem(e, 0x09, 4, H_RAX, MEM(H_R10, CPU(mxcsr))); /* or [mxcsr], eax */
-    emit_op_mem(e, (struct prefixes){0}, 0xc7, 0, SLOT(mxcsr, bias));
-    emit32(e, MXCSR_RESET);
-    emit_op_mem(e, (struct prefixes){0}, 0x0fae, 2, SLOT(mxcsr, bias)); /* ldmxcsr */
+    load_default_mxcsr(e, bias);
     emit_patch(e, none, e->len);
     emit_patch(e, clear, e->len);
 }
@@ -106,6 +111,7 @@ static void emit_enter(struct emit *e)
     emit_mem(e, X_MOV_TO, 8, H_RDI, SLOT(cpu, 0));
     emit_op_mem(e, (struct prefixes){0}, 0xc6, 0, SLOT(fp, 0));
     emit8(e, 0);
+    load_default_mxcsr(e, 0); /* flags that our own floating point left are none of the guest's */
     copy(e, SLOT(rip_page, 0), FRAME_OF(H_RDX, rip_page));
     copy(e, SLOT(places, 0), FRAME_OF(H_RDX, places));
     copy(e, SLOT(end, 0), FRAME_OF(H_RDX, end));
