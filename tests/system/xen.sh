@@ -60,9 +60,8 @@ LD_LIBRARY_PATH=$library_path tools/mkinitramfs -o "$work/dom0.img" -k "$xen/dom
 zeros=$(dd if=/dev/zero bs=1M count=4 2>/dev/null | sha256sum | cut -c1-16)
 for vendor in ${*:-intel amd}; do
     log=$work/$vendor status=0 start=$(date +%s)
-    # There is no BIOS, so Xen must not call one.
     "$droste" run --engine soft --cpu-vendor "$vendor" --nested on --memory 1536M --kernel "$xen/xen" --no-reboot --timeout 900 \
-        --append "no-real-mode console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all dom0_mem=768M" \
+        --append "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all dom0_mem=768M" \
         --initrd "$xen/dom0/vmlinux console=hvc0 quiet,$work/dom0.img" >"$log" 2>"$log.err" </dev/null || status=$?
     expect_line "HVM: (VMX|SVM) enabled" "$log"
     expect_line "virt_caps.* hvm" "$log"

@@ -365,6 +365,8 @@ static void bios_data(void **state)
     assert_int_equal(guest(b, 0x40e, 2) << 4, 0x9fc00);
     assert_int_equal(guest(b, 0x413, 2), 639);
     assert_int_equal(guest(b, 0x9fc00, 1), 1);
+    u64 vector = guest(b, 4 * 0xff, 4);
+    assert_int_equal(guest(b, (vector >> 16 << 4) + (vector & 0xffff), 1), 0xcf); /* IRET */
     bench_free(b);
 }
 

@@ -7,16 +7,24 @@
 typedef int load_fn(const struct boot_source *s, const struct image *img, struct boot_room *r,
                     struct accel_regs *regs, bool *found, struct err *err);
 
-/* What software reads of the BIOS data area even where it was not started by a BIOS: COM1's port, the EBDA's
- * segment, KiB of memory below it; and the EBDA's size in KiB, its first byte. Xen places its real-mode code
- * by them. */
+/* An interrupt vector of real mode as it is before software sets its own: an IRET where PC BIOSes have
+ * theirs. */
+#define DUMMY_HANDLER 0xfff53
+#define DUMMY_VECTOR  (0xf000u << 16 | (DUMMY_HANDLER & 0xffff))
+#define IRET          0xcf
+
+/* What software finds in low memory even where it was not started by a BIOS: a vector table whose interrupts
+ * return; COM1's port, the EBDA's segment, KiB of memory below it; and the EBDA's size in KiB, its first
+ * byte. Xen places its real-mode code by them. */
 static void put_bios_data(struct space *memory)
 {
     static const struct {
         u16 at, value;
     } word[] = {{0x400, COM1_PORT}, {0x40e, EBDA_BASE >> 4}, {0x413, EBDA_BASE / KIB}};
-    u8 ebda_kib = (LEGACY_VGA_BASE - EBDA_BASE) / KIB;
-    bool lost = space_write(memory, EBDA_BASE, &ebda_kib, 1);
+    u8 ebda_kib = (LEGACY_VGA_BASE - EBDA_BASE) / KIB, iret = IRET;
+    bool lost = space_write(memory, EBDA_BASE, &ebda_kib, 1) || space_write(memory, DUMMY_HANDLER, &iret, 1);
+    for (unsigned vector = 0; vector < 256; vector++)
+        lost |= !space_io_write(memory, vector * 4, 4, DUMMY_VECTOR);
     for (unsigned i = 0; i < ARRAY_SIZE(word); i++)
         lost |= !space_io_write(memory, word[i].at, 2, word[i].value);
     bug_on(lost, "there is no low memory");
