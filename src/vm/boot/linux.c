@@ -27,8 +27,6 @@ enum {
     HEAP_END = 0x224,
     CMDLINE_PTR = 0x228,
     INITRD_MAX = 0x22c,
-    ALIGNMENT = 0x230,
-    RELOCATABLE = 0x234,
     XLOADFLAGS = 0x236,
     CMDLINE_SIZE = 0x238,
     PREF_ADDRESS = 0x258,
@@ -73,7 +71,8 @@ static bool fits(const struct boot_room *r, u64 at, u64 size)
     return at >= MIB && at <= r->target->map->low_end && size <= r->target->map->low_end - at;
 }
 
-/* Preferred address; a relocatable kernel else as low as its alignment allows. */
+/* The preferred address: a relocatable kernel that is loaded lower moves there by itself, so it needs that
+ * room in any case. Documentation/arch/x86/boot.rst, pref_address */
 static int choose_place(struct setup *k, const struct image *img, const struct boot_room *r, struct err *err)
 {
     u64 payload = img->size - k->payload;
@@ -82,11 +81,6 @@ static int choose_place(struct setup *k, const struct image *img, const struct b
     k->room = modern ? field(k, INIT_SIZE, 4) : payload;
     if (k->room < payload)
         k->room = payload;
-    u64 alignment = field(k, ALIGNMENT, 4);
-    if (fits(r, k->at, k->room))
-        return 0;
-    if (k->sector[RELOCATABLE] && alignment && !(alignment & (alignment - 1)))
-        k->at = ALIGN_UP(MIB, alignment);
     if (fits(r, k->at, k->room))
         return 0;
     return err_set(err, EXIT_STATUS_USAGE,
