@@ -461,7 +461,9 @@ static enum outcome slice(struct rig *r, struct side *s)
     u64 before = c->retired;
     atomic_fetch_add(&r->run, 1);
     c->budget_end = before + SLICE;
+    __builtin_ia32_ldmxcsr(MXCSR_RESET | (s->cpu[0]->jit ? MXCSR_FLAGS : 0)); /* ours, not the guest's */
     enum outcome o = cpu_run(c);
+    __builtin_ia32_ldmxcsr(MXCSR_RESET);
     atomic_fetch_add(&r->run, 1);
     clock_advance(s->clock, 10 * (c->retired - before) + 1);
     clock_run_due(s->clock);
