@@ -2,14 +2,14 @@
 /*
  * What translated code runs on: where guest state lies while it runs, and how it meets C.
  *
- * Guest registers are host registers of the same number, except
- *   guest RSP   host R8
- *   guest R8 R9 R10 R11 (the four least used)   frame.home[]
- *   guest flags   the host's, or frame.fl in the shape of cpu.fl (FL_*), or both: flags.c keeps track.
- * Direction, interrupt and the other flags stay in struct cpu; the host's DF is 0. guest RIP frame.rip_page
- * plus a constant of the instruction vector and x87 registers stay in struct cpu: C code between two
- * instructions may use the host's Host R9 counts down the instructions that may still run; R10 and R11 are
- * scratch; RSP points to the frame.
+ * Guest registers are host registers of the same number, except:
+ *  - guest RSP: host R8. Guest R8 to R11, the four least used: frame.home[].
+ *  - Arithmetic flags: the host's, or frame.fl in the shape of cpu.fl (FL_*), or both; flags.c keeps track.
+ *    Direction, interrupt and the other flags stay in struct cpu; the host's DF is 0.
+ *  - RIP: frame.rip_page plus a constant of the instruction.
+ *  - XMM and YMM: the host's of the same number within a block (lower_vec.c), in struct cpu between blocks.
+ *    x87 stays in struct cpu.
+ * Host R9 counts down the instructions that may still run; R10 and R11 are scratch; RSP points to the frame.
  *
  * The frame lies on the host's stack, so that short displacements reach it. Everything in it but `home` and
  * `fl` is set at entry or follows from struct cpu; both are written to struct cpu before C runs and read back
@@ -59,7 +59,7 @@ struct jit_site {
 struct jit_exit {
     u32 place;      /* in the code cache: the displacement to patch */
     u16 target;     /* offset in the page */
-    bool forward;   /* the jump leads forward: no loop is closed by it */
+    bool forward;   /* no loop is closed by it: it may take the inner entry */
     u8 mode;        /* of the block */
     const u8 *page; /* host address of the page */
     u32 version;    /* of the page */
@@ -81,13 +81,11 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt);
 struct jit_place {
     const u8 *host;
     const void *code;
-    struct jit_block *block;
-    u64 unused;
 };
-enum { JIT_PLACE_BITS = 15, JIT_PLACE_SHIFT = 5 };
+enum { JIT_PLACE_BITS = 15, JIT_PLACE_SHIFT = 4 };
 _Static_assert(sizeof(struct jit_place) == 1 << JIT_PLACE_SHIFT, "ORDER PLACE");
 
-/* Which entry: the same as lookup_place() emits. */
+/* Which entry: the same as look_up() emits. */
 static inline unsigned jit_place_of(const u8 *host)
 {
     return (unsigned)((u64)host ^ (u64)host >> 12) & ((1u << JIT_PLACE_BITS) - 1);

@@ -127,7 +127,8 @@ bool lower_call_indirect(struct gen *g);
 bool lower_ret(struct gen *g);
 bool lower_ret_imm(struct gen *g);
 
-/* branch.c: the way on to the instruction at an offset from the page's start, which may lie outside it. */
+/* lower_branch.c: the way on to the instruction at an offset from the page's start, which may lie outside it.
+ */
 void go_to(struct gen *g, i64 target);
 void emit_exits(struct gen *g);                          /* out-of-line code of go_to() and of lookups */
 void rip_to(struct gen *g, enum host_reg r, i64 offset); /* r: guest RIP of an offset */

@@ -81,8 +81,7 @@ static struct jit_block **bucket_of(struct jit *j, const u8 *host)
 /* Where translated code finds it. */
 static void place_block(struct jit *j, struct jit_block *u)
 {
-    *place_of(j, u->mode, u->host) =
-        (struct jit_place){.host = u->host, .code = j->pages.rx + u->code, .block = u};
+    *place_of(j, u->mode, u->host) = (struct jit_place){.host = u->host, .code = j->pages.rx + u->code};
 }
 
 /* The block's code, or NULL when it does not fit into the buffer. */
@@ -122,13 +121,19 @@ static bool hot(struct jit *j, const struct block *b)
     return ++h->runs >= HOT;
 }
 
-/* Translated and of this version, or NULL. */
+/* Translated and of this version, or NULL. Older versions never come back and leave the list. */
 static struct jit_block *known(struct jit *j, u8 mode, const u8 *host, u32 version)
 {
-    struct jit_block *u = *bucket_of(j, host);
-    while (u && (u->host != host || u->version != version || u->mode != mode))
-        u = u->next;
-    return u;
+    for (struct jit_block **p = bucket_of(j, host), *u; (u = *p);) {
+        bool same = u->host == host && u->mode == mode;
+        if (same && u->version == version)
+            return u;
+        if (same)
+            *p = u->next;
+        else
+            p = &u->next;
+    }
+    return NULL;
 }
 
 /* The translation of a block, made if it is worth it; or NULL. */

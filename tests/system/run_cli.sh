@@ -145,8 +145,7 @@ check "serial file that cannot be made" 2 '^$' 'serial file' "${run[@]}" --appen
 check "disks" 0 hello '^$' "${run[@]}" --append do=o --disk disk --disk odd-disk,readonly=on
 check "unknown feature" 2 '^$' 'frob' "${run[@]}" --append do=o --cpu-features +frob
 check "unknown option" 2 '^$' 'did you mean --memory' run --kernel "$guest" --memry 1G
-check "no command" 2 '^$' 'droste run'
-check "unknown command" 2 '^$' 'Get-VM' Get-VM
+check "unknown command" 2 '^$' 'Frob-VM.*not recognized' Frob-VM
 kvm=(run --engine kvm --kernel "$guest" --memory 16M --timeout 20)
 if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
     check "kvm: power off is 0" 0 hello '' "${kvm[@]}" --append do=o
