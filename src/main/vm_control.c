@@ -30,7 +30,7 @@ struct vm_control {
     struct machine *machine;
     struct vm_console *console;
     const char *engine;
-    u64 memory;
+    struct vm_memory *memory;
     unsigned cpus;
     u64 run;
     int listening;
@@ -108,7 +108,7 @@ static u64 cpu_percent(struct vm_control *v, u64 cpu_ms)
     return v->cpu_percent;
 }
 
-static void on_query(struct vm_control *v, struct client *c, int passed)
+static void on_query(struct vm_control *v, struct client *c, const struct message *q, int passed)
 {
     u64 cpu = clock_ms(CLOCK_PROCESS_CPUTIME_ID);
     struct message m = {.type = MESSAGE_STATUS,
@@ -117,14 +117,13 @@ static void on_query(struct vm_control *v, struct client *c, int passed)
                         .uptime_ms = clock_now(machine_clock(v->machine)) / 1000000,
                         .cpu_ms = cpu,
                         .cpu_percent = cpu_percent(v, cpu),
-                        .memory = v->memory,
-                        .run = v->run,
-                        .nested_active = machine_nested_active(v->machine)};
+                        .run = v->run};
+    vm_memory_report(v->memory, &m);
     snprintf(m.engine, sizeof(m.engine), "%s", v->engine);
     answer(c, &m);
 }
 
-static void on_shut_down(struct vm_control *v, struct client *c, int passed)
+static void on_shut_down(struct vm_control *v, struct client *c, const struct message *q, int passed)
 {
     if (v->paused)
         refuse(c, ERROR_INVALID_STATE, "The guest is paused and cannot shut down.");
@@ -136,20 +135,20 @@ static void on_shut_down(struct vm_control *v, struct client *c, int passed)
                "yet. Stop-VM -TurnOff ends it.");
 }
 
-static void on_turn_off(struct vm_control *v, struct client *c, int passed)
+static void on_turn_off(struct vm_control *v, struct client *c, const struct message *q, int passed)
 {
     v->turned_off = true;
     answer_ok(c);
     machine_stop(v->machine);
 }
 
-static void on_reset(struct vm_control *v, struct client *c, int passed)
+static void on_reset(struct vm_control *v, struct client *c, const struct message *q, int passed)
 {
     machine_reset(v->machine);
     answer_ok(c);
 }
 
-static void on_pause(struct vm_control *v, struct client *c, int passed)
+static void on_pause(struct vm_control *v, struct client *c, const struct message *q, int passed)
 {
     if (!v->paused)
         machine_pause(v->machine);
@@ -157,7 +156,7 @@ static void on_pause(struct vm_control *v, struct client *c, int passed)
     answer_ok(c);
 }
 
-static void on_resume(struct vm_control *v, struct client *c, int passed)
+static void on_resume(struct vm_control *v, struct client *c, const struct message *q, int passed)
 {
     if (v->paused)
         machine_resume(v->machine);
@@ -165,7 +164,16 @@ static void on_resume(struct vm_control *v, struct client *c, int passed)
     answer_ok(c);
 }
 
-static void on_save(struct vm_control *v, struct client *c, int passed)
+static void on_memory(struct vm_control *v, struct client *c, const struct message *q, int passed)
+{
+    struct err err = {0};
+    if (vm_memory_change(v->memory, q, &err))
+        answer_err(c, &err);
+    else
+        answer_ok(c);
+}
+
+static void on_save(struct vm_control *v, struct client *c, const struct message *q, int passed)
 {
     struct err err = {0};
     if (passed < 0) {
@@ -184,7 +192,7 @@ static void on_save(struct vm_control *v, struct client *c, int passed)
     answer_ok(c);
 }
 
-static void on_end(struct vm_control *v, struct client *c, int passed)
+static void on_end(struct vm_control *v, struct client *c, const struct message *q, int passed)
 {
     if (v->saver != c) {
         refuse(c, ERROR_INVALID_STATE, "Nothing was saved.");
@@ -194,7 +202,7 @@ static void on_end(struct vm_control *v, struct client *c, int passed)
     machine_stop(v->machine);
 }
 
-static void on_attach(struct vm_control *v, struct client *c, int passed)
+static void on_attach(struct vm_control *v, struct client *c, const struct message *q, int passed)
 {
     answer_ok(c);
     if (c->fd < 0)
@@ -206,7 +214,7 @@ static void on_attach(struct vm_control *v, struct client *c, int passed)
 }
 
 static const struct request {
-    void (*serve)(struct vm_control *v, struct client *c, int passed);
+    void (*serve)(struct vm_control *v, struct client *c, const struct message *q, int passed);
     bool takes_file, while_saving;
 } requests[MESSAGE_TYPE_COUNT] = {
     [MESSAGE_QUERY] = {.serve = on_query, .while_saving = true},
@@ -218,6 +226,7 @@ static const struct request {
     [MESSAGE_SAVE] = {.serve = on_save, .takes_file = true},
     [MESSAGE_END] = {.serve = on_end, .while_saving = true},
     [MESSAGE_ATTACH] = {.serve = on_attach},
+    [MESSAGE_MEMORY] = {.serve = on_memory},
 };
 
 /* ---- clients ---- */
@@ -234,7 +243,7 @@ static void serve(struct vm_control *v, struct client *c, const struct message *
     else if (v->saver && !r->while_saving)
         refuse(c, ERROR_INVALID_STATE, "The virtual machine is being saved.");
     else
-        r->serve(v, c, passed);
+        r->serve(v, c, m, passed);
 }
 
 static void on_client(void *opaque, int events)
@@ -269,7 +278,8 @@ static void on_connection(void *opaque, int events)
 }
 
 struct vm_control *vm_control_new(int listening, struct machine *m, struct vm_console *console,
-                                  const char *engine, u64 memory, unsigned cpus, u64 run, struct err *err)
+                                  const char *engine, struct vm_memory *memory, unsigned cpus, u64 run,
+                                  struct err *err)
 {
     struct vm_control *v = calloc(1, sizeof(*v));
     if (!v) {

@@ -5,16 +5,18 @@
 #define MAIN_VM_CONTROL_H
 
 #include "main/vm_console.h"
+#include "main/vm_memory.h"
 #include "mgmt/message.h"
 #include "vm/machine.h"
 
 struct vm_control;
 
-/* listening: its own. engine: a name that lasts; memory, cpus: the machine's; run: as its STARTED record has
+/* listening: its own. engine: a name that lasts; cpus: the machine's; run: as its STARTED record has
  * it. Lives as long as the process.
  */
 struct vm_control *vm_control_new(int listening, struct machine *m, struct vm_console *console,
-                                  const char *engine, u64 memory, unsigned cpus, u64 run, struct err *err);
+                                  const char *engine, struct vm_memory *memory, unsigned cpus, u64 run,
+                                  struct err *err);
 
 /* After the machine's end, what the record in the VM's folder says. */
 struct message vm_control_outcome(const struct vm_control *c, const struct machine_result *r);

@@ -8,13 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FORMAT 1
+#include "config/vm_config.h"
+
+#define FORMAT 2
 
 struct head {
     char magic[8];
     u32 format, body_at;
     char engine[VM_STATE_ENGINE_SIZE];
-    u64 len, hash;
+    u64 len, hash, memory;
 };
 
 static const char magic[8] = "DROSTES\n";
@@ -32,12 +34,15 @@ static int read_head(int fd, struct head *h, struct err *err)
     return 0;
 }
 
-int vm_state_engine(int fd, char engine[VM_STATE_ENGINE_SIZE], struct err *err)
+int vm_state_engine(int fd, char engine[VM_STATE_ENGINE_SIZE], u64 *memory, struct err *err)
 {
     struct head h;
     if (read_head(fd, &h, err))
         return -1;
+    if (h.memory < vm_setting("memory")->least || h.memory > vm_setting("memory")->most)
+        return err_set(err, EXIT_STATUS_USAGE, "the saved state is damaged: Remove-VMSavedState drops it");
     memcpy(engine, h.engine, sizeof(h.engine));
+    *memory = h.memory;
     return 0;
 }
 
@@ -80,7 +85,10 @@ int vm_state_store(int fd, struct machine *m, const char *engine, struct err *er
 {
     struct state_image img = {0};
     struct head h = {.format = FORMAT, .body_at = sizeof(h)};
+    struct machine_ram ram;
     memcpy(h.magic, magic, sizeof(magic));
+    machine_ram_state(m, &ram);
+    h.memory = ram.size;
     snprintf(h.engine, sizeof(h.engine), "%s", engine);
     int r = machine_save(m, &img, err);
     h.len = img.len;

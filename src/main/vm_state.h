@@ -8,8 +8,9 @@
 
 enum { VM_STATE_ENGINE_SIZE = 8 };
 
-/* The engine that saved it. */
-int must_check vm_state_engine(int fd, char engine[VM_STATE_ENGINE_SIZE], struct err *err);
+/* The engine that saved it, and the memory that its machine was built with, which a resize since may have
+ * left the definition below. */
+int must_check vm_state_engine(int fd, char engine[VM_STATE_ENGINE_SIZE], u64 *memory, struct err *err);
 int must_check vm_state_load(int fd, struct machine *m, struct err *err);
 /* On the event loop's thread. Synced when it returns 0. */
 int must_check vm_state_store(int fd, struct machine *m, const char *engine, struct err *err);

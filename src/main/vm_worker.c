@@ -29,6 +29,7 @@ struct vm_worker {
     u64 run;                         /* as the STARTED record has it */
     struct vm_console *console;
     struct vm_control *control;
+    struct vm_memory *memory;
     struct machine *machine;
 };
 
@@ -43,7 +44,7 @@ static int open_state(struct vm_worker *w, char engine[VM_STATE_ENGINE_SIZE], st
     engine[0] = 0;
     w->state = openat(WORKER_FD_FOLDER, WORKER_STATE_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (w->state >= 0 && lseek(w->state, 0, SEEK_END) > 0)
-        return vm_state_engine(w->state, engine, err);
+        return vm_state_engine(w->state, engine, &w->config.memory, err);
     if (w->state >= 0)
         close(w->state); /* empty: of a save that was given up */
     w->state = -1;
@@ -88,8 +89,10 @@ static int build(struct vm_worker *w, struct err *err)
         !(w->machine = worker_machine(&w->job, vm_console_sink(w->console), err)))
         return -1;
     vm_console_begin(w->console, w->machine);
-    w->control = vm_control_new(WORKER_FD_LISTEN, w->machine, w->console, w->job.engine->name,
-                                w->config.memory, (unsigned)w->config.processors, w->run, err);
+    if (!(w->memory = vm_memory_new(w->machine, &w->config, err)))
+        return -1;
+    w->control = vm_control_new(WORKER_FD_LISTEN, w->machine, w->console, w->job.engine->name, w->memory,
+                                (unsigned)w->config.processors, w->run, err);
     return w->control ? 0 : -1;
 }
 

@@ -4,10 +4,11 @@
  * length, every field checked on arrival (message.def). A request is answered by OK, ERROR or what is named
  * here:
  *
- *   QUERY -> STATUS (state, pid, uptime, cpu, memory, nested_active, engine, run)
+ *   QUERY -> STATUS (state, pid, uptime, cpu, memory, memory_demand, nested_active, engine, run)
  *   SHUT_DOWN   presses the power button; ERROR when the guest does not listen
  *   TURN_OFF    answered before the end
  *   RESET, PAUSE, RESUME
+ *   MEMORY (memory: of a static one; memory_minimum, memory_buffer: of a dynamic one)  begins to move it
  *   SAVE        with a descriptor that takes the state; after OK the machine stands, and the same connection
  * says END (it ends as Saved) or hangs up (the file is emptied and the machine goes on) ATTACH      after OK
  * the connection carries the console's bytes, both ways
@@ -30,7 +31,8 @@
     X(ERROR)                                                                                                 \
     X(QUERY)                                                                                                 \
     X(STATUS)                                                                                                \
-    X(SHUT_DOWN) X(TURN_OFF) X(RESET) X(PAUSE) X(RESUME) X(SAVE) X(END) X(ATTACH) X(STARTED) X(ENDED)
+    X(SHUT_DOWN)                                                                                             \
+    X(TURN_OFF) X(RESET) X(PAUSE) X(RESUME) X(SAVE) X(END) X(ATTACH) X(MEMORY) X(STARTED) X(ENDED)
 
 enum message_type {
 #define X(type) MESSAGE_##type,

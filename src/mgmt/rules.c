@@ -75,8 +75,19 @@ static bool rule_expose_needs_off(const struct rule_case *c, char *out)
 
 static bool rule_active_resize(const struct rule_case *c, char *out)
 {
-    return differs(c, "memory") && c->state != VM_OFF && c->state != VM_SAVED &&
+    return differs(c, "memory") && c->state == VM_RUNNING &&
            !rules_memory_may_move(c->state, c->nested_active);
+}
+
+static bool rule_memory_state(const struct rule_case *c, char *out)
+{
+    return differs(c, "memory") && c->state != VM_OFF && c->state != VM_RUNNING &&
+           name(out, vm_state_words[c->state]);
+}
+
+static bool rule_startup_needs_off(const struct rule_case *c, char *out)
+{
+    return differs(c, "memory") && c->state != VM_OFF && c->before->dynamic;
 }
 
 static bool rule_needs_off(const struct rule_case *c, char *out)
@@ -153,9 +164,19 @@ static bool rule_dynamic_only(const struct rule_case *c, char *out)
     return false;
 }
 
-static bool rule_dynamic_not_built(const struct rule_case *c, char *out)
+static bool rule_dynamic_growth(const struct rule_case *c, char *out)
 {
-    return c->after->dynamic;
+    const struct vm_config *a = c->after;
+    snprintf(out, NAME_SIZE, "%llu", (unsigned long long)(a->memory / MIB));
+    return a->dynamic && differs(c, "memory_maximum") && a->memory_maximum > a->memory;
+}
+
+static bool rule_dynamic_order(const struct rule_case *c, char *out)
+{
+    const struct vm_config *a = c->after;
+    snprintf(out, NAME_SIZE, "%llu, %llu and %llu MB", (unsigned long long)(a->memory_minimum / MIB),
+             (unsigned long long)(a->memory / MIB), (unsigned long long)(a->memory_maximum / MIB));
+    return a->dynamic && (a->memory_minimum > a->memory || a->memory > a->memory_maximum);
 }
 
 static bool rule_no_boot_source(const struct rule_case *c, char *out)

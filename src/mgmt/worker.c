@@ -79,10 +79,10 @@ int worker_connect(struct store *s, const char *id, unsigned seconds, struct err
                    strerror(errno));
 }
 
-int worker_call(int fd, enum message_type type, int pass, struct message *answer, struct err *err)
+static int exchange(int fd, const struct message *request, int pass, struct message *answer, struct err *err)
 {
-    struct message m = {.type = type};
-    if (message_send(fd, &m, pass, err))
+    struct message m;
+    if (message_send(fd, request, pass, err))
         return -1;
     int r = message_receive(fd, &m, NULL, err);
     if (r == 0)
@@ -93,6 +93,25 @@ int worker_call(int fd, enum message_type type, int pass, struct message *answer
     if (answer)
         *answer = m;
     return 0;
+}
+
+int worker_call(int fd, enum message_type type, int pass, struct message *answer, struct err *err)
+{
+    struct message m = {.type = type};
+    return exchange(fd, &m, pass, answer, err);
+}
+
+int worker_set_memory(struct store *s, const struct vm_config *c, struct err *err)
+{
+    struct message m = {.type = MESSAGE_MEMORY,
+                        .memory = c->memory,
+                        .memory_minimum = c->memory_minimum,
+                        .memory_buffer = c->memory_buffer};
+    int fd = worker_connect(s, c->id, ANSWER_SECONDS, err);
+    int r = fd < 0 ? -1 : exchange(fd, &m, -1, NULL, err);
+    if (fd >= 0)
+        close(fd);
+    return r;
 }
 
 int worker_ask(struct store *s, const char *id, enum message_type type, struct message *answer,

@@ -48,6 +48,8 @@ int must_check worker_start(struct store *s, struct vm_folder *f, struct err *er
 int must_check worker_connect(struct store *s, const char *id, unsigned seconds, struct err *err);
 /* One request and its answer. -1 also when the answer is ERROR. answer may be NULL. */
 int must_check worker_call(int fd, enum message_type type, int pass, struct message *answer, struct err *err);
+/* Tells a running VM what its definition is about to say of memory; -1: it cannot be, for a reason. */
+int must_check worker_set_memory(struct store *s, const struct vm_config *c, struct err *err);
 /* Connects, calls, hangs up. */
 int must_check worker_ask(struct store *s, const char *id, enum message_type type, struct message *answer,
                           struct err *err);

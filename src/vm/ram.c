@@ -52,14 +52,16 @@ void ram_end(struct machine *m)
         timer_cancel(&m->ram_timer);
 }
 
-/* The guest's numbers may be anything. Its own total leaves out what its kernel took at boot, and leaves out
- * or counts what it has given back, by features; what it was given and has left is the same either way. */
+/* Had and available at one moment: between two statistics the balloon moves. The numbers may be anything. The
+ * guest's own total leaves out what its kernel took at boot, and leaves out or counts what it has given back,
+ * by features; what it was given and has left is the same either way. */
 static u64 used(const struct machine_ram *r, const struct balloon_info *b)
 {
     u64 available = b->stat[VIRTIO_BALLOON_S_AVAIL];
+    u64 had = r->size - (b->stats_actual < r->size ? b->stats_actual : r->size);
     if (!b->has_stats || available == BALLOON_UNKNOWN)
         return 0;
-    return available < r->assigned ? r->assigned - available : PAGE_SIZE;
+    return available < had ? had - available : PAGE_SIZE;
 }
 
 void machine_ram_state(struct machine *m, struct machine_ram *out)
@@ -88,8 +90,8 @@ int machine_ram_move(struct machine *m, u64 bytes, struct err *err)
             "memory stays while a hypervisor runs in the machine (nested virtualization is active)");
     if (bytes > now.size)
         return err_set(err, EXIT_STATUS_USAGE,
-                       "%llu MiB are more than the %llu MiB that the machine began with: it does not grow "
-                       "beyond",
+                       "%llu MiB are more than the %llu MiB that it was started with, and it does not grow "
+                       "beyond them while it runs",
                        (unsigned long long)(bytes / MIB), (unsigned long long)(now.size / MIB));
     if (!now.driver && bytes != now.wanted)
         return err_set(err, EXIT_STATUS_USAGE,

@@ -14,7 +14,7 @@ grep -qwE 'vmx|svm' /proc/cpuinfo && echo "L1 sees extensions" || { echo "L1 see
 echo "L1 is ready"; sleep 3
 droste run --engine kvm --memory 128M --kernel /vmlinuz --initrd /l2.img --append "console=ttyS0 quiet" --no-reboot
 I
-tools/mkinitramfs -o "$work/l1.img" -k "$guest/modules" -m kvm-amd -m virtio-rng -l "$droste:/bin/droste" \
+tools/mkinitramfs -o "$work/l1.img" -k "$guest/modules" -m kvm-amd -m virtio_pci -m virtio-rng -m virtio_balloon -l "$droste:/bin/droste" \
     -f "$guest/vmlinuz:/vmlinuz" -f "$work/l2.img:/l2.img" -i "$work/l1.sh"
 
 d() { "$droste" "$@"; }
@@ -35,10 +35,12 @@ d -Command 'Set-VMProcessor -VMName L1 -ExposeVirtualizationExtensions $true'
 d Start-VM L1
 wait_line 120 "L1 is ready"
 [ "$(active)" = False ] || fail "active before any guest ran"
+d Set-VMMemory L1 -StartupBytes 704MB || fail "exposed alone holds memory where it is"
 wait_line 120 "L2 counts 1"
 [ "$(active)" = True ] || fail "L2 runs, and nested virtualization is not active"
-! d Set-VMMemory L1 -StartupBytes 1GB 2>"$work/err" || fail "memory changed while a hypervisor ran"
+! d Set-VMMemory L1 -StartupBytes 640MB 2>"$work/err" || fail "memory changed while a hypervisor ran"
 grep -q 'nested virtualization is active' "$work/err" || { cat "$work/err"; fail "the refusal does not name the rule"; }
+[ "$(d -Command '(Get-VM L1).MemoryAssigned')" = $((704 << 20)) ] || fail "memory is not where it was when L2 started"
 echo "ok: active, and memory stays"
 
 d Save-VM L1

@@ -176,21 +176,42 @@ static void memory_stays_while_a_hypervisor_runs_in_the_guest(void **state)
     after.memory = GIB;
     active = true;
     refused(ON_CHANGE, VM_RUNNING, RULE_active_resize, "nested virtualization is active");
-    active = false; /* exposed alone changes nothing: refused as for any VM of this version */
-    refused(ON_CHANGE, VM_RUNNING, RULE_needs_off, "memoryStartup");
+    active = false; /* exposed alone changes nothing */
+    assert_true(check(ON_CHANGE, VM_RUNNING));
+    refused(ON_CHANGE, VM_PAUSED, RULE_memory_state, "it is Paused");
+    refused(ON_CHANGE, VM_SAVED, RULE_memory_state, "it is Saved");
     assert_true(check(ON_CHANGE, VM_OFF));
     assert_true(rules_memory_may_move(VM_RUNNING, false));
     assert_false(rules_memory_may_move(VM_RUNNING, true));
     assert_false(rules_memory_may_move(VM_PAUSED, false));
 }
 
-static void dynamic_memory_is_refused_not_ignored(void **state)
+static void dynamic_memory_has_its_bounds(void **state)
 {
     after.memory_buffer = 30;
     refused(ON_CHANGE, VM_OFF, RULE_dynamic_only, "memoryBuffer");
     after = before;
     after.dynamic = true;
-    refused(ON_CHANGE, VM_OFF, RULE_dynamic_not_built, "not built");
+    assert_true(check(ON_CHANGE, VM_OFF));
+    refused(ON_CHANGE, VM_RUNNING, RULE_needs_off, "dynamicMemory");
+    before.dynamic = true;
+    after.memory_maximum = 2 * after.memory;
+    refused(ON_CHANGE, VM_OFF, RULE_dynamic_growth, "above 512 MB");
+    after.memory_maximum = after.memory / 2;
+    refused(ON_CHANGE, VM_OFF, RULE_dynamic_order, "512, 512 and 256 MB");
+    after.memory_maximum = after.memory;
+    after.memory_minimum = 64 * MIB;
+    after.memory_buffer = 50;
+    assert_true(check(ON_CHANGE, VM_RUNNING));
+    active = true; /* the bounds may change, what is there stays */
+    assert_true(check(ON_CHANGE, VM_RUNNING));
+    active = false;
+    after.memory_minimum = 2 * after.memory;
+    refused(ON_CHANGE, VM_OFF, RULE_dynamic_order, "1024, 512");
+    after = before;
+    after.memory = GIB;
+    refused(ON_CHANGE, VM_RUNNING, RULE_startup_needs_off, "StartupBytes");
+    assert_true(check(ON_CHANGE, VM_OFF));
 }
 
 static void a_start_needs_something_to_boot(void **state)
@@ -242,7 +263,7 @@ int main(void)
         TEST(settings_need_the_version_that_has_them),
         TEST(above_225_processors_is_warned_of),
         TEST(memory_stays_while_a_hypervisor_runs_in_the_guest),
-        TEST(dynamic_memory_is_refused_not_ignored),
+        TEST(dynamic_memory_has_its_bounds),
         TEST(a_start_needs_something_to_boot),
         TEST(actions_have_their_states),
     };

@@ -32,6 +32,16 @@ bool vm_rules(struct cmdlet_call *c, const struct vm_entry *e, struct vm_deed d,
     return good;
 }
 
+/* A running VM hears first, because it may have to refuse. */
+static int tell_memory(struct cmdlet_call *c, const struct vm_config *before, const struct vm_config *after,
+                       const struct vm_status *now, struct err *err)
+{
+    struct vms *v = call_state(c);
+    bool same = before->memory == after->memory && before->memory_minimum == after->memory_minimum &&
+                before->memory_buffer == after->memory_buffer;
+    return same || now->state != VM_RUNNING ? 0 : worker_set_memory(&v->store, after, err);
+}
+
 static bool check_and_store(struct cmdlet_call *c, const struct vm_entry *e, const struct vm_change *change,
                             struct vm_folder *f, const struct vm_status *now, int *result)
 {
@@ -47,7 +57,7 @@ static bool check_and_store(struct cmdlet_call *c, const struct vm_entry *e, con
     if (change->apply(c, f->config, &err) == 0) {
         if (!vm_rules(c, e, d, &rc, result))
             return false;
-        if (store_put(f, &err) == 0)
+        if (tell_memory(c, before, f->config, now, &err) == 0 && store_put(f, &err) == 0)
             return true;
     }
     *result = vm_error(c, e, d, &err);
@@ -75,6 +85,11 @@ bool vm_change(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e, c
     }
     store_release(&f);
     return done;
+}
+
+int vm_give_memory(struct cmdlet_call *c, const char *param, u64 *out, struct err *err)
+{
+    return arg_given(c, param) ? vm_set_memory(out, arg_int(c, param, 0), err) : 0;
 }
 
 int vm_set_memory(u64 *out, i64 bytes, struct err *err)

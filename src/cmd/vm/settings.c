@@ -94,7 +94,12 @@ static int apply_memory(struct cmdlet_call *c, struct vm_config *k, struct err *
 {
     if (arg_given(c, "DynamicMemoryEnabled"))
         k->dynamic = arg_switch(c, "DynamicMemoryEnabled");
-    return arg_given(c, "StartupBytes") ? vm_set_memory(&k->memory, arg_int(c, "StartupBytes", 0), err) : 0;
+    k->memory_buffer = (u64)arg_int(c, "Buffer", (i64)k->memory_buffer);
+    return vm_give_memory(c, "StartupBytes", &k->memory, err) ||
+                   vm_give_memory(c, "MinimumBytes", &k->memory_minimum, err) ||
+                   vm_give_memory(c, "MaximumBytes", &k->memory_maximum, err)
+               ? -1
+               : 0;
 }
 
 static const struct part memory = {

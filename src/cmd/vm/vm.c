@@ -152,8 +152,11 @@ static int apply_set(struct cmdlet_call *c, struct vm_config *k, struct err *err
         k->stop_action = (unsigned)arg_word(c, "AutomaticStopAction");
     if (arg_switch(c, "StaticMemory"))
         k->dynamic = false;
-    if (arg_given(c, "MemoryStartupBytes") &&
-        vm_set_memory(&k->memory, arg_int(c, "MemoryStartupBytes", 0), err))
+    if (arg_switch(c, "DynamicMemory"))
+        k->dynamic = true;
+    if (vm_give_memory(c, "MemoryStartupBytes", &k->memory, err) ||
+        vm_give_memory(c, "MemoryMinimumBytes", &k->memory_minimum, err) ||
+        vm_give_memory(c, "MemoryMaximumBytes", &k->memory_maximum, err))
         return -1;
     return arg_given(c, "NewVMName") ? set_name(k->name, arg_string(c, "NewVMName"), err) : 0;
 }

@@ -139,13 +139,24 @@ static const char *status_text(const struct vm_status *s)
     return "Operating normally";
 }
 
+/* Of dynamic memory whose guest says what it uses. */
+static const char *memory_status(const struct vm_config *k, const struct message *m)
+{
+    u64 demand = m->memory_demand;
+    if (!k->dynamic || !demand)
+        return "";
+    return m->memory < demand                                     ? "Warning"
+           : m->memory - demand < demand / 100 * k->memory_buffer ? "Low"
+                                                                  : "OK";
+}
+
 static void set_running(struct value o, struct arena *a, const struct vm_config *k, const struct vm_status *s)
 {
     object_set(o, "State", value_static(vm_state_words[s->state]));
     object_set(o, "CpuUsage", value_int((i64)s->report.cpu_percent));
     object_set(o, "MemoryAssigned", value_int((i64)s->report.memory));
-    object_set(o, "MemoryDemand", value_int((i64)s->report.memory));
-    object_set(o, "MemoryStatus", value_static(""));
+    object_set(o, "MemoryDemand", value_int((i64)s->report.memory_demand));
+    object_set(o, "MemoryStatus", value_static(memory_status(k, &s->report)));
     object_set(o, "Uptime", value_span((i64)s->report.uptime_ms * 10000));
     object_set(o, "Status", value_string(a, status_text(s)));
     object_set(o, "StatusReason", value_string(a, s->reason));

@@ -77,6 +77,8 @@ bool must_check vm_rules(struct cmdlet_call *c, const struct vm_entry *e, struct
 
 /* A VM's memory as a user gave it. */
 int must_check vm_set_memory(u64 *out, i64 bytes, struct err *err);
+/* The same, when the call's parameter is given. */
+int must_check vm_give_memory(struct cmdlet_call *c, const char *param, u64 *out, struct err *err);
 
 /* What this host offers, looked at anew each time; and without its engines, which costs nothing. */
 void vm_host(struct cmdlet_call *c, struct host_facts *out);

@@ -44,18 +44,30 @@ static enum role role_of(const struct virtio *v, unsigned q)
     return q < STATS || virtio_has(v, VIRTIO_BALLOON_F_STATS_VQ) ? (enum role)q : (enum role)(q + 1);
 }
 
+/* Pages. */
+static u32 actual(const struct balloon *b)
+{
+    return (u32)load_le(b->config + 4, 4);
+}
+
 /* --- pages --- */
 
-static int by_number(const void *a, const void *b)
+/* By insertion: lists are short and nearly in order, and libc's qsort() makes a system call that the sandbox
+ * does not let pass. */
+static void sort(u32 *pfn, unsigned n)
 {
-    u32 x = *(const u32 *)a, y = *(const u32 *)b;
-    return (x > y) - (x < y);
+    for (unsigned i = 1, k; i < n; i++) {
+        u32 x = pfn[i];
+        for (k = i; k > 0 && pfn[k - 1] > x; k--)
+            pfn[k] = pfn[k - 1];
+        pfn[k] = x;
+    }
 }
 
 /* Neighbours together: each discard may stop all vCPUs. */
 static void discard_pages(struct space *memory, u32 *pfn, unsigned n)
 {
-    qsort(pfn, n, sizeof(*pfn), by_number);
+    sort(pfn, n);
     for (unsigned i = 0, first = 0; i < n; i++) {
         if (i + 1 < n && pfn[i + 1] - pfn[i] <= 1)
             continue;
@@ -113,6 +125,7 @@ static void read_stats(struct balloon *b, const struct virtqueue *vq)
             b->info.stat[s.tag] = s.val;
     }
     b->info.has_stats = true;
+    b->info.stats_actual = (u64)actual(b) << PAGE_SHIFT;
     b->info.stats_at = clock_now(b->virtio.pci.dev.env->clock);
 }
 
@@ -161,11 +174,6 @@ static void poll_stats(void *opaque)
 }
 
 /* --- the target --- */
-
-static u32 actual(const struct balloon *b)
-{
-    return (u32)load_le(b->config + 4, 4);
-}
 
 static void show_target(struct balloon *b)
 {
