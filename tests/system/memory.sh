@@ -23,7 +23,7 @@ wait_for() { # PATTERN SECONDS
     until grep -q "$1" "$work/log"; do
         sleep 0.2
         n=$((n - 1))
-        [ $n -gt 0 ] || { tail -20 "$work/log" "$work/log.err"; fail "the console never showed: $1"; }
+        [ $n -gt 0 ] || { tail -n 20 "$work/log" "$work/log.err"; fail "the console never showed: $1"; }
     done
 }
 wait_for filled 60

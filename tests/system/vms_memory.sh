@@ -24,7 +24,7 @@ say() { # VM LINE EXPECTED: a line typed at its console, and what it then shows
         ! cat "$DROSTE_HOME"/vm/*/console.log | tr -d '\r' | grep -q "^$3" || return 0
         sleep 0.2
     done
-    cat "$DROSTE_HOME"/vm/*/console.log | tail -20
+    cat "$DROSTE_HOME"/vm/*/console.log | tail -n 20
     fail "the console of $1 never showed: $3"
 }
 until_memory() { # VM WHAT -lt|-gt MIB

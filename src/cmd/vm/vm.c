@@ -150,10 +150,11 @@ static int apply_set(struct cmdlet_call *c, struct vm_config *k, struct err *err
     k->start_delay = (u64)arg_int(c, "AutomaticStartDelay", (i64)k->start_delay);
     if (arg_given(c, "AutomaticStopAction"))
         k->stop_action = (unsigned)arg_word(c, "AutomaticStopAction");
-    if (arg_switch(c, "StaticMemory"))
-        k->dynamic = false;
-    if (arg_switch(c, "DynamicMemory"))
-        k->dynamic = true;
+    if (arg_switch(c, "StaticMemory") && arg_switch(c, "DynamicMemory"))
+        return err_set_id(err, EXIT_STATUS_USAGE, ERROR_INVALID_PARAMETER,
+                          "Memory is either static or dynamic: give -StaticMemory or -DynamicMemory.");
+    if (arg_switch(c, "StaticMemory") || arg_switch(c, "DynamicMemory"))
+        k->dynamic = arg_switch(c, "DynamicMemory");
     if (vm_give_memory(c, "MemoryStartupBytes", &k->memory, err) ||
         vm_give_memory(c, "MemoryMinimumBytes", &k->memory_minimum, err) ||
         vm_give_memory(c, "MemoryMaximumBytes", &k->memory_maximum, err))
