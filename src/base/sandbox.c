@@ -176,8 +176,11 @@ static int add_limited(scmp_filter_ctx f)
     const struct limited_call limited[] = {
         {SCMP_SYS(mmap), SCMP_ACT_ALLOW, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
         {SCMP_SYS(mprotect), SCMP_ACT_ALLOW, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
-        /* guest memory given back; libc's own of stacks and heaps */
+        /* guest memory given back, and what libc gives back of stacks and heaps; then hints about their own
+         * memory that the threads of a sanitized build give */
         {SCMP_SYS(madvise), SCMP_ACT_ALLOW, SCMP_A2(SCMP_CMP_MASKED_EQ, 0xffffffff, MADV_DONTNEED)},
+        {SCMP_SYS(madvise), SCMP_ACT_ALLOW, SCMP_A2(SCMP_CMP_MASKED_EQ, 0xffffffff, MADV_DONTDUMP)},
+        {SCMP_SYS(madvise), SCMP_ACT_ALLOW, SCMP_A2(SCMP_CMP_MASKED_EQ, 0xffffffff, MADV_NOHUGEPAGE)},
         {SCMP_SYS(clone), SCMP_ACT_ALLOW, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD_FLAG, CLONE_THREAD_FLAG)},
         {SCMP_SYS(tgkill), SCMP_ACT_ALLOW, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0)},
         /* libc's threads use two signals of its own; SIGSYS stays ours */
