@@ -86,6 +86,11 @@ static inline enum host_reg guest_reg(struct gen *g, unsigned guest, enum host_r
     return scratch;
 }
 
+/* lower.c: an instruction's opcode as emit.h has it; a guest register that was worked on in `scratch` goes
+ * back to where it lives. */
+u32 opcode_of(const struct insn *in, const struct insn_info *info);
+void go_home(struct gen *g, unsigned guest, enum host_reg scratch, bool written);
+
 /* flags.c */
 void flags_keep(struct gen *g); /* frame.fl is right: before anything that may look at the guest's flags */
 void flags_need(struct gen *g); /* the host's are right; R11 is lost */

@@ -65,7 +65,7 @@ static struct form form_of(const struct insn *in, const struct insn_info *info)
     return f;
 }
 
-static u32 opcode_of(const struct insn *in, const struct insn_info *info)
+u32 opcode_of(const struct insn *in, const struct insn_info *info)
 {
     static const u32 map[4] = {0, 0x0f00, 0x0f3800, 0x0f3a00};
     return map[info->map & 3] | in->opcode;
@@ -114,7 +114,7 @@ static bool plain_high(struct gen *g, const struct form *f)
     return true;
 }
 
-/* The host register of an operand, with its value where that is needed, and back home afterwards. */
+/* The host register of an operand, with its value where that is needed. */
 static enum host_reg operand(struct gen *g, unsigned guest, enum host_reg scratch, bool read)
 {
     if (host_reg_of[guest] != H_NONE)
@@ -122,7 +122,7 @@ static enum host_reg operand(struct gen *g, unsigned guest, enum host_reg scratc
     return read ? guest_reg(g, guest, scratch) : scratch;
 }
 
-static void go_home(struct gen *g, unsigned guest, enum host_reg scratch, bool written)
+void go_home(struct gen *g, unsigned guest, enum host_reg scratch, bool written)
 {
     if (written && host_reg_of[guest] == H_NONE)
         emit_mem(&g->e, X_MOV_TO, 8, scratch, home_of(guest));

@@ -203,7 +203,6 @@ static void add_operand(struct vec_form *f, const struct operand_info *o, const 
 static void encode(struct gen *g, const struct vec_form *f, unsigned reg, unsigned rm)
 {
     const struct insn *in = g->in;
-    static const u32 map[4] = {0, 0x0f00, 0x0f3800, 0x0f3a00};
     bool mem = in->flags & INSN_MEM, w = in->flags & INSN_W;
     u8 prefix = g->info->prefix, p = prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : prefix == 0xf2 ? 3 : 0;
     if (in->flags & INSN_VEX) {
@@ -212,11 +211,11 @@ static void encode(struct gen *g, const struct vec_form *f, unsigned reg, unsign
         const u8 op[] = {in->opcode, (u8)((mem ? 0x02 : 0xc0 | (rm & 7)) | (reg & 7) << 3)}; /* [r10] */
         emit_bytes(&g->e, op, sizeof(op));
     } else if (mem) {
-        emit_op_mem(&g->e, (struct prefixes){.rex_w = w, .mandatory = prefix},
-                    map[g->info->map & 3] | in->opcode, reg, MEM(H_R10, 0));
+        emit_op_mem(&g->e, (struct prefixes){.rex_w = w, .mandatory = prefix}, opcode_of(in, g->info), reg,
+                    MEM(H_R10, 0));
     } else {
-        emit_op_reg(&g->e, (struct prefixes){.rex_w = w, .mandatory = prefix},
-                    map[g->info->map & 3] | in->opcode, reg, (enum host_reg)rm);
+        emit_op_reg(&g->e, (struct prefixes){.rex_w = w, .mandatory = prefix}, opcode_of(in, g->info), reg,
+                    (enum host_reg)rm);
     }
     if (f->imm)
         emit8(&g->e, (u8)in->imm);
@@ -244,12 +243,6 @@ static void need_all(struct gen *g, const struct vec_form *f)
         need(g, (unsigned)f->vvvv, wide);
     if (f->rm >= 0 && f->rm_read)
         need(g, (unsigned)f->rm, wide);
-}
-
-static void to_home(struct gen *g, unsigned guest, bool write)
-{
-    if (write && host_reg_of[guest] == H_NONE)
-        emit_mem(&g->e, X_MOV_TO, 8, H_R11, home_of(guest));
 }
 
 bool lower_vec(struct gen *g)
@@ -282,8 +275,8 @@ bool lower_vec(struct gen *g)
         written(g, (unsigned)f.reg, is_vex);
     if (f.rm >= 0 && f.rm_write)
         written(g, (unsigned)f.rm, is_vex);
-    to_home(g, in->reg, f.gpr_reg && f.gpr_reg_write);
-    to_home(g, in->rm, f.gpr_rm && f.gpr_rm_write);
+    go_home(g, in->reg, H_R11, f.gpr_reg && f.gpr_reg_write);
+    go_home(g, in->rm, H_R11, f.gpr_rm && f.gpr_rm_write);
     if (g->info->flags_written)
         flags_set(g);
     return true;
