@@ -9,25 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "roff.h"
+
 static const struct row rows[] = {
 #include "cmd/commands.def"
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
-
-/* roff takes '-' for a hyphen, '\' for its own, and a line's first '.' or ''' for a request. */
-static void roff(const char *s)
-{
-    if (*s == '.' || *s == '\'')
-        fputs("\\&", stdout);
-    for (; *s; s++) {
-        if (*s == '-')
-            fputs("\\-", stdout);
-        else if (*s == '\\')
-            fputs("\\e", stdout);
-        else
-            putchar(*s);
-    }
-}
 
 static void sentence(const char *s)
 {

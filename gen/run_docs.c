@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "roff.h"
+
 static const struct option {
     const char *id, *name, *form, *def, *complete;
     bool repeats;
@@ -19,21 +21,6 @@ static const struct option {
 #undef RUN_OPTION
 };
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
-
-/* roff takes '-' for a hyphen, '\' for its own, and a line's first '.' or ''' for a request. */
-static void roff(const char *s)
-{
-    if (*s == '.' || *s == '\'')
-        fputs("\\&", stdout);
-    for (; *s; s++) {
-        if (*s == '-')
-            fputs("\\-", stdout);
-        else if (*s == '\\')
-            fputs("\\e", stdout);
-        else
-            putchar(*s);
-    }
-}
 
 static void man_option(const struct option *o)
 {
