@@ -8,10 +8,17 @@ struct act {
     enum vm_action action;
     const char *sentence; /* of call_should() */
     struct vm_deed deed;
-    /* f is taken; 0, or -1 and err. */
+    /* f is taken; 0, or -1 and err. NULL: `ask` is asked of the worker, and that is all. */
     int (*run)(struct cmdlet_call *c, struct vms *v, struct vm_folder *f, const struct vm_status *now,
                struct err *err);
+    enum message_type ask;
 };
+
+static int carry_out(struct cmdlet_call *c, struct vms *v, struct vm_folder *f, const struct vm_status *now,
+                     const struct act *a, struct err *err)
+{
+    return a->run ? a->run(c, v, f, now, err) : worker_ask(&v->store, f->id, a->ask, NULL, err);
+}
 
 /* False: *result is what to return. */
 static bool perform(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e, const struct act *a,
@@ -27,7 +34,7 @@ static bool perform(struct cmdlet_call *c, struct vms *v, const struct vm_entry 
     bool done = false;
     if (!rules_action(a->action, now.state, &refusal))
         *result = vm_refuse(c, e, a->deed, &refusal);
-    else if (a->run(c, v, &f, &now, &err) == 0)
+    else if (carry_out(c, v, &f, &now, a, &err) == 0)
         done = true;
     else
         *result = vm_error(c, e, a->deed, &err);
@@ -62,7 +69,7 @@ static int run_start(struct cmdlet_call *c, struct vms *v, struct vm_folder *f, 
 static int start_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
     static const struct act a = {
-        ACTION_start, "start the virtual machine", {"Failed to start.", "failed to start"}, run_start};
+        ACTION_start, "start the virtual machine", {"Failed to start.", "failed to start"}, .run = run_start};
     return perform_and_pass(c, v, e, &a);
 }
 
@@ -120,17 +127,15 @@ static int run_turn_off(struct cmdlet_call *c, struct vms *v, struct vm_folder *
     return worker_turn_off(&v->store, f->id, err);
 }
 
-static const struct act turn_off = {
-    ACTION_turn_off, "turn off the virtual machine", {"Failed to stop.", "failed to stop"}, run_turn_off};
+static const struct act turn_off = {ACTION_turn_off,
+                                    "turn off the virtual machine",
+                                    {"Failed to stop.", "failed to stop"},
+                                    .run = run_turn_off};
 
-static int run_shut_down(struct cmdlet_call *c, struct vms *v, struct vm_folder *f,
-                         const struct vm_status *now, struct err *err)
-{
-    return worker_ask(&v->store, f->id, MESSAGE_SHUT_DOWN, NULL, err);
-}
-
-static const struct act shut_down = {
-    ACTION_shut_down, "shut down the virtual machine", {"Failed to stop.", "failed to stop"}, run_shut_down};
+static const struct act shut_down = {ACTION_shut_down,
+                                     "shut down the virtual machine",
+                                     {"Failed to stop.", "failed to stop"},
+                                     .ask = MESSAGE_SHUT_DOWN};
 
 static int run_save(struct cmdlet_call *c, struct vms *v, struct vm_folder *f, const struct vm_status *now,
                     struct err *err)
@@ -139,7 +144,7 @@ static int run_save(struct cmdlet_call *c, struct vms *v, struct vm_folder *f, c
 }
 
 static const struct act save = {
-    ACTION_save, "save the virtual machine", {"Failed to save.", "failed to save"}, run_save};
+    ACTION_save, "save the virtual machine", {"Failed to save.", "failed to save"}, .run = run_save};
 
 enum { GRACE_MS = 5 * 60 * 1000, STEP_MS = 50 };
 
@@ -275,18 +280,12 @@ const struct cmdlet_ops cmdlet_save_vm = VMS_OPS(save_vm);
 
 /* ---- one message each ---- */
 
-static int run_reset(struct cmdlet_call *c, struct vms *v, struct vm_folder *f, const struct vm_status *now,
-                     struct err *err)
-{
-    return worker_ask(&v->store, f->id, MESSAGE_RESET, NULL, err);
-}
-
 static int restart_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
     static const struct act a = {ACTION_restart,
                                  "restart the virtual machine",
                                  {"Failed to restart.", "failed to restart"},
-                                 run_reset};
+                                 .ask = MESSAGE_RESET};
     if (!arg_switch(c, "Force") &&
         !call_confirmed(c, "A restart of \"%s\" loses what its guest did not write to disk.",
                         e->config->name))
@@ -300,16 +299,12 @@ static int restart_vm(struct cmdlet_call *c)
 }
 const struct cmdlet_ops cmdlet_restart_vm = VMS_OPS(restart_vm);
 
-static int run_pause(struct cmdlet_call *c, struct vms *v, struct vm_folder *f, const struct vm_status *now,
-                     struct err *err)
-{
-    return worker_ask(&v->store, f->id, MESSAGE_PAUSE, NULL, err);
-}
-
 static int suspend_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
-    static const struct act a = {
-        ACTION_suspend, "pause the virtual machine", {"Failed to pause.", "failed to pause"}, run_pause};
+    static const struct act a = {ACTION_suspend,
+                                 "pause the virtual machine",
+                                 {"Failed to pause.", "failed to pause"},
+                                 .ask = MESSAGE_PAUSE};
     return perform_and_pass(c, v, e, &a);
 }
 
@@ -319,16 +314,12 @@ static int suspend_vm(struct cmdlet_call *c)
 }
 const struct cmdlet_ops cmdlet_suspend_vm = VMS_OPS(suspend_vm);
 
-static int run_resume(struct cmdlet_call *c, struct vms *v, struct vm_folder *f, const struct vm_status *now,
-                      struct err *err)
-{
-    return worker_ask(&v->store, f->id, MESSAGE_RESUME, NULL, err);
-}
-
 static int resume_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
-    static const struct act a = {
-        ACTION_resume, "resume the virtual machine", {"Failed to resume.", "failed to resume"}, run_resume};
+    static const struct act a = {ACTION_resume,
+                                 "resume the virtual machine",
+                                 {"Failed to resume.", "failed to resume"},
+                                 .ask = MESSAGE_RESUME};
     return perform_and_pass(c, v, e, &a);
 }
 
@@ -351,7 +342,7 @@ static int remove_one(struct cmdlet_call *c, struct vms *v, const struct vm_entr
     static const struct act a = {ACTION_remove,
                                  "remove the virtual machine",
                                  {"Failed to remove.", "failed to be removed"},
-                                 run_remove};
+                                 .run = run_remove};
     int result;
     struct value was = vm_object(c, v, e);
     if (!arg_switch(c, "Force") &&
@@ -379,7 +370,7 @@ static int drop_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry 
     static const struct act a = {ACTION_drop_state,
                                  "drop the saved state of the virtual machine",
                                  {"Failed to remove the saved state.", "failed to lose its saved state"},
-                                 run_drop};
+                                 .run = run_drop};
     int result;
     (void)perform(c, v, e, &a, &result);
     return result;
