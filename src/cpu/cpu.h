@@ -2,9 +2,9 @@
 /*
  * The software processor: one vCPU's architectural state and the promise of its parts to each other.
  *
- * Where state lives. The interpreter keeps everything in `struct cpu`, vector and x87 registers included
- * (vec, x87, mxcsr): every tier above it loads them at one gate (jit_enter) and stores them at one gate
- * (jit_leave), and all other code, libc and devices among it, may use vector registers freely.
+ * Where state lives. In `struct cpu`, vector and x87 registers included (vec, x87, mxcsr), whenever C runs:
+ * all C code, libc and devices among it, may use the host's vector registers freely. Translated code keeps it
+ * in the host's registers between its own ways in and out (jit/frame.h, jit/runtime.c, jit/lower_vec.c).
  *
  * Arithmetic flags live in `fl` in the shape LAHF and SETO give them (FL_*), because meanings execute the
  * host's own instruction; all other RFLAGS bits live in `rflags`. Use cpu_rflags() and cpu_set_rflags() for

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Vector and x87 state: reset, who may use it, the x87 image's fields, and the gate to the host's registers.
+ * Vector and x87 state: reset, who may use it, the x87 image's fields.
  *
  * c->x87 is an FXSAVE64 image whose XMM part stays zero and whose MXCSR field stays at the reset value, so
  * that the host's FXRSTOR never refuses it and never leaks anything. ST(i) is at fpu_st(c, i), stack-relative
  * as FXSAVE has it.
- *
- * The gate. fpu_load_host() puts vec, x87 and MXCSR into the host's registers, fpu_store_host() takes them
- * back and leaves the host's own defaults (FNINIT, MXCSR 0x1f80, upper halves clear). They are the only place
- * where a tier that keeps guest values in registers (jit_enter, jit_leave) may move this state. Called from
- * assembly or from a function that uses no vector register between the two. Never enter with fpu_pending()
- * true: the next waiting x87 instruction would trap on the host.
  */
 #ifndef CPU_FPU_H
 #define CPU_FPU_H
@@ -33,8 +27,6 @@ enum {
 /* Power-up state, or nothing for INIT. SDM 3A table 9-1 */
 void fpu_reset(struct cpu *c, bool init_only);
 
-void fpu_load_host(struct cpu *c, bool avx);
-void fpu_store_host(struct cpu *c, bool avx);
 /* Through the host's x87 and back: control word and summary bits become what the processor makes of them. */
 void fpu_normalise(struct cpu *c);
 /* Changes TOP alone: each physical register keeps its value, so ST(i) become others. */
