@@ -307,9 +307,10 @@ static bool skip_in_expression(struct reader *r)
     return r->parentheses ? skip_line_ends(r) : skip_blanks(r);
 }
 
-static struct node *read_list(struct reader *r)
+/* What is divided by commas; one alone is itself. */
+static struct node *read_list(struct reader *r, struct node *(*read_item)(struct reader *r))
 {
-    struct node *first = read_unary(r), *list = NULL;
+    struct node *first = read_item(r), *list = NULL;
     while (first && skip_in_expression(r) && *r->at == ',') {
         if (!list) {
             list = node_new(r, NODE_LIST, first->source);
@@ -317,7 +318,7 @@ static struct node *read_list(struct reader *r)
                 return NULL;
         }
         r->at++;
-        if (!skip_line_ends(r) || !node_add(r, list, read_unary(r)))
+        if (!skip_line_ends(r) || !node_add(r, list, read_item(r)))
             return NULL;
         node_close(r, list);
     }
@@ -327,7 +328,7 @@ static struct node *read_list(struct reader *r)
 static struct node *read_expression(struct reader *r, unsigned level)
 {
     if (level == LEVEL_LIST)
-        return read_list(r);
+        return read_list(r, read_unary);
     struct node *left = read_expression(r, level + 1);
     while (left && skip_in_expression(r)) {
         struct found_operator f = find_operator(r);
@@ -373,19 +374,7 @@ static struct node *read_argument_item(struct reader *r)
 
 static struct node *read_argument(struct reader *r)
 {
-    struct node *first = read_argument_item(r), *list = NULL;
-    while (first && skip_in_expression(r) && *r->at == ',') {
-        if (!list) {
-            list = node_new(r, NODE_LIST, first->source);
-            if (!node_add(r, list, first))
-                return NULL;
-        }
-        r->at++;
-        if (!skip_line_ends(r) || !node_add(r, list, read_argument_item(r)))
-            return NULL;
-        node_close(r, list);
-    }
-    return r->err->status ? NULL : list ? list : first;
+    return read_list(r, read_argument_item);
 }
 
 /* Bytes of the one or two dashes that begin a parameter, or 0. */
