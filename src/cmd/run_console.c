@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Output: two buffers, one filled under `fill_lock` by vCPU threads, one being written under `write_lock`,
- * taken in the order write, fill. A vCPU that finds its buffer full writes itself: it may hold its UART's
- * lock, so it must not wait for the loop's thread, which may want that lock.
- *
  * --expect is matched line by line, carriage returns and zero bytes left out; of an endless line the last
  * LINE_MAX/2 bytes stay to be matched with what follows.
  */
@@ -11,16 +7,15 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <regex.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/byte_queue.h"
 #include "cmd/terminal.h"
 
-#define OUT_SIZE       65536
 #define IN_SIZE        4096
 #define EXPECT_LINE    8192
 #define ESCAPE_WAIT_NS 400000000 /* within this a second press means the key itself */
@@ -30,9 +25,7 @@ struct console {
     struct console_guest guest;
     struct event_loop *loop;
 
-    pthread_mutex_t fill_lock, write_lock;
-    u8 *fill, *spare;
-    size_t fill_len;
+    struct byte_queue *output;
     bool out_failed;
 
     struct event_watch *in_watch;
@@ -98,44 +91,23 @@ static void write_all(struct console *c, const u8 *p, size_t len)
     }
 }
 
-static void flush(void *opaque)
+static void give_out(void *opaque, const u8 *data, size_t len)
 {
     struct console *c = opaque;
-    pthread_mutex_lock(&c->write_lock);
-    pthread_mutex_lock(&c->fill_lock);
-    u8 *data = c->fill;
-    size_t len = c->fill_len;
-    c->fill = c->spare;
-    c->spare = data;
-    c->fill_len = 0;
-    pthread_mutex_unlock(&c->fill_lock);
     write_all(c, data, len);
     match(c, data, len);
-    pthread_mutex_unlock(&c->write_lock);
 }
 
 void console_tx(void *console, u8 byte)
 {
     struct console *c = console;
-    if (c->cfg.out < 0)
-        return;
-    for (;;) {
-        pthread_mutex_lock(&c->fill_lock);
-        bool full = c->fill_len == OUT_SIZE, first = c->fill_len == 0;
-        if (!full)
-            c->fill[c->fill_len++] = byte;
-        pthread_mutex_unlock(&c->fill_lock);
-        if (first && c->loop)
-            event_loop_post(c->loop, flush, c);
-        if (!full)
-            return;
-        flush(c);
-    }
+    if (c->cfg.out >= 0)
+        byte_queue_give(c->output, byte);
 }
 
 bool console_finish(struct console *c)
 {
-    flush(c);
+    byte_queue_flush(c->output);
     if (!c->has_regex)
         return true;
     match_line(c);
@@ -256,13 +228,10 @@ struct console *console_new(const struct console_config *cfg, struct err *err)
     if (c) {
         c->cfg = *cfg;
         c->escape_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-        c->fill = malloc(OUT_SIZE);
-        c->spare = malloc(OUT_SIZE);
+        c->output = byte_queue_new(give_out, c);
         c->has_regex = cfg->expect && regcomp(&c->regex, cfg->expect, REG_EXTENDED | REG_NOSUB) == 0;
-        pthread_mutex_init(&c->fill_lock, NULL);
-        pthread_mutex_init(&c->write_lock, NULL);
     }
-    if (c && c->fill && c->spare && c->escape_timer >= 0 && c->has_regex == !!cfg->expect)
+    if (c && c->output && c->escape_timer >= 0 && c->has_regex == !!cfg->expect)
         return c;
     console_free(c);
     err_set(err, EXIT_STATUS_HOST, "no memory for the console");
@@ -281,10 +250,7 @@ void console_free(struct console *c)
         close(c->escape_timer);
     if (c->has_regex)
         regfree(&c->regex);
-    pthread_mutex_destroy(&c->fill_lock);
-    pthread_mutex_destroy(&c->write_lock);
-    free(c->fill);
-    free(c->spare);
+    byte_queue_free(c->output);
     free(c);
 }
 
@@ -298,6 +264,6 @@ int console_attach(struct console *c, struct event_loop *loop, struct console_gu
         if (!c->in_watch || !c->escape_watch)
             return err_set(err, EXIT_STATUS_HOST, "cannot read the console's input: %s", strerror(errno));
     }
-    event_loop_post(loop, flush, c);
+    byte_queue_attach(c->output, loop);
     return 0;
 }

@@ -1,27 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two buffers, as in cmd/run_console.c: one filled under `fill_lock` by vCPU threads, one being given out
- * under `write_lock`, taken in the order write, fill. A vCPU that finds its buffer full gives out itself: it
- * may hold its UART's lock, so it must not wait for the loop's thread, which may want that lock. Viewers come
- * and go on the loop's thread, under `write_lock`.
+ * A queue of bytes whose sink writes the log and sends to the viewers. Viewers come and go on the loop's
+ * thread, while the queue is held.
  */
 #include "main/vm_console.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-    FILL_SIZE = 65536,
-    RECENT_SIZE = 8192,
-    INPUT_SIZE = 4096,
-    VIEWERS_MAX = 16,
-    LOG_MAX = 2 << 20,
-    LOG_KEPT = 1 << 20
-};
+#include "base/byte_queue.h"
+
+enum { RECENT_SIZE = 8192, INPUT_SIZE = 4096, VIEWERS_MAX = 16, LOG_MAX = 2 << 20, LOG_KEPT = 1 << 20 };
 
 struct viewer {
     struct vm_console *console;
@@ -37,9 +29,7 @@ struct vm_console {
     u64 log_len;
     bool log_failed;
     struct machine *machine;
-    pthread_mutex_t fill_lock, write_lock;
-    u8 *fill, *spare;
-    size_t fill_len;
+    struct byte_queue *output;
     u8 recent[RECENT_SIZE]; /* what a new viewer sees first */
     size_t recent_len;
     atomic_bool starving; /* the guest took less than there was */
@@ -99,45 +89,24 @@ static void remember(struct vm_console *c, const u8 *p, size_t len)
     c->recent_len = kept + len;
 }
 
-static void flush(void *opaque)
+static void give_out(void *opaque, const u8 *data, size_t len)
 {
     struct vm_console *c = opaque;
-    pthread_mutex_lock(&c->write_lock);
-    pthread_mutex_lock(&c->fill_lock);
-    u8 *data = c->fill;
-    size_t len = c->fill_len;
-    c->fill = c->spare;
-    c->spare = data;
-    c->fill_len = 0;
-    pthread_mutex_unlock(&c->fill_lock);
     write_log(c, data, len);
     remember(c, data, len);
     for (unsigned i = 0; i < VIEWERS_MAX; i++)
         if (c->viewers[i].fd >= 0)
             send_viewer(&c->viewers[i], data, len);
-    pthread_mutex_unlock(&c->write_lock);
 }
 
 static void tx(void *opaque, u8 byte)
 {
-    struct vm_console *c = opaque;
-    for (;;) {
-        pthread_mutex_lock(&c->fill_lock);
-        bool full = c->fill_len == FILL_SIZE, first = c->fill_len == 0;
-        if (!full)
-            c->fill[c->fill_len++] = byte;
-        pthread_mutex_unlock(&c->fill_lock);
-        if (first && c->machine)
-            event_loop_post(machine_loop(c->machine), flush, c);
-        if (!full)
-            return;
-        flush(c);
-    }
+    byte_queue_give(((struct vm_console *)opaque)->output, byte);
 }
 
 void vm_console_end(struct vm_console *c)
 {
-    flush(c);
+    byte_queue_flush(c->output);
 }
 
 /* ---- input ---- */
@@ -145,10 +114,10 @@ void vm_console_end(struct vm_console *c)
 static void detach(struct viewer *v)
 {
     event_loop_remove(machine_loop(v->console->machine), v->watch);
-    pthread_mutex_lock(&v->console->write_lock);
+    byte_queue_hold(v->console->output);
     close(v->fd);
     v->fd = -1;
-    pthread_mutex_unlock(&v->console->write_lock);
+    byte_queue_release(v->console->output);
 }
 
 /* Gives the guest what it takes; reads on only when it took all. */
@@ -199,19 +168,16 @@ static void rx_ready(void *opaque)
 struct vm_console *vm_console_new(int log, struct err *err)
 {
     struct vm_console *c = calloc(1, sizeof(*c));
-    if (c) {
-        c->fill = malloc(FILL_SIZE);
-        c->spare = malloc(FILL_SIZE);
-    }
-    if (!c || !c->fill || !c->spare) {
+    if (c)
+        c->output = byte_queue_new(give_out, c);
+    if (!c || !c->output) {
+        free(c);
         err_set(err, EXIT_STATUS_HOST, "out of memory for the console");
         return NULL;
     }
     c->log = log;
     off_t len = lseek(log, 0, SEEK_END);
     c->log_len = len > 0 ? (u64)len : 0;
-    pthread_mutex_init(&c->fill_lock, NULL);
-    pthread_mutex_init(&c->write_lock, NULL);
     for (unsigned i = 0; i < VIEWERS_MAX; i++)
         c->viewers[i] = (struct viewer){.console = c, .fd = -1};
     return c;
@@ -225,6 +191,7 @@ struct serial_sink vm_console_sink(struct vm_console *c)
 void vm_console_begin(struct vm_console *c, struct machine *m)
 {
     c->machine = m;
+    byte_queue_attach(c->output, machine_loop(m));
 }
 
 bool vm_console_attach(struct vm_console *c, int fd)
@@ -238,11 +205,11 @@ bool vm_console_attach(struct vm_console *c, int fd)
     v->watch = event_loop_add(machine_loop(c->machine), fd, EVENT_READ, on_viewer, v);
     if (!v->watch)
         return false;
-    pthread_mutex_lock(&c->write_lock);
+    byte_queue_hold(c->output);
     v->fd = fd;
     v->lost = false;
     v->in_at = v->in_len = 0;
     send_viewer(v, c->recent, c->recent_len);
-    pthread_mutex_unlock(&c->write_lock);
+    byte_queue_release(c->output);
     return true;
 }
