@@ -21,9 +21,9 @@ enum setting_kind {
     SETTING_KIND_CHOICE,
     SETTING_KIND_VERSION
 };
-/* TEXT_LINE: no control characters. TEXT_PATH: empty or absolute. TEXT_GUID: lower case. TEXT_MAC: empty or
- * 12 digits. */
-enum text_form { TEXT_FREE, TEXT_LINE, TEXT_PATH, TEXT_GUID, TEXT_MAC };
+/* TEXT_LINE: no control characters. TEXT_PATH: empty or absolute. TEXT_GUID: lower case, TEXT_GUID_OR_NONE:
+ * that or empty. TEXT_MAC: empty or 12 digits. */
+enum text_form { TEXT_FREE, TEXT_LINE, TEXT_PATH, TEXT_GUID, TEXT_GUID_OR_NONE, TEXT_MAC };
 enum setting_change { CHANGE_NEVER, CHANGE_OFF, CHANGE_ANY };
 
 struct setting {

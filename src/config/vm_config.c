@@ -6,11 +6,12 @@
  */
 #include "config/vm_config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "config/whole_file.h"
 
-#define FORMAT   1
+#define FORMAT   2 /* 2: network adapters with an id and rules */
 #define FILE_MAX MIB
 
 const char *const vm_vendor_words[] = {"Intel", "AMD"};
@@ -43,7 +44,9 @@ static const struct setting disk_settings[] = {
 #define OBJECT vm_adapter
 static const struct setting adapter_settings[] = {
 #define SETTINGS_ADAPTER
+#define SETTINGS_PORT
 #include "config/settings.def"
+#undef SETTINGS_PORT
 #undef SETTINGS_ADAPTER
 };
 #undef OBJECT
@@ -86,13 +89,23 @@ static int check_disks(const struct vm_config *c, struct err *err)
     return 0;
 }
 
+static int check_adapters(const struct vm_config *c, struct err *err)
+{
+    for (unsigned i = 0; i < c->adapter_count; i++) {
+        const struct vm_adapter *a = &c->adapters[i];
+        if (schema_check(&vm_adapter_schema, a, err) || port_rule_check(&a->rule, err))
+            return -1;
+        for (unsigned k = 0; k < i; k++)
+            if (a->id[0] && strcmp(a->id, c->adapters[k].id) == 0)
+                return err_set(err, EXIT_STATUS_USAGE, "network adapters: two with the id %s", a->id);
+    }
+    return 0;
+}
+
 int vm_config_check(const struct vm_config *c, struct err *err)
 {
-    if (schema_check(&vm_schema, c, err) || check_disks(c, err))
+    if (schema_check(&vm_schema, c, err) || check_disks(c, err) || check_adapters(c, err))
         return -1;
-    for (unsigned i = 0; i < c->adapter_count; i++)
-        if (schema_check(&vm_adapter_schema, &c->adapters[i], err))
-            return -1;
     if (!c->name[0])
         return err_set(err, EXIT_STATUS_USAGE, "the definition: name is empty");
     if (c->memory % MIB || c->memory_minimum % MIB || c->memory_maximum % MIB)
@@ -158,6 +171,14 @@ static int load_list(const struct schema *s, void *objects, size_t size, unsigne
     return 0;
 }
 
+/* Of format 1, and of definitions without: the same each time they are read. */
+static void name_adapters(struct vm_config *c)
+{
+    for (unsigned i = 0; i < c->adapter_count; i++)
+        if (!c->adapters[i].id[0])
+            snprintf(c->adapters[i].id, sizeof(c->adapters[i].id), "%08x%.28s", i, c->id + 8);
+}
+
 static int load(struct vm_config *c, const json_t *o, struct err *err)
 {
     static const char *const others[] = {"format", "hardDrives", "networkAdapters", NULL};
@@ -175,6 +196,7 @@ static int load(struct vm_config *c, const json_t *o, struct err *err)
         load_list(&vm_adapter_schema, c->adapters, sizeof(*c->adapters), VM_ADAPTERS_MAX, &c->adapter_count,
                   o, "networkAdapters", err))
         return -1;
+    name_adapters(c);
     return vm_config_check(c, err);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/types.h"
+#include "config/port_rule.h"
 #include "config/schema.h"
 #include "config/versions.h"
 
@@ -31,6 +32,14 @@ struct vm_adapter {
 #define SETTINGS_ADAPTER
 #include "config/settings.def"
 #undef SETTINGS_ADAPTER
+    union {
+        struct port_rule rule;
+        struct {
+#define SETTINGS_PORT
+#include "config/settings.def"
+#undef SETTINGS_PORT
+        };
+    };
 };
 
 struct vm_config {

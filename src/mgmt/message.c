@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "config/vm_config.h"
+
 static const char *const message_type_words[] = {
 #define X(type) #type,
     MESSAGE_TYPES(X)
@@ -17,6 +19,9 @@ static const char *const message_type_words[] = {
 #include "config/as_rows.h"
 static const struct setting fields[] = {
 #include "mgmt/message.def"
+#define SETTINGS_PORT
+#include "config/settings.def"
+#undef SETTINGS_PORT
 };
 static const struct schema schema = {"a message", fields, ARRAY_SIZE(fields)};
 

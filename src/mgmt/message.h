@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages between commands and workers: one JSON object in one packet of a SOCK_SEQPACKET socket, of bounded
- * length, every field checked on arrival (message.def). A request is answered by OK, ERROR or what is named
- * here:
+ * Messages between commands, workers and switches: one JSON object in one packet of a SOCK_SEQPACKET socket,
+ * of bounded length, every field checked on arrival (message.def). A request is answered by OK, ERROR or what
+ * is named here. To a worker:
  *
  *   QUERY -> STATUS (state, pid, uptime, cpu, memory, memory_demand, nested_active, engine, run)
  *   SHUT_DOWN   presses the power button; ERROR when the guest does not listen
@@ -13,6 +13,28 @@
  * says END (it ends as Saved) or hangs up (the file is emptied and the machine goes on) ATTACH      after OK
  * the connection carries the console's bytes, both ways
  *
+ *   CABLE (adapter: its place in the definition; a descriptor: one end of the cable)  or without a
+ * descriptor: the cable that is there is pulled out
+ *
+ * Through a cable, from the switch, without answers: LINK (a descriptor: one end of a net/link.h) is plugged
+ * in in place of the one before; NOTICE (text) is what the adapter has to tell, "" that it is over. The cable
+ * hangs up when the switch is gone.
+ *
+ * To a switch (who may: SWITCH_RIGHTS in mgmt/switch.h):
+ *
+ *   PLUG (vm, vm_name, adapter_id, adapter_name, a rule; a descriptor: the cable's other end)  replaces the
+ * port that this adapter has
+ *   UNPLUG (vm, adapter_id)
+ *   RULE (vm, adapter_id, vm_name, adapter_name, a rule)  at once
+ *   PORTS -> PORT (vm, vm_name, adapter_id, adapter_name, up, counters) for each, then STATUS (pid, child,
+ * ports, restarts, captures)
+ *   CAPTURE (vm and adapter_id, or none: all ports; a descriptor: the file), CAPTURE_END (likewise)
+ *   HOST (a descriptor: a file with the host network, main/switch_host.h)
+ *   STOP   answered before the end
+ *
+ * Between the two processes of a switch: PORT numbers stand in `port`, and UPLINK (text: its kind; a
+ * descriptor), DOWN (port), SPOOFED (port).
+ *
  * A worker's start is answered by OK or ERROR on its start socket; ENDED and STARTED are records in a VM's
  * folder.
  */
@@ -21,6 +43,7 @@
 
 #include "base/err.h"
 #include "config/errors.h"
+#include "config/port_rule.h"
 #include "config/schema.h"
 #include "mgmt/state.h"
 
@@ -32,7 +55,31 @@
     X(QUERY)                                                                                                 \
     X(STATUS)                                                                                                \
     X(SHUT_DOWN)                                                                                             \
-    X(TURN_OFF) X(RESET) X(PAUSE) X(RESUME) X(SAVE) X(END) X(ATTACH) X(MEMORY) X(STARTED) X(ENDED)
+    X(TURN_OFF)                                                                                              \
+    X(RESET)                                                                                                 \
+    X(PAUSE)                                                                                                 \
+    X(RESUME)                                                                                                \
+    X(SAVE)                                                                                                  \
+    X(END)                                                                                                   \
+    X(ATTACH)                                                                                                \
+    X(MEMORY)                                                                                                \
+    X(STARTED)                                                                                               \
+    X(ENDED)                                                                                                 \
+    X(CABLE)                                                                                                 \
+    X(LINK)                                                                                                  \
+    X(NOTICE)                                                                                                \
+    X(PLUG)                                                                                                  \
+    X(UNPLUG)                                                                                                \
+    X(RULE)                                                                                                  \
+    X(PORTS)                                                                                                 \
+    X(PORT)                                                                                                  \
+    X(CAPTURE)                                                                                               \
+    X(CAPTURE_END)                                                                                           \
+    X(HOST)                                                                                                  \
+    X(STOP)                                                                                                  \
+    X(UPLINK)                                                                                                \
+    X(DOWN)                                                                                                  \
+    X(SPOOFED)
 
 enum message_type {
 #define X(type) MESSAGE_##type,
@@ -44,6 +91,14 @@ enum message_type {
 #include "config/as_fields.h"
 struct message {
 #include "mgmt/message.def"
+    union {
+        struct port_rule rule;
+        struct {
+#define SETTINGS_PORT
+#include "config/settings.def"
+#undef SETTINGS_PORT
+        };
+    };
 };
 
 /* *m: zeroes besides what the type uses. The text, free() it; NULL only when memory is gone or a field is out

@@ -38,6 +38,7 @@ static void fill(struct vm_config *c)
         snprintf(c->disks[i].path, sizeof(c->disks[i].path), "/images/%u.img", i);
     }
     schema_defaults(&vm_adapter_schema, &c->adapters[0]);
+    strcpy(c->adapters[0].id, "00000000-0000-4000-8000-000000000001");
     c->adapters[0].spoofing = true;
 }
 
@@ -82,9 +83,9 @@ static void a_bad_file_is_refused_and_the_line_says_why(void **state)
     static const struct {
         const char *from, *to, *says;
     } rows[] = {
-        {"\"format\": 1", "\"format\": 2", "newer program"},
-        {"\"format\": 1", "\"format\": \"1\"", "format is missing"},
-        {"\"format\": 1,", "", "format is missing"},
+        {"\"format\": 2", "\"format\": 3", "newer program"},
+        {"\"format\": 2", "\"format\": \"1\"", "format is missing"},
+        {"\"format\": 2,", "", "format is missing"},
         {"\"processorCount\": 4", "\"processorCount\": 0", "processorCount"},
         {"\"processorCount\": 4", "\"processorCount\": 256", "processorCount"},
         {"\"processorCount\": 4", "\"processorCount\": -1", "processorCount"},
