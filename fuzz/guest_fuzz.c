@@ -195,7 +195,7 @@ static void side_init(struct side *s, const struct cpu_model *model, bool jit)
                                        apic_init,
                                        NULL};
         s->cpu[v] = cpu_new(&init, NULL);
-        bug_on(!s->cpu[v] || (jit && jit_attach(s->cpu[v], NULL)), "no processor");
+        bug_on(!s->cpu[v] || (jit && jit_attach(s->cpu[v], NULL, NULL)), "no processor");
     }
 }
 

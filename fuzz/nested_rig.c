@@ -180,7 +180,7 @@ static void side_init(struct side *s, const struct cpu_model *model, bool jit)
                                        .init = apic_init,
                                        .eoi = apic_eoi};
         s->cpu[i] = cpu_new(&init, NULL);
-        bug_on(!s->cpu[i] || (jit && jit_attach(s->cpu[i], NULL)), "no processor");
+        bug_on(!s->cpu[i] || (jit && jit_attach(s->cpu[i], NULL, NULL)), "no processor");
     }
     save(s, s->cpu[0], &s->fresh);
 }

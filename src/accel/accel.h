@@ -14,6 +14,7 @@
 #include "base/state.h"
 #include "cpu/apic_port.h"
 #include "cpu/model.h"
+#include "jit/watch.h"
 #include "mem/space.h"
 #include "x86/insn.h"
 #include "x86/nested_event.h"
@@ -40,6 +41,7 @@ struct accel_options {
     int device; /* kvm: a descriptor of /dev/kvm, not owned; 0: the engine opens it */
     /* soft: what a hypervisor in the guest and its processor do to each other. ring: one a vCPU, or NULL. */
     struct nested_trace nested_trace;
+    struct jit_watch jit_watch; /* soft: what the translator makes */
 };
 
 #define ACCEL_HASH_STEP 1000000

@@ -63,10 +63,8 @@ static int open_traces(struct run_files *f, const struct run_config *c, struct e
     const struct {
         const char *path;
         int *fd;
-    } traces[] = {{c->stats_path, &f->stats},
-                  {c->exits_path, &f->exits},
-                  {c->nested_path, &f->nested},
-                  {c->hash_path, &f->hash}};
+    } traces[] = {{c->stats_path, &f->stats}, {c->exits_path, &f->exits}, {c->nested_path, &f->nested},
+                  {c->jit_path, &f->jit},     {c->perf_path, &f->perf},   {c->hash_path, &f->hash}};
     for (unsigned i = 0; i < ARRAY_SIZE(traces); i++)
         if (traces[i].path && (*traces[i].fd = open_output("trace file", traces[i].path, err)) < 0)
             return -1;

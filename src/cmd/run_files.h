@@ -9,8 +9,8 @@
 #include "cmd/run_options.h"
 
 struct run_files {
-    int kernel, serial, stats, exits, nested, hash; /* -1 when there is none */
-    int gdb;                                        /* a socket that listens, or -1 */
+    int kernel, serial, stats, exits, nested, jit, perf, hash; /* -1 when there is none */
+    int gdb;                                                   /* a socket that listens, or -1 */
     int modules[RUN_MODULES_MAX], disks[RUN_DISKS_MAX];
 };
 

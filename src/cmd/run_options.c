@@ -186,6 +186,20 @@ static int check_nested_trace(const struct run_config *c, struct err *err)
     return 0;
 }
 
+static int check_jit_trace(const struct run_config *c, struct err *err)
+{
+    const char *what = c->trace_jit ? "jit" : "perf";
+    if (!c->trace_jit && !c->trace_perf)
+        return 0;
+    if (c->engine == RUN_ENGINE_KVM)
+        return err_set(err, EXIT_STATUS_USAGE,
+                       "--trace %s shows what engine soft translates: use --engine soft", what);
+    if (c->jit == RUN_JIT_OFF)
+        return err_set(err, EXIT_STATUS_USAGE, "--trace %s shows what is translated: leave jit=off away",
+                       what);
+    return 0;
+}
+
 static int check_whole(struct run_config *c, const struct scan *s, struct err *err)
 {
     if (!c->kernel)
@@ -204,7 +218,7 @@ static int check_whole(struct run_config *c, const struct scan *s, struct err *e
     if (c->hash_path && !c->icount)
         return err_set(err, EXIT_STATUS_USAGE,
                        "--trace hash= needs a run that can be repeated: add --icount");
-    if (check_nested_trace(c, err) < 0)
+    if (check_nested_trace(c, err) < 0 || check_jit_trace(c, err) < 0)
         return -1;
     const char *net = s->given[OPT_net];
     if (c->net_count && net && strcmp(net, "none") == 0)

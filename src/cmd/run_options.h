@@ -58,8 +58,9 @@ struct run_config {
     enum run_serial serial;
     const char *serial_path;
     bool nested, no_reboot, test_devices, icount;
-    bool trace_stats, trace_exits, trace_nested;
-    const char *stats_path, *exits_path, *nested_path; /* NULL: to stderr */
+    bool trace_stats, trace_exits, trace_nested, trace_jit, trace_perf;
+    const char *stats_path, *exits_path, *nested_path, *jit_path; /* NULL: to stderr */
+    const char *perf_path;                                        /* NULL: where perf looks */
     const char *hash_path;
     const char *expect;
     const char *gdb_path; /* with neither: no debugger */

@@ -398,7 +398,9 @@ int run_parse_trace(struct run_value *v, struct err *err)
         const char **path;
     } kinds[] = {{"stats", &c->trace_stats, &c->stats_path},
                  {"exits", &c->trace_exits, &c->exits_path},
-                 {"nested", &c->trace_nested, &c->nested_path}};
+                 {"nested", &c->trace_nested, &c->nested_path},
+                 {"jit", &c->trace_jit, &c->jit_path},
+                 {"perf", &c->trace_perf, &c->perf_path}};
     static const char twice[] = "is given twice: give it once";
     const char *hash = after(v->text, "hash="), *equals = strchr(v->text, '=');
     if (hash && *hash && c->hash_path)

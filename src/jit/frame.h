@@ -53,6 +53,7 @@ struct jit_site {
     struct insn in;
     u16 offset;      /* of the instruction in its page */
     u8 index, count; /* in its block, and the block's length */
+    u8 slow;         /* it has code of its own, which could not go on */
 };
 
 /* A direct jump to another place of the same page. */
@@ -75,7 +76,7 @@ struct jit_runtime {
 };
 
 struct emit;
-void runtime_emit(struct emit *e, struct jit_runtime *rt);
+void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2]); /* watch.h; or NULL */
 
 /* One entry of frame.places. */
 struct jit_place {

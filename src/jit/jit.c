@@ -51,6 +51,8 @@ struct jit {
     u8 *units;
     size_t units_used;
     struct jit_stats stats;
+    struct jit_watch watch;
+    unsigned vcpu;
     struct translation scratch;
     struct heat heat[1u << HEAT_BITS];
     struct jit_block
@@ -84,8 +86,22 @@ static void place_block(struct jit *j, struct jit_block *u)
     *place_of(j, u->mode, u->host) = (struct jit_place){.host = u->host, .code = j->pages.rx + u->code};
 }
 
+static void tell(struct jit *j, const struct block *b, u64 rip, const u8 *code)
+{
+    const struct translation *t = &j->scratch;
+    struct jit_view v = {.block = b,
+                         .rip = rip,
+                         .code = code,
+                         .len = t->len,
+                         .at = t->at,
+                         .native = t->native,
+                         .called = t->called};
+    if (j->watch.translated)
+        j->watch.translated(j->watch.opaque, j->vcpu, &v);
+}
+
 /* The block's code, or NULL when it does not fit into the buffer. */
-static struct jit_block *make(struct jit *j, const struct block *b)
+static struct jit_block *make(struct jit *j, const struct block *b, u64 rip)
 {
     size_t most = sizeof(struct jit_block) + b->count * sizeof(struct jit_site);
     if (j->units_used + most > UNITS_SIZE || ALIGN_UP(j->pages.used, 16) + TRANSLATE_MAX > CODE_SIZE)
@@ -110,6 +126,7 @@ static struct jit_block *make(struct jit *j, const struct block *b)
     u->next = *bucket;
     *bucket = u;
     place_block(j, u);
+    tell(j, b, rip, code);
     return u;
 }
 
@@ -137,14 +154,14 @@ static struct jit_block *known(struct jit *j, u8 mode, const u8 *host, u32 versi
 }
 
 /* The translation of a block, made if it is worth it; or NULL. */
-static struct jit_block *find(struct jit *j, const struct block *b)
+static struct jit_block *find(struct jit *j, const struct block *b, u64 rip)
 {
     struct jit_block *u = known(j, b->mode, b->host, b->version);
     if (u) {
         place_block(j, u);
         return u;
     }
-    return hot(j, b) ? make(j, b) : NULL;
+    return hot(j, b) ? make(j, b, rip) : NULL;
 }
 
 /* The target's code from now on, if it is translated and of the same version. */
@@ -196,7 +213,7 @@ static bool run(struct cpu *c, const struct block *b, enum outcome *o)
     struct jit *j = c->jit_state;
     if ((b->mode & CODE_MODE_MASK) != MODE_64)
         return false;
-    struct jit_block *u = find(j, b);
+    struct jit_block *u = find(j, b, c->rip);
     if (!u)
         return false;
     atomic_store(&c->poll, 0);
@@ -210,7 +227,7 @@ enum outcome jit_run_block(struct cpu *c, const struct block *b)
 {
     struct jit *j = c->jit_state;
     forget_all(j);
-    const struct jit_block *u = make(j, b);
+    const struct jit_block *u = make(j, b, c->rip);
     bug_on(!u, "a block of %u instructions does not fit", b->count);
     atomic_store(&c->poll, 0);
     return run_from(j, c, b, u);
@@ -221,13 +238,15 @@ static const struct jit_port port = {.run = run};
 static bool emit_runtime(struct jit *j)
 {
     struct emit e = {.buf = j->scratch.code, .cap = sizeof(j->scratch.code)};
-    runtime_emit(&e, &j->rt);
+    runtime_emit(&e, &j->rt, j->watch.counts);
     void *code = exec_pages_add(&j->pages, e.buf, e.len);
     j->first = j->pages.used;
+    j->scratch.len = e.len;
+    tell(j, NULL, 0, code);
     return !e.overflow && code == j->pages.rx;
 }
 
-int jit_attach(struct cpu *c, struct err *err)
+int jit_attach(struct cpu *c, const struct jit_watch *watch, struct err *err)
 {
     struct jit *j =
         mmap(NULL, sizeof(*j), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -240,6 +259,9 @@ int jit_attach(struct cpu *c, struct err *err)
             munmap(units, UNITS_SIZE);
         return err_set(err, EXIT_STATUS_HOST, "no memory for the translator: use --engine soft,jit=off");
     }
+    if (watch)
+        j->watch = *watch;
+    j->vcpu = c->index;
     bug_on(!emit_runtime(j), "the translator's routines do not fit");
     j->units = units;
     c->jit_state = j;

@@ -14,8 +14,10 @@
 
 #include "base/err.h"
 #include "cpu/cpu.h"
+#include "jit/watch.h"
 
-int must_check jit_attach(struct cpu *c, struct err *err);
+/* watch: NULL, or copied; what it points to outlives the vCPU. */
+int must_check jit_attach(struct cpu *c, const struct jit_watch *watch, struct err *err);
 void jit_detach(struct cpu *c); /* a vCPU that was never attached is allowed */
 
 struct jit_stats {

@@ -8,6 +8,7 @@
 #include "jit/emit.h"
 #include "jit/frame.h"
 #include "jit/hostmap.h"
+#include "jit/watch.h"
 
 #define CPU(field)   ((i32)offsetof(struct cpu, field))
 #define SITE(field)  ((i32)offsetof(struct jit_site, field))
@@ -155,8 +156,21 @@ static void emit_leave(struct emit *e, enum jit_reason r, u32 done)
     emit_jmp_to(e, done);
 }
 
+/* RBP: site. */
+static void emit_count(struct emit *e, u64 (*counts)[2])
+{
+    _Static_assert(sizeof(counts[0]) == 16, "ORDER COUNTS");
+    emit_mem(e, X_MOVZX16, 4, H_RAX, MEM(H_RBP, SITE(in.id)));
+    emit_mem(e, X_MOVZX8, 4, H_RCX, MEM(H_RBP, SITE(slow)));
+    emit_shift(e, X_SHL, 4, H_RAX, 1);
+    emit_reg(e, X_ADD, 4, H_RAX, H_RCX);
+    emit_mov_imm(e, H_RCX, (u64)counts);
+    emit_op_mem(e, (struct prefixes){.lock = true, .rex_w = true}, 0xff, 0,
+                (struct mem){.base = H_RCX, .index = H_RAX, .scale = 3});
+}
+
 /* RBX, RBP, R12: struct cpu, site and R9 from here on. The return address lies below the frame. */
-static void emit_call_meaning(struct emit *e)
+static void emit_call_meaning(struct emit *e, u64 (*counts)[2])
 {
     emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 8));
     move_gprs(e, true, H_R10);
@@ -164,6 +178,8 @@ static void emit_call_meaning(struct emit *e)
     emit_reg(e, X_MOV, 8, H_RBX, H_R10);
     emit_reg(e, X_MOV, 8, H_RBP, H_R11);
     emit_reg(e, X_MOV, 8, H_R12, H_R9);
+    if (counts)
+        emit_count(e, counts);
     emit_mem(e, X_MOVZX16, 4, H_RAX, MEM(H_RBP, SITE(offset)));
     emit_mem(e, X_ADD, 8, H_RAX, SLOT(rip_page, 8));
     emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_RBX, CPU(rip)));
@@ -194,7 +210,7 @@ static void emit_outcome(struct emit *e, u32 done)
     emit_jmp_to(e, done);
 }
 
-void runtime_emit(struct emit *e, struct jit_runtime *rt)
+void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
 {
     rt->enter = (u32)e->len;
     emit_enter(e);
@@ -205,7 +221,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt)
     rt->leave_chain = (u32)e->len;
     emit_leave(e, JIT_CHAIN, done);
     rt->call = (u32)e->len;
-    emit_call_meaning(e);
+    emit_call_meaning(e, counts);
     emit_reg(e, X_TEST, 4, H_RAX, H_RAX);
     size_t out = emit_jcc(e, CC_NE);
     emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RBX, CPU(code_dirty)));
@@ -219,6 +235,6 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt)
     emit_patch(e, dirty, e->len);
     emit_outcome(e, done);
     rt->call_last = (u32)e->len;
-    emit_call_meaning(e);
+    emit_call_meaning(e, counts);
     emit_outcome(e, done);
 }

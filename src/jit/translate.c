@@ -103,7 +103,7 @@ static bool ends_block(const struct insn_info *info)
 }
 
 /* The site of the block's instruction i, which lies at `offset`; made when it is first needed. */
-static const struct jit_site *site_of(struct gen *g, unsigned i)
+static struct jit_site *site_of(struct gen *g, unsigned i)
 {
     const struct uop *u = &g->b->uop[i];
     if (!g->site_no[i]) {
@@ -192,6 +192,7 @@ static void emit_slow_cases(struct gen *g)
         for (unsigned k = 0; k < s->jumps; k++)
             emit_patch(&g->e, s->from[k], g->e.len);
         vec_store(g, &s->before);
+        site_of(g, i)->slow = 1;
         call_meaning(g, i);
         if (ends_block(&insn_infos[g->b->uop[i].in.id]))
             continue;
@@ -215,15 +216,17 @@ static void translate_body(struct gen *g, struct translation *t)
         g->at = g->next;
         g->next = g->at + g->in->len;
         g->offset[g->index] = (u16)g->at;
+        t->at[g->index] = (u16)g->e.len;
         bool native = translate_one(g);
         *(native ? &t->native : &t->called) += 1;
         ended = ends_block(g->info);
     }
-    if (ended)
-        return;
-    flags_keep(g);
-    vec_flush(g);
-    go_to(g, g->next);
+    if (!ended) {
+        flags_keep(g);
+        vec_flush(g);
+        go_to(g, g->next);
+    }
+    t->at[b->count] = (u16)g->e.len;
 }
 
 bool translate(const struct block *b, struct jit_site *site, struct jit_exit *exit,

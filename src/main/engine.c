@@ -59,7 +59,8 @@ static void choose_auto(struct run_job *job)
     u64 speed = 0;
     bool counted = job->config.icount, traced = job->config.trace_exits || job->config.trace_nested;
     bool debugged = job->config.gdb_port || job->config.gdb_path;
-    if (!counted && !traced && !debugged && open_kvm(job, &limits, &err) == 0 &&
+    bool translated = job->config.trace_jit || job->config.trace_perf;
+    if (!counted && !traced && !debugged && !translated && open_kvm(job, &limits, &err) == 0 &&
         kvm_measure(job->device, &speed, &err) == 0 && speed >= KVM_WORTH_IT) {
         job->engine = &accel_kvm;
         log_line("engine kvm (/dev/kvm runs %" PRIu64 " million instructions a second)", speed / 1000000);
@@ -74,6 +75,8 @@ static void choose_auto(struct run_job *job)
             "engine soft (--trace exits, --trace nested: kvm shows no exit to a hypervisor in the guest)");
     else if (debugged)
         log_line("engine soft (--gdb: kvm cannot stop and step a guest unseen)");
+    else if (translated)
+        log_line("engine soft (--trace jit, --trace perf: kvm translates nothing)");
     else if (err.status)
         log_line("engine soft (kvm: %s)", err.text);
     else

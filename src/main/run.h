@@ -17,6 +17,7 @@ int main_worker(int argc, char *const *argv);
 struct accel_ops;
 struct nested_ring;
 struct worker_nested;
+struct worker_jit;
 
 struct run_job {
     struct run_config config;
@@ -28,6 +29,7 @@ struct run_job {
     atomic_bool trace_failed;     /* a trace could not be written, and it was said */
     struct nested_ring *rings;    /* one a vCPU, shared by all processes, or NULL */
     struct worker_nested *nested; /* of the worker */
+    struct worker_jit *jit;       /* of the worker, for --trace jit */
     u64 start_ns;                 /* of the program, CLOCK_MONOTONIC */
     bool terminal;                /* stdin is a terminal that is ours to use */
 };

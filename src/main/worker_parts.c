@@ -20,7 +20,7 @@ enum { MORE_MAX = 8 };
 
 int worker_sandbox_fds(const struct run_job *job, const int *more, unsigned count, struct err *err)
 {
-    int keep[8 + MORE_MAX + RUN_MODULES_MAX + RUN_DISKS_MAX + RUN_NETS_MAX];
+    int keep[10 + MORE_MAX + RUN_MODULES_MAX + RUN_DISKS_MAX + RUN_NETS_MAX];
     unsigned n = 0;
     bug_on(count > MORE_MAX, "more than %d descriptors of its own", MORE_MAX);
     keep[n++] = STDERR_FILENO;
@@ -30,6 +30,8 @@ int worker_sandbox_fds(const struct run_job *job, const int *more, unsigned coun
     keep[n++] = job->files.stats;
     keep[n++] = job->files.exits;
     keep[n++] = job->files.nested;
+    keep[n++] = job->files.jit;
+    keep[n++] = job->files.perf;
     keep[n++] = job->files.hash;
     for (unsigned i = 0; i < count; i++)
         keep[n++] = more[i];
@@ -125,7 +127,8 @@ struct machine *worker_machine(struct run_job *job, struct serial_sink serial, s
         .test_devices = c->test_devices,
         .no_reboot = c->no_reboot,
     };
-    if (worker_nested_begin(job, &cfg.options.nested_trace, err) < 0)
+    if (worker_nested_begin(job, &cfg.options.nested_trace, err) < 0 ||
+        worker_jit_begin(job, &cfg.options.jit_watch, err) < 0)
         return NULL;
     struct machine *m = machine_new(&cfg, err);
     if (m && furnish(m, job, err) == 0 && boot(m, job, err) == 0)

@@ -62,6 +62,8 @@ void worker_trace_end(struct run_job *job, struct machine *m)
         worker_stats_end(job, m);
     if (job->config.trace_exits)
         worker_exits_end(job);
+    if (job->config.trace_jit)
+        worker_jit_end(job, m);
     if (!job->config.hash_path)
         return;
     if (machine_hash(m, &hash, &err)) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* --trace: what a run cost, what a hypervisor in the guest did, and hashes of the machine's states. */
+/* --trace: what a run cost, what a hypervisor in the guest did, what was translated, and hashes of the
+ * machine's states. */
 #ifndef MAIN_WORKER_TRACE_H
 #define MAIN_WORKER_TRACE_H
 
@@ -16,9 +17,13 @@ void worker_trace_end(struct run_job *job, struct machine *m);
 /* Where a machine's nested events go. job->rings: nested_kept_prepare(). */
 int must_check worker_nested_begin(struct run_job *job, struct nested_trace *out, struct err *err);
 
+/* Where a machine's translated blocks go. While files can still be opened. */
+int must_check worker_jit_begin(struct run_job *job, struct jit_watch *out, struct err *err);
+
 /* The parts of worker_trace_end(). */
 void worker_stats_end(struct run_job *job, struct machine *m);
 void worker_exits_end(struct run_job *job);
+void worker_jit_end(struct run_job *job, struct machine *m);
 /* All of text to a trace's descriptor. Any thread. */
 void worker_trace_write(struct run_job *job, int fd, const char *text, size_t len);
 

@@ -226,7 +226,7 @@ static int jit_open(void)
     struct err err = {0};
     if (guest_open() < 0)
         return -1;
-    if (jit_attach(cpu, &err) == 0)
+    if (jit_attach(cpu, NULL, &err) == 0)
         return 0;
     fprintf(stderr, "insn_oracle: %s\n", err.text);
     return -1;

@@ -133,7 +133,7 @@ static void pair_init(struct pair *p, bool jit)
         p->cpu[i] = cpu_new(&init, &err);
         assert_non_null(p->cpu[i]);
         if (jit)
-            assert_int_equal(jit_attach(p->cpu[i], &err), 0);
+            assert_int_equal(jit_attach(p->cpu[i], NULL, &err), 0);
     }
     map_pages(p);
 }

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* What the translator tells about itself to whoever asked for it at jit_attach(). */
+#ifndef JIT_WATCH_H
+#define JIT_WATCH_H
+
+#include <stdio.h>
+
+#include "base/types.h"
+
+struct block;
+
+/* One piece of host code, while the callback runs. */
+struct jit_view {
+    const struct block *block; /* NULL: the routines that all blocks share */
+    u64 rip;                   /* the block's, when it was translated */
+    const u8 *code;            /* where it runs */
+    size_t len;
+    /* Where the code of each instruction begins, as an offset; behind the last, where out-of-line code does.
+     */
+    const u16 *at;
+    unsigned native, called; /* instructions as host code and as calls of their meaning */
+};
+
+struct jit_watch {
+    void (*translated)(void *opaque, unsigned vcpu,
+                       const struct jit_view *v); /* or NULL; on the vCPU's thread */
+    void *opaque;
+    /* How often a row (enum insn_id) called its meaning: it always does [0], its own code could not go on
+     * [1]. ID_COUNT of them, for all vCPUs together; or NULL. */
+    u64 (*counts)[2];
+};
+
+/* Guest beside host, a line an instruction. name: NULL, or gives names to constants in host code (addresses
+ * of C's data and of routines); it returns false for what it does not know. */
+typedef bool (*jit_name_fn)(void *opaque, u64 value, char *name, size_t cap);
+void jit_show(const struct jit_view *v, jit_name_fn name, void *opaque, FILE *out);
+
+#endif
