@@ -50,7 +50,7 @@ static enum outcome deliver_real(struct cpu *c, const struct event *e)
         return vector_error(c, e, VEC_GP);
     if (mmu_load_system(c, c->idtr.base + entry, 4, &target) != DONE)
         return FAULT;
-    struct frame f = frame_current(c, 2);
+    struct stack_frame f = frame_current(c, 2);
     frame_add(&f, pushed_flags(c, e));
     frame_add(&f, c->seg[CS].sel);
     frame_add(&f, e->rip);
@@ -134,7 +134,7 @@ static enum outcome check_target(struct cpu *c, const struct event *e, struct ga
     return descriptor_set_accessed(c, g->sel, g->cs);
 }
 
-static void push_return(struct cpu *c, const struct event *e, struct frame *f)
+static void push_return(struct cpu *c, const struct event *e, struct stack_frame *f)
 {
     frame_add(f, pushed_flags(c, e));
     frame_add(f, c->seg[CS].sel);
@@ -152,7 +152,8 @@ static u64 gate_clears(const struct gate *g)
 static enum outcome deliver_long(struct cpu *c, const struct event *e, struct gate *g)
 {
     unsigned ist = (unsigned)bits(g->low, 34, 32);
-    struct frame f = {.flat = true, .mask = ~0ull, .size = 8, .sp = c->regs[RSP], .ss_error = ext_bit(e)};
+    struct stack_frame f = {
+        .flat = true, .mask = ~0ull, .size = 8, .sp = c->regs[RSP], .ss_error = ext_bit(e)};
     bool inner = g->cpl != c->cpl;
     if ((inner || ist) && tss_stack64(c, g->cpl, ist, ext_bit(e), &f.sp) != DONE)
         return FAULT;
@@ -172,7 +173,7 @@ static enum outcome deliver_long(struct cpu *c, const struct event *e, struct ga
     return arrive(c, g->offset, gate_clears(g));
 }
 
-static void push_v86_segments(struct cpu *c, struct frame *f)
+static void push_v86_segments(struct cpu *c, struct stack_frame *f)
 {
     static const u8 order[] = {GS, FS, DS, ES};
     for (unsigned i = 0; i < ARRAY_SIZE(order); i++)
@@ -183,7 +184,7 @@ static void push_v86_segments(struct cpu *c, struct frame *f)
 static enum outcome deliver_legacy(struct cpu *c, const struct event *e, struct gate *g)
 {
     bool inner = g->cpl != c->cpl, v86 = v86_mode(c);
-    struct frame f = frame_current(c, g->size);
+    struct stack_frame f = frame_current(c, g->size);
     f.ss_error = ext_bit(e);
     u64 ss = 0;
     if (inner) {

@@ -166,7 +166,7 @@ static enum outcome jump_far(struct cpu *c, u16 sel, u64 offset)
 
 static enum outcome call_same_level(struct cpu *c, const struct far_target *t, unsigned size)
 {
-    struct frame f = frame_current(c, size);
+    struct stack_frame f = frame_current(c, size);
     frame_add(&f, c->seg[CS].sel);
     frame_add(&f, c->regs[REG_RIP]);
     if (frame_push(c, &f) != DONE)
@@ -177,7 +177,7 @@ static enum outcome call_same_level(struct cpu *c, const struct far_target *t, u
 
 static enum outcome call_inner64(struct cpu *c, const struct call_gate *g)
 {
-    struct frame f = {.flat = true, .mask = ~0ull, .size = 8, .super = true};
+    struct stack_frame f = {.flat = true, .mask = ~0ull, .size = 8, .super = true};
     if (tss_stack64(c, g->target.cpl, 0, 0, &f.sp) != DONE)
         return FAULT;
     frame_add(&f, c->seg[SS].sel);
@@ -192,10 +192,10 @@ static enum outcome call_inner64(struct cpu *c, const struct call_gate *g)
 }
 
 /* Pushes the parameters in the order they were in; the frame holds 16 items, so they go in two runs. */
-static enum outcome push_params(struct cpu *c, struct frame *f, unsigned count)
+static enum outcome push_params(struct cpu *c, struct stack_frame *f, unsigned count)
 {
     u64 v[32];
-    struct frame old = frame_current(c, f->size);
+    struct stack_frame old = frame_current(c, f->size);
     for (unsigned i = 0; i < count; i++)
         if (frame_pop(c, &old, &v[i]) != DONE)
             return FAULT;
@@ -213,7 +213,7 @@ static enum outcome push_params(struct cpu *c, struct frame *f, unsigned count)
 /* SDM 3A 5.8.5 */
 static enum outcome call_inner(struct cpu *c, const struct call_gate *g)
 {
-    struct frame f = {.size = g->size};
+    struct stack_frame f = {.size = g->size};
     u64 ss;
     if (tss_stack(c, g->target.cpl, 0, &f, &ss) != DONE)
         return FAULT;
@@ -238,7 +238,7 @@ static enum outcome call_far(struct cpu *c, u16 sel, u64 offset, unsigned size)
     struct call_gate g;
     bool gated;
     if (!protected_mode(c)) {
-        struct frame f = frame_current(c, size);
+        struct stack_frame f = frame_current(c, size);
         if (offset > 0xffff && offset > c->seg[CS].limit)
             return fault_gp0(c);
         frame_add(&f, c->seg[CS].sel);
@@ -307,7 +307,7 @@ DEFINE_MEANING_ONE(call_far_M, call_far_M);
 
 static enum outcome return_real(struct cpu *c, unsigned size, unsigned drop)
 {
-    struct frame f = frame_current(c, size);
+    struct stack_frame f = frame_current(c, size);
     u64 rip, cs;
     if (frame_pop(c, &f, &rip) != DONE || frame_pop(c, &f, &cs) != DONE)
         return FAULT;
@@ -320,7 +320,7 @@ static enum outcome return_real(struct cpu *c, unsigned size, unsigned drop)
 
 static enum outcome ret_far_by(struct cpu *c, unsigned size, unsigned drop)
 {
-    struct frame f = frame_current(c, size);
+    struct stack_frame f = frame_current(c, size);
     u64 rip, cs, rsp, ss;
     struct far_return r;
     if (!protected_mode(c))

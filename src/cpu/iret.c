@@ -111,7 +111,7 @@ static void load_flags(struct cpu *c, u64 v, u64 mask)
 
 static enum outcome iret_real(struct cpu *c, unsigned size)
 {
-    struct frame f = frame_current(c, size);
+    struct stack_frame f = frame_current(c, size);
     u64 rip, cs, flags;
     if (v86_mode(c) && iopl(c) < 3)
         return fault_gp0(c);
@@ -129,7 +129,7 @@ static enum outcome iret_real(struct cpu *c, unsigned size)
 }
 
 /* SDM 3A 20.2.2: ESP SS ES DS FS GS follow EIP CS EFLAGS. */
-static enum outcome iret_to_v86(struct cpu *c, struct frame *f, u64 rip, u64 cs, u64 flags)
+static enum outcome iret_to_v86(struct cpu *c, struct stack_frame *f, u64 rip, u64 cs, u64 flags)
 {
     static const u8 order[] = {SS, ES, DS, FS, GS};
     u64 esp, sel[ARRAY_SIZE(order)];
@@ -152,7 +152,7 @@ static enum outcome iret_to_v86(struct cpu *c, struct frame *f, u64 rip, u64 cs,
 
 static enum outcome iret_protected(struct cpu *c, unsigned size)
 {
-    struct frame f = frame_current(c, size);
+    struct stack_frame f = frame_current(c, size);
     struct far_return r;
     u64 rip, cs, flags, rsp = 0, ss = 0;
     if (frame_pop(c, &f, &rip) != DONE || frame_pop(c, &f, &cs) != DONE || frame_pop(c, &f, &flags) != DONE)

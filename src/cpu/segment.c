@@ -152,7 +152,7 @@ enum outcome tss_stack64(struct cpu *c, unsigned cpl, unsigned ist, u32 ext, u64
 }
 
 /* SSn:ESPn of a 32- or 16-bit TSS. SDM 3A 6.12.1, SDM 2A INT inter-privilege */
-enum outcome tss_stack(struct cpu *c, unsigned cpl, u32 ext, struct frame *f, u64 *ss_desc)
+enum outcome tss_stack(struct cpu *c, unsigned cpl, u32 ext, struct stack_frame *f, u64 *ss_desc)
 {
     const struct segment *tr = &c->seg[SEG_TR];
     bool wide = tr->attr & 8;

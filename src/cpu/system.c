@@ -61,16 +61,16 @@ static u64 ss_mask(const struct segment *ss)
     return ss->attr & SEG_DB ? 0xffffffff : 0xffff;
 }
 
-struct frame frame_current(const struct cpu *c, unsigned size)
+struct stack_frame frame_current(const struct cpu *c, unsigned size)
 {
-    struct frame f = {.ss = c->seg[SS], .sp = c->regs[RSP], .size = size, .flat = c->mode == MODE_64};
+    struct stack_frame f = {.ss = c->seg[SS], .sp = c->regs[RSP], .size = size, .flat = c->mode == MODE_64};
     f.mask = f.flat ? ~0ull : ss_mask(&f.ss);
     f.sp &= f.mask;
     return f;
 }
 
 /* Linear address of `size` bytes at a stack offset, limit and canonical form checked. */
-static enum outcome frame_linear(struct cpu *c, const struct frame *f, u64 off, unsigned size, u64 *lin)
+static enum outcome frame_linear(struct cpu *c, const struct stack_frame *f, u64 off, unsigned size, u64 *lin)
 {
     if (f->flat) {
         *lin = off;
@@ -82,7 +82,7 @@ static enum outcome frame_linear(struct cpu *c, const struct frame *f, u64 off, 
 
 /* Item by item where the frame wraps round its stack's end: everything is checked before anything is written.
  */
-static enum outcome push_wrapped(struct cpu *c, struct frame *f, enum mmu_as as)
+static enum outcome push_wrapped(struct cpu *c, struct stack_frame *f, enum mmu_as as)
 {
     u64 lin[ARRAY_SIZE(f->item)];
     for (unsigned i = 0; i < f->count; i++) {
@@ -98,7 +98,7 @@ static enum outcome push_wrapped(struct cpu *c, struct frame *f, enum mmu_as as)
     return DONE;
 }
 
-enum outcome frame_push(struct cpu *c, struct frame *f)
+enum outcome frame_push(struct cpu *c, struct stack_frame *f)
 {
     bug_on(f->count > ARRAY_SIZE(f->item), "a stack frame of %u items", f->count);
     enum mmu_as as = f->super ? AS_SYSTEM : AS_CURRENT;
@@ -117,7 +117,7 @@ enum outcome frame_push(struct cpu *c, struct frame *f)
     return DONE;
 }
 
-enum outcome frame_pop(struct cpu *c, struct frame *f, u64 *v)
+enum outcome frame_pop(struct cpu *c, struct stack_frame *f, u64 *v)
 {
     u64 lin;
     if (frame_linear(c, f, f->sp, f->size, &lin) != DONE || mmu_load(c, lin, f->size, v) != DONE)
@@ -126,7 +126,7 @@ enum outcome frame_pop(struct cpu *c, struct frame *f, u64 *v)
     return DONE;
 }
 
-void frame_commit_sp(struct cpu *c, const struct frame *f)
+void frame_commit_sp(struct cpu *c, const struct stack_frame *f)
 {
     if (f->mask == 0xffff)
         c->regs[RSP] = (c->regs[RSP] & ~0xffffull) | (f->sp & 0xffff);

@@ -112,7 +112,7 @@ struct segment segment_null(u16 sel, unsigned dpl);
 bool segment_contains(const struct segment *s, u64 off, unsigned size);
 
 /* A stack frame being built or taken down: the stack need not be the current one. */
-struct frame {
+struct stack_frame {
     struct segment ss;
     u64 sp;         /* top before pushing, or the next item to pop */
     u64 mask;       /* stack address size */
@@ -123,18 +123,18 @@ struct frame {
     unsigned count; /* items to push */
     u64 item[16];
 };
-struct frame frame_current(const struct cpu *c, unsigned size);
-static inline void frame_add(struct frame *f, u64 v)
+struct stack_frame frame_current(const struct cpu *c, unsigned size);
+static inline void frame_add(struct stack_frame *f, u64 v)
 {
     f->item[f->count++] = v;
 }
-enum outcome frame_push(struct cpu *c, struct frame *f); /* all items or none; sp moves on DONE */
-enum outcome frame_pop(struct cpu *c, struct frame *f, u64 *v);
+enum outcome frame_push(struct cpu *c, struct stack_frame *f); /* all items or none; sp moves on DONE */
+enum outcome frame_pop(struct cpu *c, struct stack_frame *f, u64 *v);
 /* RSP from a frame, as wide as its stack-address size. */
-void frame_commit_sp(struct cpu *c, const struct frame *f);
+void frame_commit_sp(struct cpu *c, const struct stack_frame *f);
 
 /* A more privileged stack from the TSS, checked. ext: 0 or 1, the EXT bit. */
-enum outcome tss_stack(struct cpu *c, unsigned cpl, u32 ext, struct frame *f, u64 *ss_desc);
+enum outcome tss_stack(struct cpu *c, unsigned cpl, u32 ext, struct stack_frame *f, u64 *ss_desc);
 enum outcome tss_stack64(struct cpu *c, unsigned cpl, unsigned ist, u32 ext, u64 *rsp);
 
 /* CS for a code segment taken as the new one. */
