@@ -84,15 +84,16 @@ static void swallow(void *opaque, const u8 *p, size_t len)
         ((struct ends *)opaque)->sum += p[i];
 }
 
-static bool port_send(struct net_port *p, const u8 *frame, size_t len)
+static bool port_send(struct net_port *p, const struct frame *f)
 {
-    swallow(container_of(p, struct ends, port), frame, len);
-    return len & 1;
+    swallow(container_of(p, struct ends, port), f->head, f->head_len);
+    swallow(container_of(p, struct ends, port), f->body, f->body_len);
+    return frame_len(f) & 1;
 }
 
 static void port_close(struct net_port *p) {}
 
-static const struct net_port_ops port_ops = {port_send, port_close};
+static const struct net_port_ops port_ops = {.send = port_send, .close = port_close};
 
 static void zero_fill(void *opaque, void *buf, size_t len)
 {
@@ -175,8 +176,12 @@ static void come_in(struct rig *r, struct ends *e, unsigned kind, struct input *
 {
     static const u8 zeroes[FRAME_MAX];
     size_t len = take(in, 2);
-    if ((kind & 3) == 1)
-        e->port.sink.receive(e->port.sink.opaque, zeroes, len);
+    if ((kind & 3) == 1) {
+        struct frame f = frame_plain(zeroes, len);
+        f.offload.flags = (u8)take(in, 1);
+        f.offload.csum_start = (u16)take(in, 1);
+        e->port.sink.receive(e->port.sink.opaque, &f);
+    }
     if ((kind & 3) == 2)
         virtio_console_receive(r->dev, zeroes, len);
     if (is_balloon(kind))

@@ -156,6 +156,7 @@ static const int common_calls[] = {
     SCMP_SYS(eventfd2),
     SCMP_SYS(fstat),
     SCMP_SYS(newfstatat),
+    SCMP_SYS(fstatfs),
     SCMP_SYS(lseek),
     SCMP_SYS(sched_getaffinity),
     SCMP_SYS(set_robust_list),
@@ -188,6 +189,7 @@ static int add_limited(scmp_filter_ctx f)
         {SCMP_SYS(prctl), SCMP_ACT_ALLOW, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0)},
         {SCMP_SYS(fcntl), SCMP_ACT_ALLOW, SCMP_A1(SCMP_CMP_EQ, F_GETFL, 0)},
         {SCMP_SYS(fcntl), SCMP_ACT_ALLOW, SCMP_A1(SCMP_CMP_EQ, F_SETFL, 0)},
+        {SCMP_SYS(fcntl), SCMP_ACT_ALLOW, SCMP_A1(SCMP_CMP_EQ, F_GET_SEALS, 0)},
     };
     int r = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(limited) && !r; i++)

@@ -22,6 +22,7 @@ struct socket_port {
     int fd;
     struct event_loop *loop;
     struct event_watch *watch;
+    bool down;
     struct net_port_socket_counters counters; /* atomic, field by field */
     u8 frame[FRAME_MAX];
 };
@@ -31,11 +32,14 @@ static void count(u64 *counter)
     __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
 
-static bool socket_send(struct net_port *p, const u8 *frame, size_t len)
+static bool socket_send(struct net_port *p, const struct frame *f)
 {
     struct socket_port *s = (struct socket_port *)p;
+    size_t len = frame_len(f);
+    struct iovec iov[2];
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)frame_iov(f, iov)};
     bool sent =
-        len > 0 && len <= FRAME_MAX && send(s->fd, frame, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
+        len > 0 && len <= FRAME_MAX && sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
     count(sent ? &s->counters.sent : &s->counters.send_dropped);
     return sent;
 }
@@ -47,6 +51,12 @@ static void stop_watching(struct socket_port *s)
     s->watch = NULL;
 }
 
+static void go_down(struct socket_port *s)
+{
+    stop_watching(s);
+    s->down = true;
+}
+
 /* True while there may be more. */
 static bool receive_one(struct socket_port *s)
 {
@@ -56,7 +66,7 @@ static bool receive_one(struct socket_port *s)
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return false;
     if (got <= 0) { /* frames are never empty: 0 is the peer's end */
-        stop_watching(s);
+        go_down(s);
         return false;
     }
     if ((size_t)got > sizeof(s->frame) || !s->port.sink.receive) {
@@ -64,15 +74,21 @@ static bool receive_one(struct socket_port *s)
         return true;
     }
     count(&s->counters.received);
-    s->port.sink.receive(s->port.sink.opaque, s->frame, (size_t)got);
+    struct frame f = frame_plain(s->frame, (size_t)got);
+    s->port.sink.receive(s->port.sink.opaque, &f);
     return true;
 }
 
 static void on_event(void *opaque, int events)
 {
     struct socket_port *s = opaque;
+    struct frame_sink *sink = &s->port.sink;
     for (int i = 0; i < BURST && receive_one(s); i++)
         ;
+    if (sink->flush)
+        sink->flush(sink->opaque);
+    if (s->down && sink->down) /* the owner may close the port from within it */
+        sink->down(sink->opaque, "the other side closed the link");
 }
 
 static void socket_close(struct net_port *p)

@@ -34,13 +34,12 @@ struct bed {
 
 static const u8 mac[6] = {2, 0, 0, 0, 0, 7};
 
-static bool port_send(struct net_port *p, const u8 *frame, size_t len)
+static bool port_send(struct net_port *p, const struct frame *f)
 {
     struct bed *b = container_of(p, struct bed, port);
     if (b->full)
         return false;
-    memcpy(b->sent, frame, len);
-    b->sent_len = len;
+    b->sent_len = frame_copy(f, b->sent);
     b->sends++;
     return true;
 }
@@ -50,7 +49,7 @@ static void port_close(struct net_port *p)
     container_of(p, struct bed, port)->closes++;
 }
 
-static const struct net_port_ops port_ops = {port_send, port_close};
+static const struct net_port_ops port_ops = {.send = port_send, .close = port_close};
 
 static struct bed *bed_new(enum clock_mode mode)
 {
@@ -233,7 +232,8 @@ static void receive(struct bed *b, size_t len)
     static u8 frame[FRAME_MAX];
     for (size_t i = 0; i < len; i++)
         frame[i] = (u8)(i * 3 + i / 256);
-    b->port.sink.receive(b->port.sink.opaque, frame, len);
+    struct frame f = frame_plain(frame, len);
+    b->port.sink.receive(b->port.sink.opaque, &f);
 }
 
 static void offer_rx(struct rig *r, unsigned n, u32 len)
@@ -322,10 +322,10 @@ struct inbox {
     unsigned frames;
 };
 
-static void into_inbox(void *opaque, const u8 *frame, size_t len)
+static void into_inbox(void *opaque, const struct frame *f)
 {
     struct inbox *in = opaque;
-    in->len = len;
+    in->len = frame_len(f);
     in->frames++;
 }
 
@@ -335,12 +335,14 @@ static void socket_port_carries_and_drops(void **state)
     int pair[2];
     u8 frame[1500] = {1, 2, 3}, back[2000];
     struct inbox in = {0};
+    struct frame small = frame_plain(frame, 60), large = frame_plain(frame, sizeof(frame)),
+                 none = frame_plain(frame, 0);
     struct net_port_socket_counters c;
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     struct net_port *p = net_port_socket(pair[0], b->rig.env.loop, &b->rig.err);
     assert_non_null(p);
-    p->sink = (struct frame_sink){into_inbox, &in};
-    assert_true(p->ops->send(p, frame, 60));
+    p->sink = (struct frame_sink){.receive = into_inbox, .opaque = &in};
+    assert_true(p->ops->send(p, &small));
     assert_int_equal(recv(pair[1], back, sizeof(back), 0), 60);
     assert_int_equal(back[2], 3);
     assert_int_equal(send(pair[1], frame, 99, 0), 99);
@@ -349,16 +351,16 @@ static void socket_port_carries_and_drops(void **state)
     assert_int_equal(in.frames, 1);
     assert_int_equal(in.len, 99);
     unsigned n = 0;
-    while (n < 100000 && p->ops->send(p, frame, sizeof(frame)))
+    while (n < 100000 && p->ops->send(p, &large))
         n++;
     assert_true(n < 100000); /* it filled up and did not wait */
-    assert_false(p->ops->send(p, frame, 0));
+    assert_false(p->ops->send(p, &none));
     net_port_socket_counters(p, &c);
     assert_int_equal(c.sent, n + 1);
     assert_int_equal(c.send_dropped, 2);
     close(pair[1]);
     rig_loop(&b->rig);
-    assert_false(p->ops->send(p, frame, 60)); /* the other side is gone */
+    assert_false(p->ops->send(p, &small)); /* the other side is gone */
     p->ops->close(p);
 }
 

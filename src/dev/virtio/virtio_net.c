@@ -14,11 +14,11 @@
 #include <stdlib.h>
 
 #include "dev/virtio/virtio.h"
+#include "net/segment.h"
 
 enum { RX, TX };
 
 #define HEADER     12
-#define FRAME_MIN  14 /* an Ethernet header */
 #define MERGE_MAX  64 /* buffers one frame may be spread over */
 #define CONFIG_LEN 8  /* mac, status */
 
@@ -42,7 +42,8 @@ static u32 transmit(struct virtio *v, struct vq_chain *c)
     bool ok = c->out_len >= HEADER + FRAME_MIN && len <= FRAME_MAX;
     if (ok) {
         vq_read(&v->vq[TX], c, HEADER, n->frame, len);
-        ok = n->port->ops->send(n->port, n->frame, len);
+        struct frame f = frame_plain(n->frame, len);
+        ok = n->port->ops->send(n->port, &f);
     }
     *(ok ? &n->counters.tx : &n->counters.tx_dropped) += 1;
     return 0;
@@ -56,19 +57,32 @@ static void put_header(struct net *n, const struct vq_chain *c, u16 buffers)
     vq_write(&n->virtio.vq[RX], c, 0, &h, HEADER);
 }
 
+/* As much as a buffer takes of the frame's bytes from `done` on. */
+static size_t put_bytes(struct virtqueue *vq, const struct vq_chain *c, size_t skip, const struct frame *f,
+                        size_t done)
+{
+    size_t part = 0;
+    if (done < f->head_len)
+        part = vq_write(vq, c, skip, f->head + done, f->head_len - done);
+    if (done + part >= f->head_len)
+        part +=
+            vq_write(vq, c, skip + part, f->body + (done + part - f->head_len), frame_len(f) - done - part);
+    return part;
+}
+
 /* Spreads the frame over as many buffers as it takes (5.1.6.4); they show up only once it is whole. */
-static bool deliver(struct net *n, const u8 *frame, size_t len)
+static bool deliver(struct net *n, const struct frame *f)
 {
     struct virtio *v = &n->virtio;
     struct virtqueue *vq = &v->vq[RX];
     unsigned max = virtio_has(v, VIRTIO_NET_F_MRG_RXBUF) ? MERGE_MAX : 1, used = 0;
-    size_t done = 0;
+    size_t done = 0, len = frame_len(f);
     while (used < max && (used == 0 || done < len)) {
         struct vq_chain *c = used ? &n->chain : &n->first;
         if (virtio_pop(v, RX, c) <= 0)
             break;
         size_t skip = used ? 0 : HEADER;
-        size_t part = vq_write(vq, c, skip, frame + done, len - done);
+        size_t part = put_bytes(vq, c, skip, f, done);
         done += part;
         vq_fill(vq, used++, c->head, (u32)(part + skip));
     }
@@ -82,12 +96,21 @@ static bool deliver(struct net *n, const u8 *frame, size_t len)
     return true;
 }
 
-static void receive(void *opaque, const u8 *frame, size_t len)
+static void deliver_finished(void *opaque, const struct frame *f)
+{
+    struct net *n = opaque;
+    bool ok = virtio_running(&n->virtio) && deliver(n, f);
+    *(ok ? &n->counters.rx : &n->counters.rx_dropped) += 1;
+}
+
+static void receive(void *opaque, const struct frame *f)
 {
     struct net *n = opaque;
     dev_lock(&n->virtio.pci.dev);
-    bool ok = virtio_running(&n->virtio) && len >= FRAME_MIN && len <= FRAME_MAX && deliver(n, frame, len);
-    *(ok ? &n->counters.rx : &n->counters.rx_dropped) += 1;
+    if (frame_check(f))
+        frame_finish(f, 0, deliver_finished, n);
+    else
+        n->counters.rx_dropped++;
     dev_unlock(&n->virtio.pci.dev);
 }
 
@@ -103,7 +126,10 @@ static void kick(struct virtio *v, unsigned q)
 
 static bool run(struct virtio *v, unsigned q)
 {
-    return virtio_drain(v, q, &((struct net *)v)->chain, transmit);
+    struct net *n = (struct net *)v;
+    bool more = virtio_drain(v, q, &n->chain, transmit);
+    net_port_flush(n->port);
+    return more;
 }
 
 void virtio_net_counters(struct dev *d, struct virtio_net_counters *out)

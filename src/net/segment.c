@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TCP segmentation and checksums in software (net/segment.h).
+ *
+ * The sender left the pseudo header's sum in the checksum field (virtio 1.3 5.1.6.2), over the length of the
+ * whole. For segments it is made anew: their lengths differ. A segment's head is a copy of the headers with
+ * what RFC 9293 and 791 say changes from segment to segment; its body is a piece of the frame's payload.
+ */
+#include "net/segment.h"
+
+#include "net/wire.h"
+
+enum { TCP_FIN = 1, TCP_PSH = 8, TCP_CWR = 0x80 };
+
+/* --- the Internet checksum (RFC 1071) --- */
+
+/* Adds bytes to a sum in the host's byte order; every piece but the last has an even length. */
+static u64 add(u64 sum, const u8 *p, size_t len)
+{
+    u64 low = 0, high = 0;
+    for (; len >= 16; p += 16, len -= 16) {
+        u64 a, b;
+        memcpy(&a, p, 8);
+        memcpy(&b, p + 8, 8);
+        low += (u32)a;
+        low += (u32)b;
+        high += a >> 32;
+        high += b >> 32;
+    }
+    sum += (low & 0xffffffff) + (low >> 32) + (high & 0xffffffff) + (high >> 32);
+    for (; len >= 2; p += 2, len -= 2) {
+        u16 v;
+        memcpy(&v, p, 2);
+        sum += v;
+    }
+    return len ? sum + *p : sum;
+}
+
+static u16 fold(u64 sum)
+{
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return (u16)sum;
+}
+
+/* The sum of [from, end) of a frame, whatever piece it lies in. */
+static u16 sum_from(const struct frame *f, size_t from)
+{
+    size_t in_head = f->head_len - from;
+    u16 sum = fold(add(0, f->head + from, in_head)), body = fold(add(0, f->body, f->body_len));
+    if (in_head & 1)
+        body = (u16)(body << 8 | body >> 8);
+    return fold((u64)sum + body);
+}
+
+/* Puts the complement into the field at p; 0xffff where UDP reads 0 as "none" (RFC 768). */
+static void put_sum(u8 *p, u16 sum, bool udp)
+{
+    u16 v = (u16)~sum;
+    if (!v && udp)
+        v = 0xffff;
+    memcpy(p, &v, 2);
+}
+
+/* --- one frame --- */
+
+#define HEAD_ROOM (FRAME_HEAD + FRAME_TAG)
+
+/* csum_offset tells the protocol: 6 is UDP's. */
+static void finish_checksum(const struct frame *f, void (*emit)(void *, const struct frame *), void *opaque)
+{
+    const struct frame_offload *o = &f->offload;
+    u8 head[HEAD_ROOM];
+    memcpy(head, f->head, f->head_len);
+    put_sum(head + o->csum_start + o->csum_offset, sum_from(f, o->csum_start), o->csum_offset == 6);
+    struct frame out = {head, f->head_len, f->body, f->body_len, {0}};
+    emit(opaque, &out);
+}
+
+/* --- segments --- */
+
+struct segmenter {
+    const struct frame *f;
+    struct frame_tcp t;
+    u8 head[HEAD_ROOM];
+};
+
+/* Payload bytes [at, at + len) as the rest of a frame whose head is headers: what lies in f's own head is
+ * copied behind them. */
+static struct frame piece(struct segmenter *s, size_t at, size_t len)
+{
+    size_t in_head = s->f->head_len - s->t.payload, copied = 0;
+    if (at < in_head) {
+        copied = in_head - at < len ? in_head - at : len;
+        memcpy(s->head + s->t.payload, s->f->head + s->t.payload + at, copied);
+    }
+    struct frame out = {s->head, s->t.payload + copied, NULL, len - copied, {0}};
+    if (out.body_len)
+        out.body = s->f->body + (at + copied - in_head);
+    return out;
+}
+
+static void put_ip(struct segmenter *s, unsigned number, size_t len)
+{
+    u8 *ip = s->head + s->t.ip;
+    if (s->t.v6) {
+        store_be16(ip + 4, (u16)(s->t.payload - s->t.tcp + len));
+        return;
+    }
+    store_be16(ip + 2, (u16)(s->t.payload - s->t.ip + len));
+    store_be16(ip + 4, (u16)(load_be16(s->f->head + s->t.ip + 4) + number));
+    memset(ip + 10, 0, 2);
+    put_sum(ip + 10, fold(add(0, ip, s->t.tcp - s->t.ip)), false);
+}
+
+/* CWR belongs to the first segment alone (RFC 3168 6.1.2), FIN and PSH to the last. */
+static void put_tcp(struct segmenter *s, size_t at, bool last)
+{
+    const u8 *original = s->f->head + s->t.tcp;
+    u8 *tcp = s->head + s->t.tcp;
+    store_be32(tcp + 4, load_be32(original + 4) + (u32)at);
+    tcp[13] = (u8)(original[13] & ~((at ? TCP_CWR : 0) | (last ? 0 : TCP_FIN | TCP_PSH)));
+    memset(tcp + 16, 0, 2);
+}
+
+static u64 pseudo_header(const struct segmenter *s, size_t tcp_len)
+{
+    u8 tail[4] = {0, IP_TCP, (u8)(tcp_len >> 8), (u8)tcp_len};
+    u64 sum = s->t.v6 ? add(0, s->head + s->t.ip + 8, 32) : add(0, s->head + s->t.ip + 12, 8);
+    return add(sum, tail, 4);
+}
+
+static void emit_segment(struct segmenter *s, unsigned number, size_t at, size_t len, bool last,
+                         void (*emit)(void *, const struct frame *), void *opaque)
+{
+    put_ip(s, number, len);
+    put_tcp(s, at, last);
+    struct frame out = piece(s, at, len);
+    u64 sum = sum_from(&out, s->t.tcp) + pseudo_header(s, s->t.payload - s->t.tcp + len);
+    put_sum(s->head + s->t.tcp + 16, fold(sum), false);
+    emit(opaque, &out);
+}
+
+/* A pure header (no payload) leaves as one segment. */
+static void finish_segments(const struct frame *f, void (*emit)(void *, const struct frame *), void *opaque)
+{
+    struct segmenter s = {.f = f, .t = frame_tcp(f)};
+    size_t len = frame_len(f) - s.t.payload, at = 0, size = f->offload.gso_size;
+    memcpy(s.head, f->head, s.t.payload);
+    for (unsigned number = 0; number == 0 || at < len; number++, at += size) {
+        size_t n = len - at < size ? len - at : size;
+        emit_segment(&s, number, at, n, at + n == len, emit, opaque);
+    }
+}
+
+void frame_finish(const struct frame *f, u32 accept, void (*emit)(void *opaque, const struct frame *f),
+                  void *opaque)
+{
+    struct frame plain = *f;
+    if (!(frame_needs(f) & ~accept)) {
+        if (!(accept & FRAME_ACCEPTS_CSUM))
+            plain.offload = (struct frame_offload){0};
+        emit(opaque, &plain);
+    } else if (f->offload.gso) {
+        finish_segments(f, emit, opaque);
+    } else {
+        finish_checksum(f, emit, opaque);
+    }
+}
