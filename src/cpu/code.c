@@ -7,8 +7,9 @@
 
 #include "cpu/meanings.h"
 
-#define ARENA_SIZE (16 * MIB)
-#define TABLE_BITS 15
+#define ARENA_SIZE  (16 * MIB)
+#define TABLE_BITS  15
+#define ACROSS_BITS 10 /* at most one a page and mode */
 
 struct place {
     const u8 *host;
@@ -20,6 +21,7 @@ struct code_cache {
     size_t used;
     struct code_stats stats;
     struct place table[1u << TABLE_BITS];
+    struct place across[1u << ACROSS_BITS];
 };
 
 static void *map_pages(size_t size)
@@ -53,10 +55,14 @@ const struct code_stats *code_stats(const struct code_cache *k)
     return &k->stats;
 }
 
+static u64 hash_of(const u8 *at, unsigned mode)
+{
+    return ((u64)at ^ mode << 13) * 0x9e3779b97f4a7c15ull;
+}
+
 static struct place *place_of(struct code_cache *k, const u8 *at, unsigned mode)
 {
-    u64 h = ((u64)at ^ mode << 13) * 0x9e3779b97f4a7c15ull;
-    return &k->table[h >> (64 - TABLE_BITS)];
+    return &k->table[hash_of(at, mode) >> (64 - TABLE_BITS)];
 }
 
 static struct block *arena_block(struct code_cache *k)
@@ -64,6 +70,7 @@ static struct block *arena_block(struct code_cache *k)
     size_t most = sizeof(struct block) + BLOCK_MAX * sizeof(struct uop);
     if (k->used + most > ARENA_SIZE) {
         memset(k->table, 0, sizeof(k->table));
+        memset(k->across, 0, sizeof(k->across));
         k->used = 0;
         k->stats.resets++;
     }
@@ -97,26 +104,55 @@ static bool decode_block(struct cpu *c, struct block *b, const u8 *at)
     unsigned room = (unsigned)(PAGE_SIZE - ((u64)at & (PAGE_SIZE - 1)));
     u64 gpa = space_gpa_of_host(c->memory, at);
     b->host = at;
+    b->host2 = NULL;
     b->next[0] = b->next[1] = NULL;
     b->mode = c->code_mode;
     b->page = space_page(c->memory, gpa);
     for (unsigned watched = 0;;) {
-        b->version = __atomic_load_n(&b->page->code_version, __ATOMIC_SEQ_CST);
+        b->version = code_version_of(b->page);
         decode_run(c, b, at, room);
         if (!b->count)
             return false;
         if (b->bytes <= watched && space_watches_code(b->page, gpa, watched) &&
-            b->version == __atomic_load_n(&b->page->code_version, __ATOMIC_SEQ_CST))
+            b->version == code_version_of(b->page))
             return true;
         watched = b->bytes;
         space_watch_code(c->memory, gpa, watched);
     }
 }
 
-static struct block *block_make(struct cpu *c, struct code_cache *k, const u8 *at)
+/* The same for one instruction of two pages, each with a watch and a version. */
+static bool decode_across(struct cpu *c, struct block *b, const u8 *at, const u8 *next)
+{
+    u8 bytes[15];
+    unsigned here = (unsigned)(PAGE_SIZE - ((u64)at & (PAGE_SIZE - 1))), there = sizeof(bytes) - here;
+    u64 gpa = space_gpa_of_host(c->memory, at), gpa2 = space_gpa_of_host(c->memory, next);
+    *b = (struct block){.host = at,
+                        .host2 = next,
+                        .mode = c->code_mode,
+                        .count = 1,
+                        .page = space_page(c->memory, gpa),
+                        .page2 = space_page(c->memory, gpa2)};
+    do {
+        space_watch_code(c->memory, gpa, here);
+        space_watch_code(c->memory, gpa2, there);
+        b->version = code_version_of(b->page);
+        b->version2 = code_version_of(b->page2);
+        memcpy(bytes, at, here);
+        memcpy(bytes + here, next, there);
+    } while (!space_watches_code(b->page, gpa, here) || !space_watches_code(b->page2, gpa2, there) ||
+             b->version != code_version_of(b->page) || b->version2 != code_version_of(b->page2));
+    if (insn_decode(c->mode, bytes, sizeof(bytes), &b->uop->in) != DECODE_OK || b->uop->in.len <= here)
+        return false;
+    b->uop->fn = meaning_of(c, &b->uop->in);
+    b->bytes = b->uop->in.len;
+    return true;
+}
+
+static struct block *block_make(struct cpu *c, struct code_cache *k, const u8 *at, const u8 *next)
 {
     struct block *b = arena_block(k);
-    if (!decode_block(c, b, at))
+    if (!(next ? decode_across(c, b, at, next) : decode_block(c, b, at)))
         return NULL;
     k->used += ALIGN_UP(sizeof(*b) + b->count * sizeof(struct uop), 16);
     k->stats.blocks++;
@@ -133,7 +169,22 @@ struct block *code_lookup(struct cpu *c, const u8 *at)
             return p->block;
         k->stats.stale++;
     }
-    struct block *b = block_make(c, k, at);
+    struct block *b = block_make(c, k, at, NULL);
+    p->host = b ? at : NULL;
+    p->block = b;
+    return b;
+}
+
+struct block *code_lookup_across(struct cpu *c, const u8 *at, const u8 *next)
+{
+    struct code_cache *k = c->code;
+    struct place *p = &k->across[hash_of(at, c->code_mode) >> (64 - ACROSS_BITS)];
+    struct block *b = p->host == at ? p->block : NULL;
+    if (PAGE_SIZE - ((u64)at & (PAGE_SIZE - 1)) >= 15)
+        return NULL;
+    if (b && block_fits(c, b, at) && b->host2 == next && b->version2 == code_version_of(b->page2))
+        return b;
+    b = block_make(c, k, at, next);
     p->host = b ? at : NULL;
     p->block = b;
     return b;

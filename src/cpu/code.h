@@ -3,9 +3,11 @@
  * The decoded-instruction cache of one vCPU: straight runs of decoded instructions, keyed by where their
  * bytes lie in host memory (that is, by physical page) and by decoding mode.
  *
- * A block never leaves its page. It is valid while its page's code_version is the one it was decoded under;
- * the page is watched (mem/space.h), so every store to its bytes changes that. Blocks live in one arena that
- * is emptied when full: of blocks held across code_lookup() only what it returns is valid.
+ * A block never leaves its page, but for one of a single instruction that crosses its end. It is valid while
+ * its page's code_version is the one it was decoded under; the page is watched (mem/space.h), so every store
+ * to its bytes changes that. One that crosses also depends on the second page, and on what lies there. Blocks
+ * live in one arena that is emptied when full: of blocks held across code_lookup() only what it returns is
+ * valid.
  */
 #ifndef CPU_CODE_H
 #define CPU_CODE_H
@@ -26,6 +28,9 @@ struct block {
     u8 mode; /* c->code_mode it was decoded under */
     u8 count;
     u16 bytes;
+    const u8 *host2; /* crosses: where its second page begins; else NULL, and the next two mean nothing */
+    struct page_info *page2;
+    u32 version2;
     struct block *next[2]; /* blocks that came after this one lately: a guess, to be checked like any block */
     struct uop uop[];
 };
@@ -46,9 +51,19 @@ static inline bool block_fits(const struct cpu *c, const struct block *b, const 
            b->version == __atomic_load_n(&b->page->code_version, __ATOMIC_ACQUIRE);
 }
 
+/* What is between two versions of a page's bytes. */
+static inline u32 code_version_of(const struct page_info *page)
+{
+    return __atomic_load_n(&page->code_version, __ATOMIC_SEQ_CST);
+}
+
 /* The block at host address `at` (in RAM) under c's mode; NULL when its first instruction crosses the page's
  * end or does not decode: then it is for the single-step path. */
 struct block *code_lookup(struct cpu *c, const u8 *at);
+
+/* The block of the instruction at `at` that crosses the page's end and goes on at host address `next` (in
+ * RAM); NULL when it does not cross or does not decode. */
+struct block *code_lookup_across(struct cpu *c, const u8 *at, const u8 *next);
 
 /* The same after having run `prev` (NULL: nothing known), whose guesses it uses and improves. */
 struct block *code_follow(struct cpu *c, struct block *prev, const u8 *at);

@@ -133,6 +133,16 @@ static bool one_by_one(const struct cpu *c)
     return c->shadow || debug_active(c) || c->stepping;
 }
 
+/* The block of an instruction that crosses the page's end, when its second page is at hand; or NULL. Outside
+ * of 64-bit mode limits count. */
+static struct block *block_across(struct cpu *c, u64 lin, const u8 *host)
+{
+    if (c->mode != MODE_64)
+        return NULL;
+    const u8 *next = tlb_hit(c->tlb->x, (lin | (PAGE_SIZE - 1)) + 1, 1);
+    return next ? code_lookup_across(c, host, next) : NULL;
+}
+
 /* The block at RIP, or NULL with the outcome of the single instruction that had to be run instead. */
 static struct block *block_here(struct cpu *c, struct block *prev, enum outcome *o)
 {
@@ -147,6 +157,8 @@ static struct block *block_here(struct cpu *c, struct block *prev, enum outcome 
         host = p;
     }
     struct block *b = host ? code_follow(c, prev, host) : NULL;
+    if (unlikely(!b && host))
+        b = block_across(c, lin, host);
     if (unlikely(!b || (c->mode != MODE_64 && c->rip + b->bytes - 1 > c->seg[CS].limit))) {
         *o = step_within_budget(c);
         return NULL;

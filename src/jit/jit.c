@@ -27,9 +27,9 @@
 
 /* What C knows of a translated block; its sites stand behind it. */
 struct jit_block {
-    const u8 *host;
+    const u8 *host, *host2; /* as in struct block */
     struct jit_block *next; /* in its bucket */
-    u32 version;
+    u32 version, version2;
     u32 code, inner, body; /* the entries, and what lies behind their checks, as offsets in the code cache */
     u8 mode;
     struct jit_exit exit[2];
@@ -115,6 +115,8 @@ static struct jit_block *make(struct jit *j, const struct block *b, u64 rip)
     u->host = b->host;
     u->mode = b->mode;
     u->version = b->version;
+    u->host2 = b->host2;
+    u->version2 = b->host2 ? b->version2 : 0;
     u->code = base;
     u->inner = base + (u32)j->scratch.inner;
     u->body = base + (u32)j->scratch.body;
@@ -157,7 +159,7 @@ static struct jit_block *known(struct jit *j, u8 mode, const u8 *host, u32 versi
 static struct jit_block *find(struct jit *j, const struct block *b, u64 rip)
 {
     struct jit_block *u = known(j, b->mode, b->host, b->version);
-    if (u) {
+    if (u && u->host2 == b->host2 && (!u->host2 || u->version2 == b->version2)) {
         place_block(j, u);
         return u;
     }
@@ -170,7 +172,7 @@ static void patch(struct jit *j, const struct jit_exit *x)
     const struct jit_block *u = known(j, x->mode, x->page + x->target, x->version);
     if (!u)
         return;
-    u32 to = x->forward ? u->inner : u->code;
+    u32 to = x->forward && !u->host2 ? u->inner : u->code;
     store_le(j->pages.rw + x->place, 4, to - (x->place + 4));
 }
 

@@ -155,16 +155,41 @@ static void leave_at_start(struct gen *g)
 
 struct entry {
     size_t stale, over, asked; /* jumps to be patched */
+    size_t across[3];
 };
+
+static size_t check_version(struct gen *g, const struct page_info *page, u32 version)
+{
+    emit_mov_imm(&g->e, H_R10, (u64)&page->code_version);
+    emit_op_mem(&g->e, (struct prefixes){0}, 0x81, X_IMM_CMP, MEM(H_R10, 0));
+    emit32(&g->e, version);
+    return emit_jcc(&g->e, CC_NE);
+}
+
+/* Of a block that crosses: the second page is mapped where it was, and its bytes are the same. */
+static void check_second_page(struct gen *g, struct entry *n)
+{
+    struct emit *e = &g->e;
+    rip_to(g, H_R10, PAGE_SIZE);
+    emit_reg(e, X_MOV, 8, H_R11, H_R10);
+    emit_shift(e, X_SHR, 8, H_R11, PAGE_SHIFT - 4);
+    emit_imm(e, X_IMM_AND, 4, H_R11, (TLB_SIZE - 1) << 4);
+    emit_mem(e, X_ADD, 8, H_R11, FRAME(tlb_x));
+    emit_mem(e, X_CMP, 8, H_R10, MEM(H_R11, 0));
+    n->across[0] = emit_jcc(e, CC_NE);
+    emit_mov_imm(e, H_R10, (u64)g->b->host2);
+    emit_mem(e, X_CMP, 8, H_R10, MEM(H_R11, 8));
+    n->across[1] = emit_jcc(e, CC_NE);
+    n->across[2] = check_version(g, g->b->page2, g->b->version2);
+}
 
 /* A loop goes through the outer entry, so that it sees requests and changes of its code. */
 static void emit_entry(struct gen *g, struct entry *n, size_t *inner)
 {
     struct emit *e = &g->e;
-    emit_mov_imm(e, H_R10, (u64)&g->b->page->code_version);
-    emit_op_mem(e, (struct prefixes){0}, 0x81, X_IMM_CMP, MEM(H_R10, 0));
-    emit32(e, g->b->version);
-    n->stale = emit_jcc(e, CC_NE);
+    n->stale = check_version(g, g->b->page, g->b->version);
+    if (g->b->host2)
+        check_second_page(g, n);
     emit_mem(e, X_MOV, 8, H_R10, FRAME(cpu));
     emit_op_mem(e, (struct prefixes){0}, 0x80, X_IMM_CMP, MEM(H_R10, offsetof(struct cpu, poll)));
     emit8(e, 0);
@@ -180,6 +205,8 @@ static void emit_entry_refusals(struct gen *g, const struct entry *n)
     emit_imm(&g->e, X_IMM_ADD, 8, H_R9, g->b->count);
     emit_patch(&g->e, n->asked, g->e.len);
     emit_patch(&g->e, n->stale, g->e.len);
+    for (unsigned i = 0; g->b->host2 && i < ARRAY_SIZE(n->across); i++)
+        emit_patch(&g->e, n->across[i], g->e.len);
     leave_at_start(g);
 }
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs one freestanding guest on the interpreter and reports its verdict.
+ * Runs one freestanding guest and reports its verdict.
  *
- * guest_runner intel|amd [shutdown|nested|resaved|checks|pair] IMAGE: loads IMAGE at 7C00H and starts it
- * there in real mode. Ports: E9H console, F4H exit status (0: passed), F5H raises that interrupt vector, F6H
- * raises an NMI, F8H an SMI, F9H INIT, FBH reads how many interrupts were ended, FCH is a start-up IPI of
- * that vector once the processor waits, F7H says which row of x86/svm_checks.def or x86/vmx_checks.def the
- * last VM entry must have failed. With `shutdown` a triple fault is what passes, with `nested` the model has
- * virtualization extensions, with `resaved` besides its state is saved and loaded every few instructions, and
- * with `checks` every row must have failed once. With `pair` the guest has virtualization extensions and may
- * write FAH: from there on there are two processors, alike but for RBX, which is 1 in the new one; that one
- * ends by halting. A guest that runs too long fails.
+ * guest_runner [-t] intel|amd [shutdown|nested|resaved|checks|pair] IMAGE: loads IMAGE at 7C00H and starts it
+ * there in real mode, with -t under the translator. Ports: E9H console, F4H exit status (0: passed), F5H
+ * raises that interrupt vector, F6H raises an NMI, F8H an SMI, F9H INIT, FBH reads how many interrupts were
+ * ended, FCH is a start-up IPI of that vector once the processor waits, F7H says which row of
+ * x86/svm_checks.def or x86/vmx_checks.def the last VM entry must have failed. With `shutdown` a triple fault
+ * is what passes, with `nested` the model has virtualization extensions, with `resaved` besides its state is
+ * saved and loaded every few instructions, and with `checks` every row must have failed once. With `pair` the
+ * guest has virtualization extensions and may write FAH: from there on there are two processors, alike but
+ * for RBX, which is 1 in the new one; that one ends by halting. A guest that runs too long fails.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -22,6 +22,7 @@
 #include "cpu/nested/svm.h"
 #include "cpu/nested/vmx.h"
 #include "cpu/world.h"
+#include "jit/jit.h"
 #include "vm/cpu_model.h"
 
 enum { BUDGET = 20000000, SLICE = 7 };
@@ -319,8 +320,11 @@ int main(int argc, char **argv)
     static struct cpu_model model;
     struct board b = {.status = STATUS_NONE, .vector = -1, .sipi = -1, .apic_base = 0xfee00900};
     struct err err = {0};
+    bool translated = argc > 1 && !strcmp(argv[1], "-t");
+    argc -= translated;
+    argv += translated;
     if (argc < 3) {
-        fprintf(stderr, "usage: guest_runner intel|amd [shutdown|nested|resaved|checks|pair] IMAGE\n");
+        fprintf(stderr, "usage: guest_runner [-t] intel|amd [shutdown|nested|resaved|checks|pair] IMAGE\n");
         return 2;
     }
     enum cpu_vendor vendor = strcmp(argv[1], "amd") ? VENDOR_INTEL : VENDOR_AMD;
@@ -357,7 +361,7 @@ int main(int argc, char **argv)
     world_watch(world, memory);
     b.init = &init;
     b.cpu = cpu_new(&init, &err);
-    if (!b.cpu) {
+    if (!b.cpu || (translated && jit_attach(b.cpu, NULL, &err))) {
         fprintf(stderr, "%s\n", err.text);
         return 2;
     }
@@ -372,6 +376,7 @@ int main(int argc, char **argv)
         result = 1;
     pthread_cancel(timers);
     pthread_join(timers, NULL);
+    jit_detach(b.cpu);
     cpu_free(b.cpu);
     world_free(world);
     clock_free(clock);
