@@ -82,6 +82,33 @@ void emit_op_plus(struct emit *e, struct prefixes p, u32 op, enum host_reg reg)
     head(e, p, high(reg), p.byte_rm && low_byte_needs_rex(reg), op + (reg & 7));
 }
 
+/* bx: B and X as in REX. */
+static void vex_head(struct emit *e, struct vex v, u8 bx, u8 op)
+{
+    u8 pp = v.prefix == 0x66 ? 1 : v.prefix == 0xf3 ? 2 : v.prefix == 0xf2 ? 3 : 0;
+    emit8(e, 0xc4);
+    emit8(e, (u8)((~(high(v.reg) << 2 | bx) & 7) << 5 | v.map));
+    emit8(e, (u8)(v.w << 7 | (~v.vvvv & 15) << 3 | v.l << 2 | pp));
+    emit8(e, op);
+}
+
+void emit_vex(struct emit *e, struct vex v, u8 op)
+{
+    vex_head(e, v, 0, op);
+}
+
+void emit_vex_mem(struct emit *e, struct vex v, u8 op, struct mem m)
+{
+    vex_head(e, v, (u8)(high(m.index) << 1 | high(m.base)), op);
+    address(e, v.reg, m);
+}
+
+void emit_vex_reg(struct emit *e, struct vex v, u8 op, unsigned rm)
+{
+    vex_head(e, v, high(rm), op);
+    modrm(e, 3, v.reg, rm);
+}
+
 static struct prefixes plain(unsigned size)
 {
     return (struct prefixes){.rex_w = size == 8, .opsize = size == 2};

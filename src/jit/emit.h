@@ -44,8 +44,8 @@ enum {
     X_MOVZX8 = 0x0fb6,
     X_MOVZX16 = 0x0fb7,
 };
-enum { X_IMM_ADD = 0, X_IMM_AND = 4, X_IMM_SUB = 5, X_IMM_CMP = 7 }; /* /digit of 81 */
-enum { X_SHL = 4, X_SHR = 5, X_SAR = 7 };                            /* /digit of C1 */
+enum { X_IMM_ADD = 0, X_IMM_OR = 1, X_IMM_AND = 4, X_IMM_SUB = 5, X_IMM_CMP = 7 }; /* /digit of 81 */
+enum { X_SHL = 4, X_SHR = 5, X_SAR = 7 };                                          /* /digit of C1 */
 enum { CC_NE = 5, CC_E = 4, CC_A = 7, CC_S = 8 };
 
 struct emit {
@@ -98,6 +98,16 @@ struct prefixes {
 void emit_op_mem(struct emit *e, struct prefixes p, u32 op, unsigned reg, struct mem m);
 void emit_op_reg(struct emit *e, struct prefixes p, u32 op, unsigned reg, enum host_reg rm);
 void emit_op_plus(struct emit *e, struct prefixes p, u32 op, enum host_reg reg); /* register in the opcode */
+
+/* VEX in its three-byte form. SDM 2A 2.3.5 */
+struct vex {
+    u8 map, prefix; /* 1 0F, 2 0F38, 3 0F3A; mandatory prefix: 66, F2, F3, or 0 */
+    bool w, l;
+    u8 reg, vvvv; /* ModRM.reg, and 0 where there is no vvvv */
+};
+void emit_vex(struct emit *e, struct vex v, u8 op); /* without operands */
+void emit_vex_mem(struct emit *e, struct vex v, u8 op, struct mem m);
+void emit_vex_reg(struct emit *e, struct vex v, u8 op, unsigned rm);
 
 /* op reg, [m] and op reg, rm; size 1, 2, 4 or 8. */
 void emit_mem(struct emit *e, u32 op, unsigned size, enum host_reg reg, struct mem m);

@@ -7,13 +7,13 @@
  *  - Arithmetic flags: the host's, or frame.fl in the shape of cpu.fl (FL_*), or both; flags.c keeps track.
  *    Direction, interrupt and the other flags stay in struct cpu; the host's DF is 0.
  *  - RIP: frame.rip_page plus a constant of the instruction.
- *  - XMM and YMM: the host's of the same number within a block (lower_vec.c), in struct cpu between blocks.
- *    x87 stays in struct cpu.
+ *  - XMM, YMM and MXCSR: in struct cpu until a block needs them, then the host's until C runs; frame.vec says
+ *    which (runtime_vec.c). x87 stays in struct cpu.
  * Host R9 counts down the instructions that may still run; R10 and R11 are scratch; RSP points to the frame.
  *
- * The frame lies on the host's stack, so that short displacements reach it. Everything in it but `home` and
- * `fl` is set at entry or follows from struct cpu; both are written to struct cpu before C runs and read back
- * after.
+ * The frame lies on the host's stack, so that short displacements reach it. Everything in it but `home`, `fl`
+ * and `vec` is set at entry or follows from struct cpu; what they hold or stand for is written to struct cpu
+ * before C runs.
  */
 #ifndef JIT_FRAME_H
 #define JIT_FRAME_H
@@ -28,9 +28,8 @@ struct jit_frame {
     u64 places; /* table of entries, by host address */
     u64 end;    /* retired instructions when R9 is 0 */
     u16 fl;
-    u8 fp;       /* the host's MXCSR may hold flags of the guest's instructions */
-    u8 fp_plain; /* the guest's MXCSR masks every exception and rounds to nearest, as the host's does */
-    u32 mxcsr;   /* scratch */
+    u8 vec;    /* VEC_* */
+    u32 mxcsr; /* scratch */
     /* How it ended. */
     u64 reason; /* enum jit_reason */
     u64 what;   /* its argument */
@@ -39,6 +38,10 @@ struct jit_frame {
 };
 _Static_assert(sizeof(struct jit_frame) == 128,
                "short displacements reach all of it; the stack stays aligned");
+
+/* Vector state in the host's registers: 0 (none), or XMM with or without the others. _FP: and MXCSR masks all
+ * exceptions. */
+enum { VEC_XMM = 1, VEC_XMM_FP = 2, VEC_YMM = 4, VEC_YMM_FP = 8 };
 
 enum jit_reason {
     JIT_AT,      /* RIP is set: go on there by looking it up */
@@ -68,14 +71,17 @@ struct jit_exit {
 
 /* Routines that all blocks share, as offsets in the code cache. */
 struct jit_runtime {
-    u32 enter;       /* void (struct cpu *, const void *code, struct jit_frame *) */
-    u32 call;        /* R11: struct jit_site; comes back when the meaning says DONE */
-    u32 call_last;   /* the same for a block's last instruction: never comes back */
-    u32 leave_at;    /* R10: RIP */
-    u32 leave_chain; /* R10: RIP, R11: struct jit_exit */
+    u32 enter;              /* void (struct cpu *, const void *code, struct jit_frame *) */
+    u32 call;               /* R11: struct jit_site; comes back when the meaning says DONE */
+    u32 call_last;          /* the same for a block's last instruction: never comes back */
+    u32 leave_at;           /* R10: RIP */
+    u32 leave_chain;        /* R10: RIP, R11: struct jit_exit */
+    u32 load_xmm, load_ymm; /* as much as may be: `vec` tells. R10, R11 and flags are lost */
 };
 
 struct emit;
+void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);
+void runtime_vec_store(struct emit *e, i32 bias); /* inline; R10: struct cpu. RAX is lost */
 void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2]); /* watch.h; or NULL */
 
 /* One entry of frame.places. */

@@ -26,18 +26,14 @@ enum lowering {
 #define SLOW_JUMPS 6
 #define EXITS_MAX  2
 
-/* Guest vector registers in the host's: which hold the guest's value, which are newer than struct cpu, and
- * which of them by all 32 bytes. */
-struct vec_state {
-    u16 valid, dirty, wide;
-};
-
 struct slow {
     size_t from[SLOW_JUMPS];
     unsigned jumps;
     size_t back;
-    bool flags_host; /* the host's flags are the guest's where it comes back to */
-    struct vec_state before, after;
+    bool flags_host;           /* the host's flags are the guest's where it comes back to */
+    u8 vec;                    /* VEC_* that must hold where it comes back to */
+    u8 vec_need;               /* what the instruction looked for in frame.vec; 0: nothing */
+    size_t vec_from, vec_back; /* where it did not find it, and goes on when it is there */
 };
 
 struct gen {
@@ -63,8 +59,7 @@ struct gen {
     bool flags_host, flags_saved;
     u32 live[BLOCK_MAX]; /* arithmetic flags that may be looked at after each instruction */
 
-    struct vec_state vec;
-    bool sse_checked, avx_checked, fp_noted; /* earlier in this block */
+    u8 vec; /* VEC_* that hold here */
 
     enum lowering how[BLOCK_MAX];
     struct slow slow[BLOCK_MAX];
@@ -112,12 +107,12 @@ void check_canonical(struct gen *g); /* R10; R11 is lost */
 bool lower_observes(const struct gen *g, unsigned i);
 u32 lower_flags_killed(const struct gen *g, unsigned i);
 
-/* lower_vec.c: to struct cpu, and from it; vec_flush() also forgets. R10 is lost, flags stay. */
-void vec_store(struct gen *g, const struct vec_state *v);
-void vec_load(struct gen *g, const struct vec_state *v);
-void vec_flush(struct gen *g);
-
+/* lower_vec.c. Out of line: the way to what s->vec_need says, from and back to the instruction; where it
+ * cannot be had the code goes on behind this. And s->vec again, after C ran. R10, R11 and flags are lost. */
+void vec_emit_need(struct gen *g, struct slow *s);
+void vec_emit_again(struct gen *g, const struct slow *s, unsigned i);
 bool lower_vec(struct gen *g);
+bool lower_vec_zero(struct gen *g);
 bool lower_plain(struct gen *g);
 bool lower_lea(struct gen *g);
 bool lower_push(struct gen *g);

@@ -1,161 +1,73 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SSE and AVX: the same instruction on the host's vector registers.
+ * SSE and AVX: the same instruction on the host's vector registers of the same number.
  *
- * Within a block guest XMM n is host XMM n, loaded from struct cpu where it is first read and written back
- * before anything else may run: a call, the block's end, a slow case. Legacy instructions leave the upper
- * half alone, so a register that only they wrote is written back by 16 bytes; VEX ones clear or write it.
- *
- * Floating point runs under the host's MXCSR, which is the guest's as long as that masks every exception and
- * rounds to nearest; flags that were raised reach the guest's at the next way out (runtime.c). Any other
- * MXCSR is for the meaning, and so is a processor state that refuses the instruction.
+ * A block's first vector instruction asks frame.vec for what it needs and has it fetched when it is not there
+ * (runtime_vec.c); after that it stays until C runs. Where it cannot be had, for the processor's state or for
+ * an MXCSR that does not mask every exception, the instruction is its meaning's.
  */
 #include "jit/gen.h"
 
-#include "cpu/fpu.h"
-
-#define CPU_OFF(field) ((i32)offsetof(struct cpu, field))
-#define BITS_OF(n)     ((u16)(1u << (n)))
-
-enum { MOVUPS = 0x0f10, MOVUPS_TO = 0x0f11, TEST_IMM = 0xf7, STORE_IMM8 = 0xc6, CMP_IMM8 = 0x80 };
-
-static struct mem vec_of(unsigned n)
-{
-    return MEM(H_R10, CPU_OFF(vec) + 32 * (i32)n);
-}
-
-/* C4, the three-byte form. SDM 2A 2.3.5 */
-static void vex(struct gen *g, u8 map, u8 pp, bool w, bool l, unsigned reg, unsigned vvvv, bool rm_high)
-{
-    const u8 code[] = {0xc4, (u8)((reg < 8) << 7 | 1 << 6 | !rm_high << 5 | map),
-                       (u8)(w << 7 | (~vvvv & 15) << 3 | l << 2 | pp)};
-    emit_bytes(&g->e, code, sizeof(code));
-}
-
-static void move(struct gen *g, unsigned n, bool wide, bool store)
-{
-    if (!wide) {
-        emit_op_mem(&g->e, (struct prefixes){0}, store ? MOVUPS_TO : MOVUPS, n, vec_of(n));
-        return;
-    }
-    i32 at = CPU_OFF(vec) + 32 * (i32)n;
-    const u8 op[] = {store ? 0x11 : 0x10, (u8)(0x82 | (n & 7) << 3)}; /* [r10 + disp32] */
-    vex(g, 1, 0, false, true, n, 0, true);
-    emit_bytes(&g->e, op, sizeof(op));
-    emit32(&g->e, (u32)at);
-}
-
-static void move_all(struct gen *g, const struct vec_state *v, u16 which, bool store)
-{
-    if (!which)
-        return;
-    emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(cpu));
-    for (unsigned n = 0; n < 16; n++)
-        if (which & BITS_OF(n))
-            move(g, n, v->wide & BITS_OF(n), store);
-}
-
-void vec_store(struct gen *g, const struct vec_state *v)
-{
-    move_all(g, v, v->dirty, true);
-    if (v->wide)
-        emit_bytes(&g->e, "\xc5\xf8\x77", 3); /* vzeroupper: C code need not pay for upper halves */
-}
-
-void vec_load(struct gen *g, const struct vec_state *v)
-{
-    move_all(g, v, v->valid, false);
-}
-
-void vec_flush(struct gen *g)
-{
-    vec_store(g, &g->vec);
-    g->vec.valid = g->vec.dirty = g->vec.wide = 0;
-}
-
-/* R10 is kept. */
-static void need(struct gen *g, unsigned n, bool wide)
-{
-    struct vec_state *v = &g->vec;
-    u16 bit = BITS_OF(n);
-    if ((v->valid & bit) && (!wide || (v->wide & bit)))
-        return;
-    emit_reg(&g->e, X_MOV, 8, H_R11, H_R10);
-    emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(cpu));
-    if (v->dirty & bit)
-        move(g, n, false, true);
-    move(g, n, wide, false);
-    emit_reg(&g->e, X_MOV, 8, H_R10, H_R11);
-    v->valid |= bit;
-    v->wide = wide ? v->wide | bit : v->wide;
-    v->dirty &= (u16)~bit;
-}
-
-static void written(struct gen *g, unsigned n, bool wide)
-{
-    struct vec_state *v = &g->vec;
-    v->valid |= BITS_OF(n);
-    v->dirty |= BITS_OF(n);
-    if (wide)
-        v->wide |= BITS_OF(n);
-}
+enum { TEST_IMM8 = 0xf6 };
 
 /* ---- what must hold before ---- */
 
-static void test_cpu(struct gen *g, i32 off, u32 mask)
+static void test_vec(struct gen *g, u8 bit)
 {
-    emit_op_mem(&g->e, (struct prefixes){0}, TEST_IMM, 0, MEM(H_R10, off));
-    emit32(&g->e, mask);
+    emit_op_mem(&g->e, (struct prefixes){0}, TEST_IMM8, 0, FRAME(vec));
+    emit8(&g->e, bit);
 }
 
-/* Once a block: what changes these ends blocks. */
-static void check_state(struct gen *g, bool avx)
+static void load_for(struct gen *g, u8 bit)
 {
-    if (avx ? g->avx_checked : g->sse_checked)
-        return;
-    flags_keep(g);
-    emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(cpu));
-    if (avx) {
-        test_cpu(g, CPU_OFF(cr0), CR0_TS);
-        go_slow(g, CC_NE);
-        test_cpu(g, CPU_OFF(cr4), CR4_OSXSAVE);
-        go_slow(g, CC_E);
-        emit_mem(&g->e, X_MOV, 4, H_R11, MEM(H_R10, CPU_OFF(xcr0)));
-        emit_imm(&g->e, X_IMM_AND, 4, H_R11, XCR0_SSE | XCR0_AVX);
-        emit_imm(&g->e, X_IMM_CMP, 4, H_R11, XCR0_SSE | XCR0_AVX);
-        go_slow(g, CC_NE);
-        g->avx_checked = true;
-    } else {
-        test_cpu(g, CPU_OFF(cr0), CR0_EM | CR0_TS);
-        go_slow(g, CC_NE);
-        test_cpu(g, CPU_OFF(cr4), CR4_OSFXSR);
-        go_slow(g, CC_E);
-        g->sse_checked = true;
-    }
-    flags_lost(g);
+    call_runtime(g, bit & (VEC_YMM | VEC_YMM_FP) ? g->rt->load_ymm : g->rt->load_xmm);
 }
 
-/* Each time: where it does not hold, the slow case comes back and it does not hold for the next one either.
- */
-static void check_mxcsr(struct gen *g)
+static void need(struct gen *g, u8 bit)
 {
-    flags_keep(g);
-    emit_op_mem(&g->e, (struct prefixes){0}, CMP_IMM8, X_IMM_CMP, FRAME(fp_plain));
-    emit8(&g->e, 0);
-    go_slow(g, CC_E);
-    flags_lost(g);
-    if (g->fp_noted)
+    static const u8 implied[] = {[VEC_XMM] = VEC_XMM,
+                                 [VEC_XMM_FP] = VEC_XMM | VEC_XMM_FP,
+                                 [VEC_YMM] = VEC_XMM | VEC_YMM,
+                                 [VEC_YMM_FP] = VEC_XMM | VEC_XMM_FP | VEC_YMM | VEC_YMM_FP};
+    struct slow *s = &g->slow[g->index];
+    if (g->vec & bit)
         return;
-    emit_op_mem(&g->e, (struct prefixes){0}, STORE_IMM8, 0, FRAME(fp));
-    emit8(&g->e, 1);
-    g->fp_noted = true;
+    flags_keep(g);
+    test_vec(g, bit);
+    s->vec_need = bit;
+    s->vec_from = emit_jcc(&g->e, CC_E);
+    s->vec_back = g->e.len;
+    flags_lost(g);
+    g->vec |= implied[bit];
+}
+
+void vec_emit_need(struct gen *g, struct slow *s)
+{
+    emit_patch(&g->e, s->vec_from, g->e.len);
+    load_for(g, s->vec_need);
+    test_vec(g, s->vec_need);
+    emit_patch(&g->e, emit_jcc(&g->e, CC_NE), s->vec_back);
+}
+
+/* What the meaning did without may be missing still: then the rest of the block is not for this code. */
+void vec_emit_again(struct gen *g, const struct slow *s, unsigned i)
+{
+    struct emit *e = &g->e;
+    load_for(g, s->vec);
+    emit_mem(e, X_MOVZX8, 4, H_R11, FRAME(vec));
+    emit_imm(e, X_IMM_AND, 4, H_R11, s->vec);
+    emit_imm(e, X_IMM_CMP, 4, H_R11, s->vec);
+    size_t all = emit_jcc(e, CC_E);
+    emit_imm(e, X_IMM_ADD, 8, H_R9, g->b->count - (i32)i - 1);
+    rip_to(g, H_R10, g->offset[i] + g->b->uop[i].in.len);
+    jump_runtime(g, g->rt->leave_at);
+    emit_patch(e, all, e->len);
 }
 
 /* ---- the instruction ---- */
 
 struct vec_form {
     int reg, vvvv, rm; /* vector registers named, or -1 */
-    bool reg_read, reg_write, rm_read, rm_write;
     bool gpr_reg, gpr_reg_write, gpr_rm, gpr_rm_write;
     bool imm, other; /* other: an operand that is not encoded so */
 };
@@ -169,8 +81,6 @@ static void add_operand(struct vec_form *f, const struct operand_info *o, const 
         return;
     case OP_V:
         f->reg = in->reg;
-        f->reg_read = read;
-        f->reg_write = write;
         return;
     case OP_H:
         f->vvvv = in->vreg;
@@ -179,8 +89,6 @@ static void add_operand(struct vec_form *f, const struct operand_info *o, const 
     case OP_W:
     case OP_U:
         f->rm = mem ? -1 : in->rm;
-        f->rm_read = read;
-        f->rm_write = write;
         return;
     case OP_G:
         f->gpr_reg = true;
@@ -191,9 +99,15 @@ static void add_operand(struct vec_form *f, const struct operand_info *o, const 
         f->gpr_rm = !mem;
         f->gpr_rm_write = write;
         return;
+    case OP_L: /* in the immediate's upper half */
+        f->imm = true;
+        return;
     case OP_I:
         f->imm = o->size == SZ_B;
         f->other |= o->size != SZ_B;
+        return;
+    case OP_REG: /* where it is on the host too */
+        f->other |= o->size != SZ_DQ && host_reg_of[o->arg] != (enum host_reg)o->arg;
         return;
     default:
         f->other = true;
@@ -204,19 +118,22 @@ static void encode(struct gen *g, const struct vec_form *f, unsigned reg, unsign
 {
     const struct insn *in = g->in;
     bool mem = in->flags & INSN_MEM, w = in->flags & INSN_W;
-    u8 prefix = g->info->prefix, p = prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : prefix == 0xf2 ? 3 : 0;
-    if (in->flags & INSN_VEX) {
-        vex(g, g->info->map & 3, p, w, in->flags & INSN_VEX_L, reg, f->vvvv < 0 ? 0 : (unsigned)f->vvvv,
-            mem || rm >= 8);
-        const u8 op[] = {in->opcode, (u8)((mem ? 0x02 : 0xc0 | (rm & 7)) | (reg & 7) << 3)}; /* [r10] */
-        emit_bytes(&g->e, op, sizeof(op));
-    } else if (mem) {
-        emit_op_mem(&g->e, (struct prefixes){.rex_w = w, .mandatory = prefix}, opcode_of(in, g->info), reg,
-                    MEM(H_R10, 0));
-    } else {
-        emit_op_reg(&g->e, (struct prefixes){.rex_w = w, .mandatory = prefix}, opcode_of(in, g->info), reg,
-                    (enum host_reg)rm);
-    }
+    u8 prefix = g->info->prefix;
+    struct prefixes p = {.rex_w = w, .mandatory = prefix};
+    struct vex v = {.map = g->info->map & 3,
+                    .prefix = prefix,
+                    .w = w,
+                    .l = in->flags & INSN_VEX_L,
+                    .reg = (u8)reg,
+                    .vvvv = f->vvvv < 0 ? 0 : (u8)f->vvvv};
+    if ((in->flags & INSN_VEX) && mem)
+        emit_vex_mem(&g->e, v, in->opcode, MEM(H_R10, 0));
+    else if (in->flags & INSN_VEX)
+        emit_vex_reg(&g->e, v, in->opcode, rm);
+    else if (mem)
+        emit_op_mem(&g->e, p, opcode_of(in, g->info), reg, MEM(H_R10, 0));
+    else
+        emit_op_reg(&g->e, p, opcode_of(in, g->info), reg, (enum host_reg)rm);
     if (f->imm)
         emit8(&g->e, (u8)in->imm);
 }
@@ -229,55 +146,52 @@ static void reach_memory(struct gen *g)
     host_address(g, in->mem_size, g->info->attr & ATTR_STORE);
     if (!(g->info->attr & ATTR_ALIGN))
         return;
-    emit_op_reg(&g->e, (struct prefixes){.byte_rm = true}, 0xf6, 0, H_R10);
+    emit_op_reg(&g->e, (struct prefixes){.byte_rm = true}, TEST_IMM8, 0, H_R10);
     emit8(&g->e, (u8)(in->mem_size - 1));
     go_slow(g, CC_NE);
 }
 
-static void need_all(struct gen *g, const struct vec_form *f)
+static u8 bit_for(u32 attr, bool vex)
 {
-    bool wide = g->in->flags & INSN_VEX_L;
-    if (f->reg >= 0 && f->reg_read)
-        need(g, (unsigned)f->reg, wide);
-    if (f->vvvv >= 0)
-        need(g, (unsigned)f->vvvv, wide);
-    if (f->rm >= 0 && f->rm_read)
-        need(g, (unsigned)f->rm, wide);
+    if (attr & ATTR_FPEXC)
+        return vex ? VEC_YMM_FP : VEC_XMM_FP;
+    return vex ? VEC_YMM : VEC_XMM;
 }
 
 bool lower_vec(struct gen *g)
 {
     const struct insn *in = g->in;
     u32 attr = g->info->attr;
-    bool mem = in->flags & INSN_MEM, is_vex = in->flags & INSN_VEX;
+    bool mem = in->flags & INSN_MEM, writes_flags = g->info->flags_written & FLAGS_ARITH;
     struct vec_form f = {.reg = -1, .vvvv = -1, .rm = -1};
     for (unsigned i = 0; i < ARRAY_SIZE(g->info->op); i++)
         add_operand(&f, &g->info->op[i], in);
     if (!(attr & (ATTR_SSE | ATTR_AVX)) || (attr & (ATTR_MMX | ATTR_X87)) || f.other ||
         (mem && (in->adsize != 8 || !in->mem_size)))
         return false;
-    check_state(g, is_vex);
-    if (attr & ATTR_FPEXC)
-        check_mxcsr(g);
+    need(g, bit_for(attr, in->flags & INSN_VEX));
     if (mem)
         reach_memory(g);
-    need_all(g, &f);
     unsigned reg = f.reg >= 0 ? (unsigned)f.reg : in->modrm >> 3 & 7u,
              rm = f.rm >= 0 ? (unsigned)f.rm : in->rm;
     if (f.gpr_reg)
         reg = host_reg_of[in->reg] == H_NONE ? H_R11 : host_reg_of[in->reg];
     if (f.gpr_rm)
         rm = f.gpr_rm_write && host_reg_of[in->rm] == H_NONE ? H_R11 : guest_reg(g, in->rm, H_R11);
-    if (g->info->flags_written)
+    if (writes_flags)
         flags_keep(g);
     encode(g, &f, reg, rm);
-    if (f.reg >= 0 && f.reg_write)
-        written(g, (unsigned)f.reg, is_vex);
-    if (f.rm >= 0 && f.rm_write)
-        written(g, (unsigned)f.rm, is_vex);
     go_home(g, in->reg, H_R11, f.gpr_reg && f.gpr_reg_write);
     go_home(g, in->rm, H_R11, f.gpr_rm && f.gpr_rm_write);
-    if (g->info->flags_written)
+    if (writes_flags)
         flags_set(g);
+    return true;
+}
+
+/* VZEROUPPER, VZEROALL */
+bool lower_vec_zero(struct gen *g)
+{
+    need(g, VEC_YMM);
+    emit_vex(&g->e, (struct vex){.map = 1, .l = g->in->flags & INSN_VEX_L}, g->in->opcode);
     return true;
 }

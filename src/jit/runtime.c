@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The routines that all translated blocks share: the way in, the way out, and the way to a meaning. They are
- * the only places where guest registers move between the host's registers and struct cpu. System V ABI
- * towards C.
+ * The routines that all translated blocks share: the way in, the way out, and the way to a meaning. They are,
+ * with runtime_vec.c, the only places where guest registers move between the host's registers and struct cpu.
+ * System V ABI towards C.
  */
-#include "cpu/fpu.h"
 #include "jit/emit.h"
 #include "jit/frame.h"
 #include "jit/hostmap.h"
@@ -32,30 +31,6 @@ static void move_gprs(struct emit *e, bool store, enum host_reg cpu)
             emit_mem(e, store ? X_MOV_TO : X_MOV, 8, host_reg_of[g], MEM(cpu, CPU(regs) + 8 * (i32)g));
 }
 
-static void load_default_mxcsr(struct emit *e, i32 bias)
-{
-    emit_op_mem(e, (struct prefixes){0}, 0xc7, 0, SLOT(mxcsr, bias));
-    emit32(e, MXCSR_RESET);
-    emit_op_mem(e, (struct prefixes){0}, 0x0fae, 2, SLOT(mxcsr, bias)); /* ldmxcsr */
-}
-
-/* R10: struct cpu. Flags that floating point raised are the guest's too; the host's own MXCSR is the default.
- */
-static void store_mxcsr(struct emit *e, i32 bias)
-{
-    emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, SLOT(fp, bias));
-    emit8(e, 0);
-    size_t none = emit_jcc(e, CC_E);
-    emit_op_mem(e, (struct prefixes){0}, 0x0fae, 3, SLOT(mxcsr, bias)); /* stmxcsr */
-    emit_mem(e, X_MOV, 4, H_RAX, SLOT(mxcsr, bias));
-    emit_imm(e, X_IMM_AND, 4, H_RAX, MXCSR_FLAGS);
-    size_t clear = emit_jcc(e, CC_E);
-    emit_mem(e, 0x09, 4, H_RAX, MEM(H_R10, CPU(mxcsr))); /* or [mxcsr], eax */
-    load_default_mxcsr(e, bias);
-    emit_patch(e, none, e->len);
-    emit_patch(e, clear, e->len);
-}
-
 /* R10: struct cpu. RAX is lost. */
 static void store_rest(struct emit *e, i32 bias)
 {
@@ -65,7 +40,7 @@ static void store_rest(struct emit *e, i32 bias)
     }
     emit_mem(e, X_MOVZX16, 4, H_RAX, SLOT(fl, bias));
     emit_mem(e, X_MOV_TO, 2, H_RAX, MEM(H_R10, CPU(fl)));
-    store_mxcsr(e, bias);
+    runtime_vec_store(e, bias);
 }
 
 /* R10: struct cpu. */
@@ -78,10 +53,6 @@ static void load_all(struct emit *e, i32 bias)
     }
     emit_mem(e, X_MOVZX16, 4, H_RAX, MEM(H_R10, CPU(fl)));
     emit_mem(e, X_MOV_TO, 2, H_RAX, SLOT(fl, bias));
-    emit_mem(e, X_MOV, 4, H_RAX, MEM(H_R10, CPU(mxcsr)));
-    emit_imm(e, X_IMM_AND, 4, H_RAX, ~MXCSR_FLAGS);
-    emit_imm(e, X_IMM_CMP, 4, H_RAX, MXCSR_RESET);
-    emit_op_mem(e, (struct prefixes){0}, 0x0f94, 0, SLOT(fp_plain, bias)); /* sete */
     emit_mem(e, X_MOV, 8, H_RCX, MEM(H_R10, CPU(tlb)));
     for (unsigned i = 0; i < 3; i++) {
         emit_mem(e, X_MOV, 8, H_RAX, MEM(H_RCX, tables[i]));
@@ -110,9 +81,8 @@ static void emit_enter(struct emit *e)
     push_pop(e, true, H_RDX);
     emit_imm(e, X_IMM_SUB, 8, H_RSP, FRAME_SIZE);
     emit_mem(e, X_MOV_TO, 8, H_RDI, SLOT(cpu, 0));
-    emit_op_mem(e, (struct prefixes){0}, 0xc6, 0, SLOT(fp, 0));
+    emit_op_mem(e, (struct prefixes){0}, 0xc6, 0, SLOT(vec, 0));
     emit8(e, 0);
-    load_default_mxcsr(e, 0); /* flags that our own floating point left are none of the guest's */
     copy(e, SLOT(rip_page, 0), FRAME_OF(H_RDX, rip_page));
     copy(e, SLOT(places, 0), FRAME_OF(H_RDX, places));
     copy(e, SLOT(end, 0), FRAME_OF(H_RDX, end));
@@ -237,4 +207,5 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     rt->call_last = (u32)e->len;
     emit_call_meaning(e, counts);
     emit_outcome(e, done);
+    runtime_vec_emit(e, rt);
 }

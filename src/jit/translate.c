@@ -32,27 +32,17 @@ static bool lower_reg(struct gen *g)
 }
 
 static const lower_fn lower_by[] = {
-    [LOWER_PLAIN] = lower_plain,
-    [LOWER_LOGIC] = lower_plain,
-    [LOWER_REG] = lower_reg,
-    [LOWER_SHIFT] = lower_plain,
-    [LOWER_KEEP] = lower_plain,
-    [LOWER_ATOMIC] = lower_plain,
-    [LOWER_VEC] = lower_vec,
-    [LOWER_NOP] = lower_nop,
-    [LOWER_FENCE] = lower_fence,
-    [LOWER_LEA] = lower_lea,
-    [LOWER_PUSH] = lower_push,
-    [LOWER_PUSH_IMM] = lower_push_imm,
-    [LOWER_POP] = lower_pop,
-    [LOWER_LEAVE] = lower_leave,
-    [LOWER_JMP] = lower_jmp,
-    [LOWER_JCC] = lower_jcc,
-    [LOWER_JMP_INDIRECT] = lower_jmp_indirect,
-    [LOWER_CALL] = lower_call,
-    [LOWER_CALL_INDIRECT] = lower_call_indirect,
-    [LOWER_RET] = lower_ret,
-    [LOWER_RET_IMM] = lower_ret_imm,
+    [LOWER_PLAIN] = lower_plain,       [LOWER_LOGIC] = lower_plain,
+    [LOWER_REG] = lower_reg,           [LOWER_SHIFT] = lower_plain,
+    [LOWER_KEEP] = lower_plain,        [LOWER_ATOMIC] = lower_plain,
+    [LOWER_VEC] = lower_vec,           [LOWER_VEC_ZERO] = lower_vec_zero,
+    [LOWER_NOP] = lower_nop,           [LOWER_FENCE] = lower_fence,
+    [LOWER_LEA] = lower_lea,           [LOWER_PUSH] = lower_push,
+    [LOWER_PUSH_IMM] = lower_push_imm, [LOWER_POP] = lower_pop,
+    [LOWER_LEAVE] = lower_leave,       [LOWER_JMP] = lower_jmp,
+    [LOWER_JCC] = lower_jcc,           [LOWER_JMP_INDIRECT] = lower_jmp_indirect,
+    [LOWER_CALL] = lower_call,         [LOWER_CALL_INDIRECT] = lower_call_indirect,
+    [LOWER_RET] = lower_ret,           [LOWER_RET_IMM] = lower_ret_imm,
 };
 
 static const struct {
@@ -123,25 +113,21 @@ static void call_meaning(struct gen *g, unsigned i)
 static void call_instead(struct gen *g)
 {
     flags_keep(g);
-    vec_flush(g);
     call_meaning(g, g->index);
     flags_lost(g);
-    g->fp_noted = false;
+    g->vec = 0;
 }
 
 static bool translate_one(struct gen *g)
 {
     enum lowering how = g->how[g->index];
     struct slow *s = &g->slow[g->index];
-    if (ends_block(g->info))
-        vec_flush(g);
-    s->before = g->vec;
     bool native = how != LOWER_NONE && lower_by[how](g);
     if (!native)
         call_instead(g);
     s->back = g->e.len;
     s->flags_host = g->flags_host;
-    s->after = g->vec;
+    s->vec = g->vec;
     return native;
 }
 
@@ -213,21 +199,23 @@ static void emit_entry_refusals(struct gen *g, const struct entry *n)
 static void emit_slow_cases(struct gen *g)
 {
     for (unsigned i = 0; i < g->b->count; i++) {
-        const struct slow *s = &g->slow[i];
-        if (!s->jumps)
+        struct slow *s = &g->slow[i];
+        if (!s->jumps && !s->vec_need)
             continue;
+        if (s->vec_need)
+            vec_emit_need(g, s);
         for (unsigned k = 0; k < s->jumps; k++)
             emit_patch(&g->e, s->from[k], g->e.len);
-        vec_store(g, &s->before);
         site_of(g, i)->slow = 1;
         call_meaning(g, i);
         if (ends_block(&insn_infos[g->b->uop[i].in.id]))
             continue;
         g->flags_saved = true;
         g->flags_host = false;
+        if (s->vec)
+            vec_emit_again(g, s, i);
         if (s->flags_host)
             flags_need(g);
-        vec_load(g, &s->after);
         emit_jmp_to(&g->e, s->back);
     }
 }
@@ -250,7 +238,6 @@ static void translate_body(struct gen *g, struct translation *t)
     }
     if (!ended) {
         flags_keep(g);
-        vec_flush(g);
         go_to(g, g->next);
     }
     t->at[b->count] = (u16)g->e.len;

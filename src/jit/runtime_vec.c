@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest vector state on its way into the host's registers and back: frame.h's `vec` says which is there.
+ *
+ * It comes when a block first needs it, and only if the processor's state lets vector instructions run; it
+ * goes before C runs. What could forbid it (CR0, CR4, XCR0, MXCSR's masks) changes in C alone, so code that
+ * found its bit of `vec` set may go on until the next call. The host's MXCSR is the guest's meanwhile,
+ * without the flags that struct cpu has already.
+ */
+#include "cpu/fpu.h"
+#include "jit/emit.h"
+#include "jit/frame.h"
+
+#define CPU(field) ((i32)offsetof(struct cpu, field))
+/* Above the return address of the routine's own call. */
+#define IN_FRAME(field) MEM(H_RSP, (i32)offsetof(struct jit_frame, field) + 8)
+
+enum { MOVUPS = 0x0f10, MOVUPS_TO = 0x0f11, MXCSR_GROUP = 0x0fae, TEST_IMM = 0xf7, TEST_IMM8 = 0xf6 };
+enum { LDMXCSR = 2, STMXCSR = 3, MXCSR_MASKS = 0x1f80 };
+
+/* R10: struct cpu. */
+static void move_xmm(struct emit *e, bool store)
+{
+    for (unsigned n = 0; n < 16; n++)
+        emit_op_mem(e, (struct prefixes){0}, store ? MOVUPS_TO : MOVUPS, n,
+                    MEM(H_R10, CPU(vec) + 32 * (i32)n));
+}
+
+static void move_ymm(struct emit *e, bool store)
+{
+    for (unsigned n = 0; n < 16; n++)
+        emit_vex_mem(e, (struct vex){.map = 1, .l = true, .reg = (u8)n}, store ? 0x11 : 0x10,
+                     MEM(H_R10, CPU(vec) + 32 * (i32)n));
+}
+
+static void set_vec(struct emit *e, u8 bits)
+{
+    emit_op_mem(e, (struct prefixes){0}, 0xc6, 0, IN_FRAME(vec));
+    emit8(e, bits);
+}
+
+static void test_frame(struct emit *e, struct mem m, u8 bits)
+{
+    emit_op_mem(e, (struct prefixes){0}, TEST_IMM8, 0, m);
+    emit8(e, bits);
+}
+
+static void test_cpu(struct emit *e, i32 off, u32 bits)
+{
+    emit_op_mem(e, (struct prefixes){0}, TEST_IMM, 0, MEM(H_R10, off));
+    emit32(e, bits);
+}
+
+static void fresh_mxcsr(struct emit *e)
+{
+    emit_mem(e, X_MOV, 4, H_R11, MEM(H_R10, CPU(mxcsr)));
+    emit_imm(e, X_IMM_AND, 4, H_R11, ~MXCSR_FLAGS);
+    emit_imm(e, X_IMM_OR, 4, H_R11, MXCSR_MASKS); /* never traps here, whatever the guest's says */
+    emit_mem(e, X_MOV_TO, 4, H_R11, IN_FRAME(mxcsr));
+    emit_op_mem(e, (struct prefixes){0}, MXCSR_GROUP, LDMXCSR, IN_FRAME(mxcsr));
+}
+
+/* Whether every exception is masked, then `vec` gets `with`, else `without`. R11 is lost. */
+static void set_by_masks(struct emit *e, u8 with, u8 without)
+{
+    set_vec(e, without);
+    emit_mem(e, X_MOV, 4, H_R11, MEM(H_R10, CPU(mxcsr)));
+    emit_imm(e, X_IMM_AND, 4, H_R11, MXCSR_MASKS);
+    emit_imm(e, X_IMM_CMP, 4, H_R11, MXCSR_MASKS);
+    size_t unmasked = emit_jcc(e, CC_NE);
+    set_vec(e, with);
+    emit_patch(e, unmasked, e->len);
+}
+
+enum { OUTS = 6 };
+struct outs {
+    size_t from[OUTS];
+    unsigned n;
+};
+
+static void out(struct emit *e, struct outs *o, u8 cc)
+{
+    o->from[o->n++] = emit_jcc(e, cc);
+}
+
+static void end(struct emit *e, const struct outs *o)
+{
+    for (unsigned i = 0; i < o->n; i++)
+        emit_patch(e, o->from[i], e->len);
+    emit8(e, 0xc3);
+}
+
+/* SDM 2A tables 2-16 to 2-24; who is refused here is for the meaning, which knows with which fault. */
+static void refuse(struct emit *e, struct outs *o, bool avx)
+{
+    test_cpu(e, CPU(cr0), CR0_EM | CR0_TS);
+    out(e, o, CC_NE);
+    test_cpu(e, CPU(cr4), CR4_OSFXSR);
+    out(e, o, CC_E);
+    if (!avx)
+        return;
+    test_cpu(e, CPU(cr4), CR4_OSXSAVE);
+    out(e, o, CC_E);
+    emit_mem(e, X_MOV, 4, H_R11, MEM(H_R10, CPU(xcr0)));
+    emit_imm(e, X_IMM_AND, 4, H_R11, XCR0_SSE | XCR0_AVX);
+    emit_imm(e, X_IMM_CMP, 4, H_R11, XCR0_SSE | XCR0_AVX);
+    out(e, o, CC_NE);
+}
+
+static void emit_load_xmm(struct emit *e)
+{
+    struct outs o = {.n = 0};
+    emit_op_mem(e, (struct prefixes){0}, 0x80, X_IMM_CMP, IN_FRAME(vec));
+    emit8(e, 0);
+    out(e, &o, CC_NE);
+    emit_mem(e, X_MOV, 8, H_R10, IN_FRAME(cpu));
+    refuse(e, &o, false);
+    move_xmm(e, false);
+    fresh_mxcsr(e);
+    set_by_masks(e, VEC_XMM | VEC_XMM_FP, VEC_XMM);
+    end(e, &o);
+}
+
+/* Those that are there already are newer than struct cpu, and so is MXCSR. */
+static void emit_load_ymm(struct emit *e)
+{
+    struct outs o = {.n = 0};
+    test_frame(e, IN_FRAME(vec), VEC_YMM);
+    out(e, &o, CC_NE);
+    emit_mem(e, X_MOV, 8, H_R10, IN_FRAME(cpu));
+    refuse(e, &o, true);
+    test_frame(e, IN_FRAME(vec), VEC_XMM);
+    size_t none = emit_jcc(e, CC_E);
+    move_xmm(e, true);
+    size_t have = emit_jmp(e);
+    emit_patch(e, none, e->len);
+    fresh_mxcsr(e);
+    emit_patch(e, have, e->len);
+    move_ymm(e, false);
+    set_by_masks(e, VEC_XMM | VEC_XMM_FP | VEC_YMM | VEC_YMM_FP, VEC_XMM | VEC_YMM);
+    end(e, &o);
+}
+
+/* R10: struct cpu; RAX is lost. The host's MXCSR becomes the default again, which C runs under. */
+static void store_mxcsr(struct emit *e, i32 bias)
+{
+    struct mem scratch = MEM(H_RSP, (i32)offsetof(struct jit_frame, mxcsr) + bias);
+    emit_op_mem(e, (struct prefixes){0}, MXCSR_GROUP, STMXCSR, scratch);
+    emit_mem(e, X_MOV, 4, H_RAX, scratch);
+    emit_imm(e, X_IMM_CMP, 4, H_RAX, MXCSR_RESET);
+    size_t same = emit_jcc(e, CC_E);
+    emit_imm(e, X_IMM_AND, 4, H_RAX, MXCSR_FLAGS);
+    emit_mem(e, 0x09, 4, H_RAX, MEM(H_R10, CPU(mxcsr))); /* or [mxcsr], eax */
+    emit_op_mem(e, (struct prefixes){0}, 0xc7, 0, scratch);
+    emit32(e, MXCSR_RESET);
+    emit_op_mem(e, (struct prefixes){0}, MXCSR_GROUP, LDMXCSR, scratch);
+    emit_patch(e, same, e->len);
+}
+
+void runtime_vec_store(struct emit *e, i32 bias)
+{
+    struct mem vec = MEM(H_RSP, (i32)offsetof(struct jit_frame, vec) + bias);
+    emit_op_mem(e, (struct prefixes){0}, 0x80, X_IMM_CMP, vec);
+    emit8(e, 0);
+    size_t none = emit_jcc(e, CC_E);
+    test_frame(e, vec, VEC_YMM);
+    size_t wide = emit_jcc(e, CC_NE);
+    move_xmm(e, true);
+    size_t done = emit_jmp(e);
+    emit_patch(e, wide, e->len);
+    move_ymm(e, true);
+    emit_bytes(e, "\xc5\xf8\x77", 3); /* vzeroupper: C code need not pay for upper halves */
+    emit_patch(e, done, e->len);
+    store_mxcsr(e, bias);
+    emit_op_mem(e, (struct prefixes){0}, 0xc6, 0, vec);
+    emit8(e, 0);
+    emit_patch(e, none, e->len);
+}
+
+void runtime_vec_emit(struct emit *e, struct jit_runtime *rt)
+{
+    rt->load_xmm = (u32)e->len;
+    emit_load_xmm(e);
+    rt->load_ymm = (u32)e->len;
+    emit_load_ymm(e);
+}
