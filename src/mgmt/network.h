@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host's side of virtual networks as it is kept: DATA/network.json (config/network.h), for changing by
+ * one command at a time. Who changes it holds DATA/network.lock until the host follows (host_network.h), so
+ * that the host never ends with an older state than the file.
+ */
+#ifndef MGMT_NETWORK_H
+#define MGMT_NETWORK_H
+
+#include "config/network.h"
+#include "mgmt/store.h"
+
+#define NETWORK_DEFINITION "network.json"
+
+struct network {
+    int lock;
+    struct network_config *config; /* as it is now; without a file: empty */
+};
+
+/* For reading only, without the lock. free() it; NULL and err: damaged, or of a newer program. */
+struct network_config *network_read(const struct store *s, struct err *err);
+
+/* Waits while another command has it. */
+int must_check network_take(const struct store *s, struct network *n, struct err *err);
+/* Stores n->config. */
+int must_check network_put(const struct store *s, const struct network *n, struct err *err);
+void network_release(struct network *n);
+
+#endif
