@@ -3,8 +3,9 @@
  * Frames into a pcapng file (draft-ietf-opsawg-pcapng), as Wireshark and tcpdump read it.
  *
  * Never waits and never costs a frame its way: a write that fails, or would have to wait (a pipe whose reader
- * is slow), ends the capture with a reason, and what was written up to then is a whole file. Frames are
- * written as they are, so unfinished checksums and 64 KiB segments are seen as such.
+ * is slow), ends the capture with a reason, and on a disk what was written up to then is a whole file. Frames
+ * are written as they are, so unfinished checksums and 64 KiB segments are seen as such. The process ignores
+ * SIGPIPE, and its sandbox allows writev, ftruncate and lseek.
  */
 #ifndef NET_CAPTURE_H
 #define NET_CAPTURE_H

@@ -19,7 +19,7 @@
 #include "base/types.h"
 
 #define FRAME_MIN     14    /* bytes: an Ethernet header */
-#define FRAME_MAX     65550 /* bytes: a 64 KiB TSO frame and its headers */
+#define FRAME_MAX     65553 /* bytes: the largest IP packet, an Ethernet header and a VLAN tag */
 #define FRAME_HEAD    256   /* bytes of head in what comes from a port, or all there are */
 #define FRAME_GSO_MIN 48    /* smallest gso_size: no frame becomes more than 1366 */
 #define FRAME_TAG     4     /* bytes of a VLAN tag; a head has FRAME_HEAD + FRAME_TAG bytes at most */

@@ -26,47 +26,9 @@
 #ifndef NET_VSWITCH_H
 #define NET_VSWITCH_H
 
+#include "net/drops.h"
+#include "net/policy.h"
 #include "net/port.h"
-
-enum net_drop {
-#define DROP(id, name, text) DROP_##id,
-#include "net/drops.def"
-#undef DROP
-    DROP_COUNT
-};
-
-const char *net_drop_name(enum net_drop d);
-const char *net_drop_text(enum net_drop d);
-
-enum vlan_mode { VLAN_MODE_UNTAGGED, VLAN_MODE_ACCESS, VLAN_MODE_TRUNK };
-enum mirror_mode { MIRROR_NONE, MIRROR_SOURCE, MIRROR_DESTINATION };
-
-#define VLAN_MAX 4094 /* 1..VLAN_MAX are VLANs */
-
-/* Plain data, all zero a valid one: nothing but frames from and to 00:00:00:00:00:00. */
-struct port_policy {
-    u8 mac[6]; /* the adapter's; all zero: none (an uplink) */
-    bool spoofing;
-    bool dhcp_guard;
-    bool router_guard;
-    enum vlan_mode vlan_mode;
-    u16 vlan;      /* ACCESS: the VLAN */
-    u16 native;    /* TRUNK: the VLAN of untagged frames; 0: "untagged" */
-    u64 trunk[64]; /* TRUNK: bit n: VLAN n may pass, tagged */
-    enum mirror_mode mirror;
-    u64 bits_per_second; /* what may be sent from here; 0: no limit */
-    u32 mac_limit;       /* addresses learned here at most, with spoofing; 0: VSWITCH_MACS_PER_PORT */
-};
-
-static inline void port_policy_allow_vlan(struct port_policy *p, u16 vlan)
-{
-    p->trunk[vlan / 64 & 63] |= BIT(vlan % 64);
-}
-
-static inline bool port_policy_allows_vlan(const struct port_policy *p, u16 vlan)
-{
-    return p->trunk[vlan / 64 & 63] >> (vlan % 64) & 1;
-}
 
 struct port_counters {
     u64 in_frames, in_bytes;   /* came from the port, dropped ones left out */
@@ -105,7 +67,7 @@ struct vswitch *vswitch_new(const struct vswitch_config *c, struct err *err);
 void vswitch_free(struct vswitch *sw); /* closes all its ports */
 
 /* Takes over port and its sink from success on. NULL and err: the switch has VSWITCH_PORTS_MAX ports, or
- * memory is gone. A policy that makes no sense (a VLAN above VLAN_MAX) is our bug. */
+ * memory is gone. A policy that port_policy_ok() refuses is our bug. */
 struct vswitch_port *vswitch_port_add(struct vswitch *sw, struct net_port *port,
                                       const struct port_policy *policy, void *opaque, struct err *err);
 void vswitch_port_remove(
