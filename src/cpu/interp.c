@@ -143,6 +143,20 @@ static struct block *block_across(struct cpu *c, u64 lin, const u8 *host)
     return next ? code_lookup_across(c, host, next) : NULL;
 }
 
+/* Nothing asks for a look at single instructions but what a block's first one ends unseen: STI's shadow with
+ * no event that it holds back, and RF without breakpoints. In non-root operation it may leave, and is asked
+ * for both. */
+static bool ends_with_next(const struct cpu *c)
+{
+    return !(c->shadow & ~SHADOW_STI) && !(c->rflags & FLAG_TF) && !c->breakpoints && !c->step_armed &&
+           !c->record_branches && !c->stepping && !nested_guest(c) && !cpu_attention(c);
+}
+
+bool cpu_runs_blocks(const struct cpu *c)
+{
+    return !c->points && (!one_by_one(c) || ends_with_next(c));
+}
+
 /* The block at RIP, or NULL with the outcome of the single instruction that had to be run instead. */
 static struct block *block_here(struct cpu *c, struct block *prev, enum outcome *o)
 {
@@ -172,7 +186,7 @@ static enum outcome run_some(struct cpu *c, struct block **last)
     enum outcome o = DONE;
     struct block *prev = *last;
     *last = NULL;
-    if (unlikely(one_by_one(c)))
+    if (unlikely(one_by_one(c)) && (c->points || !ends_with_next(c)))
         return step_within_budget(c);
     struct block *b = block_here(c, prev, &o);
     if (!b)
@@ -181,14 +195,14 @@ static enum outcome run_some(struct cpu *c, struct block **last)
         return step_within_budget(c);
     if (unlikely(c->points != NULL))
         return points_cover(c, linear_rip(c), b->bytes) ? step_within_budget(c) : run_block(c, b);
+    cpu_begin_block(c);
     if (c->jit && c->jit->run(c, b, &o))
         return o;
     *last = b;
     return run_block(c, b);
 }
 
-/* Turns what an instruction or an event left into what the loop does next: DONE to go on. */
-static enum outcome next(struct cpu *c, enum outcome o)
+enum outcome cpu_next(struct cpu *c, enum outcome o)
 {
     switch (o) {
     case FAULT:
@@ -214,7 +228,7 @@ static enum outcome attend(struct cpu *c)
             world_safepoint(c);
         if (c->shadow && !trap_open(c, c->shadow) && !event_stepped(c))
             return DONE; /* one instruction first */
-        enum outcome o = next(c, event_poll(c));
+        enum outcome o = cpu_next(c, event_poll(c));
         if (o != DONE || c->activity == CPU_ACTIVE)
             return o;
     }
@@ -231,7 +245,7 @@ static enum outcome loop(struct cpu *c)
         }
         enum outcome o = run_some(c, &last);
         if (unlikely(o != DONE)) {
-            o = next(c, o);
+            o = cpu_next(c, o);
             c->code_dirty =
                 0; /* no block is held: left over, it would cut the next one, where nothing asks to */
             if (o != DONE)
@@ -253,7 +267,7 @@ enum outcome cpu_step(struct cpu *c)
     world_enter(c);
     enum outcome o = cpu_attention(c) ? attend(c) : DONE;
     if (o == DONE)
-        o = next(c, step_one(c));
+        o = cpu_next(c, step_one(c));
     world_leave(c);
     return o;
 }
@@ -286,7 +300,7 @@ enum outcome cpu_debug_step(struct cpu *c)
     if (c->activity == CPU_ACTIVE)
         held = atomic_fetch_and(&c->requests, ~(unsigned)(REQ_INTR | REQ_NMI)) & (REQ_INTR | REQ_NMI);
     if (!step_attends(c, &o))
-        o = next(c, step_one(c));
+        o = cpu_next(c, step_one(c));
     cpu_request(c, held);
     world_leave(c);
     return c->hit.kind ? LEAVE : o;

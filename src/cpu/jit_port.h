@@ -20,6 +20,19 @@ struct jit_port {
 /* Whether something waits at an instruction boundary that this vCPU may take now. */
 bool cpu_attention(const struct cpu *c);
 
+/* Whether the loop would run the next instructions as a block; if it does, cpu_begin_block() first. The
+ * block's first instruction runs before anything asynchronous is looked at. */
+bool cpu_runs_blocks(const struct cpu *c);
+static inline void cpu_begin_block(struct cpu *c)
+{
+    c->shadow = 0;
+    c->rflags &= ~(u64)FLAG_RF;
+}
+
+/* What the loop does next after an outcome: DONE to go on with what is due at the boundary and then with a
+ * block. */
+enum outcome cpu_next(struct cpu *c, enum outcome o);
+
 /* What the loop does after an instruction that did not end in DONE: advances RIP or not, names the right
  * fault. */
 enum outcome cpu_settle(struct cpu *c, const struct insn *in, enum outcome o);

@@ -46,13 +46,12 @@ enum { VEC_XMM = 1, VEC_XMM_FP = 2, VEC_YMM = 4, VEC_YMM_FP = 8 };
 enum jit_reason {
     JIT_AT,      /* RIP is set: go on there by looking it up */
     JIT_CHAIN,   /* the same, and `what` is the struct jit_exit to be patched */
-    JIT_OUTCOME, /* `what` is the struct jit_site of an instruction that did not simply go on */
+    JIT_SETTLED, /* all state is in struct cpu, `what` is an enum outcome */
 };
 
 /* An instruction that calls its meaning, always or when its own code cannot go on. */
 struct jit_site {
     meaning_fn fn;
-    u64 outcome; /* of the last call that ended a run */
     struct insn in;
     u16 offset;      /* of the instruction in its page */
     u8 index, count; /* in its block, and the block's length */
@@ -83,6 +82,10 @@ struct emit;
 void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);
 void runtime_vec_store(struct emit *e, i32 bias); /* inline; R10: struct cpu. RAX is lost */
 void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2]); /* watch.h; or NULL */
+
+/* jit.c: behind a call of a meaning that does not simply go on. Settles the instruction; where translated
+ * code goes on, with frame->left, or NULL with `what` filled. left: R9. */
+const void *jit_after(struct cpu *c, const struct jit_site *s, struct jit_frame *f, u64 left, enum outcome o);
 
 /* One entry of frame.places. */
 struct jit_place {

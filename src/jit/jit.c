@@ -15,6 +15,7 @@
 
 #include "base/exec_pages.h"
 #include "cpu/jit_port.h"
+#include "cpu/tlb.h"
 #include "jit/emit.h"
 #include "jit/translate.h"
 
@@ -31,7 +32,7 @@ struct jit_block {
     struct jit_block *next; /* in its bucket */
     u32 version, version2;
     u32 code, inner, body; /* the entries, and what lies behind their checks, as offsets in the code cache */
-    u8 mode;
+    u8 mode, count;
     struct jit_exit exit[2];
     struct jit_site site[];
 };
@@ -50,6 +51,7 @@ struct jit {
     size_t first; /* of pages: behind the runtime */
     u8 *units;
     size_t units_used;
+    bool single; /* jit_run_block(): nothing follows the block */
     struct jit_stats stats;
     struct jit_watch watch;
     unsigned vcpu;
@@ -114,6 +116,7 @@ static struct jit_block *make(struct jit *j, const struct block *b, u64 rip)
     bug_on(code != j->pages.rx + base, "translated code does not lie where it was made for");
     u->host = b->host;
     u->mode = b->mode;
+    u->count = b->count;
     u->version = b->version;
     u->host2 = b->host2;
     u->version2 = b->host2 ? b->version2 : 0;
@@ -176,31 +179,86 @@ static void patch(struct jit *j, const struct jit_exit *x)
     store_le(j->pages.rw + x->place, 4, to - (x->place + 4));
 }
 
-/* Retirement and RIP as the interpreter's run_block() leaves them. */
-static enum outcome settle(struct cpu *c, const struct jit_site *s, u64 block_end)
-{
-    enum outcome o = (enum outcome)s->outcome;
-    c->code_dirty = 0;
-    c->retired = block_end - (s->count - (s->index + (o != FAULT && o != AGAIN)));
-    return cpu_settle(c, &s->in, o);
-}
-
 static void enter(struct jit *j, struct cpu *c, const struct jit_block *u, struct jit_frame *f)
 {
     typedef void (*enter_fn)(struct cpu *, const void *, struct jit_frame *);
     ((enter_fn)(uintptr_t)(j->pages.rx + j->rt.enter))(c, j->pages.rx + u->body, f);
 }
 
-static enum outcome run_from(struct jit *j, struct cpu *c, const struct block *b, const struct jit_block *u)
+/* From here on translated code may run until the budget ends; `first` instructions of it are taken already.
+ */
+static void open_frame(struct jit *j, const struct cpu *c, unsigned first, struct jit_frame *f)
 {
     u64 budget = c->budget_end - c->retired;
-    struct jit_frame f = {.rip_page = c->rip - ((u64)b->host & (PAGE_SIZE - 1)),
-                          .places = (u64)j->place[!!(b->mode & CODE_GUEST)],
-                          .left = (budget < BUDGET_MOST ? budget : BUDGET_MOST) - b->count};
-    f.end = c->retired + b->count + f.left;
+    f->rip_page = c->rip & ~(PAGE_SIZE - 1);
+    f->places = (u64)j->place[!!(c->code_mode & CODE_GUEST)];
+    f->left = (budget < BUDGET_MOST ? budget : BUDGET_MOST) - first;
+    f->end = c->retired + first + f->left;
+}
+
+/* A request that comes after `poll` was cleared sets it again. */
+static bool asked(struct cpu *c)
+{
+    if (atomic_load_explicit(&c->poll, memory_order_relaxed))
+        atomic_store(&c->poll, 0);
+    return cpu_attention(c);
+}
+
+/* The way into the translation at RIP, or NULL. Entered behind its checks when its first instruction must
+ * come before anything else. */
+static const void *way_on(struct jit *j, struct cpu *c, struct jit_frame *f)
+{
+    if ((c->code_mode & CODE_MODE_MASK) != MODE_64 || asked(c) || !cpu_runs_blocks(c) ||
+        c->retired >= c->budget_end)
+        return NULL;
+    const u8 *host = tlb_hit(c->tlb->x, c->rip, 1);
+    if (!host)
+        return NULL;
+    const struct jit_place *p = place_of(j, c->code_mode, host);
+    if (p->host != host)
+        return NULL;
+    open_frame(j, c, 0, f);
+    if (likely(!c->shadow)) {
+        cpu_begin_block(c);
+        return p->code;
+    }
+    const struct page_info *page = space_page_of_host(c->memory, host);
+    u32 version = __atomic_load_n(&page->code_version, __ATOMIC_ACQUIRE);
+    const struct jit_block *u = known(j, c->code_mode, host, version);
+    if (!u || u->host2 || u->count > f->left)
+        return NULL;
+    f->left -= u->count;
+    cpu_begin_block(c);
+    return j->pages.rx + u->body;
+}
+
+/* Retirement and RIP as the interpreter's run_block() leaves them. */
+static enum outcome settle(struct cpu *c, const struct jit_site *s, u64 block_end, enum outcome o)
+{
+    c->code_dirty = 0;
+    c->retired = block_end - (s->count - (s->index + (o != FAULT && o != AGAIN)));
+    return cpu_settle(c, &s->in, o);
+}
+
+const void *jit_after(struct cpu *c, const struct jit_site *s, struct jit_frame *f, u64 left, enum outcome o)
+{
+    struct jit *j = c->jit_state;
+    o = settle(c, s, f->end - left, o);
+    if (!j->single && (o == FAULT || o == END || o == AGAIN))
+        o = cpu_next(c, o);
+    c->code_dirty = 0;
+    const void *code = !j->single && o == DONE ? way_on(j, c, f) : NULL;
+    f->what = o;
+    return code;
+}
+
+static enum outcome run_from(struct jit *j, struct cpu *c, const struct block *b, const struct jit_block *u)
+{
+    struct jit_frame f = {0};
+    open_frame(j, c, b->count, &f);
     enter(j, c, u, &f);
-    if (f.reason == JIT_OUTCOME)
-        return settle(c, (const struct jit_site *)f.what, f.end - f.left);
+    if (f.reason == JIT_SETTLED)
+        return (enum outcome)f.what;
     c->retired = f.end - f.left;
     c->regs[REG_RIP] = c->rip;
     if (f.reason == JIT_CHAIN)
@@ -208,8 +266,8 @@ static enum outcome run_from(struct jit *j, struct cpu *c, const struct block *b
     return DONE;
 }
 
-/* The first block runs in any case: the loop looked at requests and at the budget before it asked. A request
- * that comes after `poll` was cleared sets it again; while one waits, the run ends behind that block. */
+/* The first block runs in any case: the loop looked at requests and at the budget before it asked. While a
+ * request waits, the run ends behind that block. */
 static bool run(struct cpu *c, const struct block *b, enum outcome *o)
 {
     struct jit *j = c->jit_state;
@@ -218,8 +276,7 @@ static bool run(struct cpu *c, const struct block *b, enum outcome *o)
     struct jit_block *u = find(j, b, c->rip);
     if (!u)
         return false;
-    atomic_store(&c->poll, 0);
-    if (cpu_attention(c))
+    if (asked(c))
         atomic_store(&c->poll, 1);
     *o = run_from(j, c, b, u);
     return true;
@@ -232,7 +289,10 @@ enum outcome jit_run_block(struct cpu *c, const struct block *b)
     const struct jit_block *u = make(j, b, c->rip);
     bug_on(!u, "a block of %u instructions does not fit", b->count);
     atomic_store(&c->poll, 0);
-    return run_from(j, c, b, u);
+    j->single = true;
+    enum outcome o = run_from(j, c, b, u);
+    j->single = false;
+    return o;
 }
 
 static const struct jit_port port = {.run = run};

@@ -168,15 +168,27 @@ static void emit_call_meaning(struct emit *e, u64 (*counts)[2])
     emit_imm(e, X_IMM_ADD, 8, H_RSP, 8);
 }
 
-/* RAX: the outcome. */
+/* RAX: the outcome. Goes on where jit_after() says, or leaves. */
 static void emit_outcome(struct emit *e, u32 done)
 {
-    emit_reg(e, X_MOV, 4, H_RAX, H_RAX);
-    emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_RBP, SITE(outcome)));
+    emit_reg(e, X_MOV, 4, H_R8, H_RAX);
+    emit_reg(e, X_MOV, 8, H_RDI, H_RBX);
+    emit_reg(e, X_MOV, 8, H_RSI, H_RBP);
     emit_imm(e, X_IMM_ADD, 8, H_RSP, 8);
-    set_reason(e, JIT_OUTCOME);
-    emit_mem(e, X_MOV_TO, 8, H_RBP, SLOT(what, 0));
-    emit_reg(e, X_MOV, 8, H_R9, H_R12);
+    emit_reg(e, X_MOV, 8, H_RDX, H_RSP);
+    emit_reg(e, X_MOV, 8, H_RCX, H_R12);
+    emit_mov_imm(e, H_RAX, (u64)jit_after);
+    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 2, H_RAX);
+    emit_reg(e, X_TEST, 8, H_RAX, H_RAX);
+    size_t leave = emit_jcc(e, CC_E);
+    emit_reg(e, X_MOV, 8, H_R10, H_RBX);
+    emit_reg(e, X_MOV, 8, H_R11, H_RAX);
+    emit_mem(e, X_MOV, 8, H_R9, SLOT(left, 0));
+    load_all(e, 0);
+    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
+    emit_patch(e, leave, e->len);
+    set_reason(e, JIT_SETTLED);
+    emit_mem(e, X_MOV, 8, H_R9, SLOT(left, 0));
     emit_jmp_to(e, done);
 }
 
