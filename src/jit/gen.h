@@ -18,7 +18,7 @@
 /* How an instruction is lowered. */
 enum lowering {
     LOWER_NONE, /* calls its meaning */
-#define LOWER_KIND(kind) LOWER_##kind,
+#define LOWER_KIND(kind, function) LOWER_##kind,
 #include "jit/lower.def"
 #undef LOWER_KIND
 };
@@ -85,6 +85,10 @@ static inline enum host_reg guest_reg(struct gen *g, unsigned guest, enum host_r
  * back to where it lives. */
 u32 opcode_of(const struct insn *in, const struct insn_info *info);
 void go_home(struct gen *g, unsigned guest, enum host_reg scratch, bool written);
+/* The instruction reads flags, or leaves some alone that may be looked at behind it. */
+bool flags_outlive(const struct gen *g);
+/* R10: a host address; the slow case unless it is a multiple of size. */
+void refuse_split(struct gen *g, unsigned size);
 
 /* flags.c */
 void flags_keep(struct gen *g); /* frame.fl is right: before anything that may look at the guest's flags */
@@ -111,21 +115,11 @@ u32 lower_flags_killed(const struct gen *g, unsigned i);
  * cannot be had the code goes on behind this. And s->vec again, after C ran. R10, R11 and flags are lost. */
 void vec_emit_need(struct gen *g, struct slow *s);
 void vec_emit_again(struct gen *g, const struct slow *s, unsigned i);
-bool lower_vec(struct gen *g);
-bool lower_vec_zero(struct gen *g);
-bool lower_plain(struct gen *g);
-bool lower_lea(struct gen *g);
-bool lower_push(struct gen *g);
-bool lower_push_imm(struct gen *g);
-bool lower_pop(struct gen *g);
-bool lower_leave(struct gen *g);
-bool lower_jmp(struct gen *g);
-bool lower_jcc(struct gen *g);
-bool lower_jmp_indirect(struct gen *g);
-bool lower_call(struct gen *g);
-bool lower_call_indirect(struct gen *g);
-bool lower_ret(struct gen *g);
-bool lower_ret_imm(struct gen *g);
+/* What a kind of lowering is done by; lower.def says where. */
+#define LOWER_KIND(kind, function) bool lower_##function(struct gen *g);
+#include "jit/lower.def"
+#undef LOWER_KIND
+void push_scratch(struct gen *g); /* lower_stack.c: pushes R10, or the slow case */
 
 /* lower_branch.c: the way on to the instruction at an offset from the page's start, which may lie outside it.
  */

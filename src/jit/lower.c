@@ -99,10 +99,8 @@ static bool plain_high(struct gen *g, const struct form *f)
 {
     const struct insn *in = g->in;
     struct prefixes p = prefixes_of(in, g->info, f);
-    unsigned rm = in->rm_off & 1 && f->rm_byte ? 4u + in->rm : in->rm;
-    unsigned reg = in->reg_off & 1 && f->reg_byte ? 4u + in->reg : in->reg;
-    if ((in->flags & INSN_MEM) || rm > 7 || reg > 7 || (!f->rm_byte && rm == RSP) ||
-        (!f->reg_byte && f->has_reg && reg == RSP))
+    unsigned rm = in->rm, reg = in->reg;
+    if (rm > 7 || reg > 7 || (!f->rm_byte && rm == RSP) || (!f->reg_byte && f->has_reg && reg == RSP))
         return false;
     p.byte_reg = p.byte_rm = false;
     if (f->plus)
@@ -161,32 +159,40 @@ static void plain_registers(struct gen *g, const struct form *f)
 }
 
 /* A locked access across a line is for the meaning, which stops the world. */
-static void refuse_split(struct gen *g)
+void refuse_split(struct gen *g, unsigned size)
 {
-    unsigned size = g->in->mem_size;
-    if (size < 2)
-        return;
     emit_op_reg(&g->e, (struct prefixes){.byte_rm = true}, 0xf6, 0, H_R10);
     emit8(&g->e, (u8)(size - 1));
     go_slow(g, CC_NE);
 }
 
-static void plain_memory(struct gen *g, const struct form *f, bool flags)
+/* AH and AL, and so on. Flags stay. */
+static void swap_halves(struct gen *g, enum host_reg r)
+{
+    emit_op_reg(&g->e, (struct prefixes){0}, 0x86, r + 4u, r);
+}
+
+/* AH..BH beside a host address, which needs a REX prefix, take the place of AL..BL meanwhile. */
+static void plain_memory(struct gen *g, const struct form *f, bool flags, bool high)
 {
     const struct insn *in = g->in;
     enum host_reg reg = H_NONE;
     linear_address(g);
     host_address(g, in->mem_size, f->rm_write);
-    if ((in->flags & INSN_LOCK) || g->how[g->index] == LOWER_ATOMIC)
-        refuse_split(g);
+    if (((in->flags & INSN_LOCK) || g->how[g->index] == LOWER_ATOMIC) && in->mem_size > 1)
+        refuse_split(g, in->mem_size);
     if (flags)
         flags_need(g);
-    if (f->has_reg)
+    if (high)
+        swap_halves(g, reg = host_reg_of[in->reg & 3]);
+    else if (f->has_reg)
         reg = operand(g, in->reg, H_R11, needs_old(g, f->reg_read, f->reg_byte));
     emit_op_mem(&g->e, prefixes_of(in, g->info, f), opcode_of(in, g->info),
                 f->has_reg ? reg : in->modrm >> 3 & 7u, MEM(H_R10, 0));
     immediate(g, f);
-    if (f->has_reg)
+    if (high)
+        swap_halves(g, reg);
+    else if (f->has_reg)
         go_home(g, in->reg, reg, f->reg_write);
 }
 
@@ -206,21 +212,30 @@ u32 lower_flags_killed(const struct gen *g, unsigned i)
     return (info->flags_written | (g->how[i] == LOWER_LOGIC ? info->flags_undefined : 0)) & FLAGS_ARITH;
 }
 
-/* Flags first: whatever of the old ones is read, or outlives the instruction because it writes others only.
- */
+bool flags_outlive(const struct gen *g)
+{
+    u32 touched = (g->info->flags_written | g->info->flags_undefined) & FLAGS_ARITH;
+    return (g->info->flags_read & FLAGS_ARITH) ||
+           (touched && (g->live[g->index] & ~lower_flags_killed(g, g->index)));
+}
+
+static bool has_high(const struct insn *in, const struct form *f)
+{
+    bool mem = in->flags & INSN_MEM;
+    return (!mem && (f->has_rm || f->plus) && is_high(in, f->rm_byte, in->rm_off)) ||
+           (f->has_reg && is_high(in, f->reg_byte, in->reg_off));
+}
+
 bool lower_plain(struct gen *g)
 {
     const struct insn *in = g->in;
     struct form f = form_of(in, g->info);
-    bool mem = in->flags & INSN_MEM;
-    u32 writes = (g->info->flags_written | g->info->flags_undefined) & FLAGS_ARITH;
-    u32 outlive = writes ? g->live[g->index] & ~lower_flags_killed(g, g->index) : 0;
-    bool flags = (g->info->flags_read & FLAGS_ARITH) || outlive;
-    bool high = (f.has_rm || f.plus ? !mem && is_high(in, f.rm_byte, in->rm_off) : false) ||
-                (f.has_reg && is_high(in, f.reg_byte, in->reg_off));
-    if (mem && (in->adsize != 8 || !in->mem_size))
-        return false;
-    if (high) {
+    bool mem = in->flags & INSN_MEM, high = has_high(in, &f), flags = flags_outlive(g);
+    if (mem && (in->adsize != 8 || !in->mem_size || (high && g->how[g->index] == LOWER_KEEP)))
+        return false; /* CMPXCHG needs AL and AH at once */
+    if (mem) {
+        plain_memory(g, &f, flags, high);
+    } else if (high) {
         size_t before = g->e.len;
         bool had = g->flags_host;
         if (flags)
@@ -230,14 +245,12 @@ bool lower_plain(struct gen *g)
             g->flags_host = had;
             return false;
         }
-    } else if (mem) {
-        plain_memory(g, &f, flags);
     } else {
         if (flags)
             flags_need(g);
         plain_registers(g, &f);
     }
-    if (writes)
+    if ((g->info->flags_written | g->info->flags_undefined) & FLAGS_ARITH)
         flags_set(g);
     return true;
 }

@@ -14,11 +14,33 @@ static void open_top(struct gen *g)
     host_address(g, 8, true);
 }
 
+void push_scratch(struct gen *g)
+{
+    emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(unused));
+    open_top(g);
+    emit_mem(&g->e, X_MOV, 8, H_R11, FRAME(unused));
+    emit_mem(&g->e, X_MOV_TO, 8, H_R11, MEM(H_R10, 0));
+    move_rsp(g, -8);
+}
+
+static bool push_memory(struct gen *g)
+{
+    if (g->in->adsize != 8)
+        return false;
+    linear_address(g);
+    host_address(g, 8, false);
+    emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
+    push_scratch(g);
+    return true;
+}
+
 bool lower_push(struct gen *g)
 {
     const struct insn *in = g->in;
-    if (in->size != 8 || (in->flags & INSN_MEM))
+    if (in->size != 8)
         return false;
+    if (in->flags & INSN_MEM)
+        return push_memory(g);
     open_top(g);
     emit_mem(&g->e, X_MOV_TO, 8, guest_reg(g, in->rm, H_R11), MEM(H_R10, 0));
     move_rsp(g, -8);

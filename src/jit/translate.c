@@ -11,38 +11,23 @@
 #include "cpu/meanings.h"
 #include "jit/gen.h"
 
-typedef bool (*lower_fn)(struct gen *g);
-
-static bool lower_nop(struct gen *g)
+bool lower_nop(struct gen *g)
 {
     (void)g;
     return true;
 }
 
-static bool lower_fence(struct gen *g)
+bool lower_fence(struct gen *g)
 {
     const u8 code[] = {0x0f, 0xae, g->in->modrm};
     emit_bytes(&g->e, code, sizeof(code));
     return true;
 }
 
-static bool lower_reg(struct gen *g)
-{
-    return !(g->in->flags & INSN_MEM) && lower_plain(g);
-}
-
-static const lower_fn lower_by[] = {
-    [LOWER_PLAIN] = lower_plain,       [LOWER_LOGIC] = lower_plain,
-    [LOWER_REG] = lower_reg,           [LOWER_SHIFT] = lower_plain,
-    [LOWER_KEEP] = lower_plain,        [LOWER_ATOMIC] = lower_plain,
-    [LOWER_VEC] = lower_vec,           [LOWER_VEC_ZERO] = lower_vec_zero,
-    [LOWER_NOP] = lower_nop,           [LOWER_FENCE] = lower_fence,
-    [LOWER_LEA] = lower_lea,           [LOWER_PUSH] = lower_push,
-    [LOWER_PUSH_IMM] = lower_push_imm, [LOWER_POP] = lower_pop,
-    [LOWER_LEAVE] = lower_leave,       [LOWER_JMP] = lower_jmp,
-    [LOWER_JCC] = lower_jcc,           [LOWER_JMP_INDIRECT] = lower_jmp_indirect,
-    [LOWER_CALL] = lower_call,         [LOWER_CALL_INDIRECT] = lower_call_indirect,
-    [LOWER_RET] = lower_ret,           [LOWER_RET_IMM] = lower_ret_imm,
+static bool (*const lower_by[])(struct gen *g) = {
+#define LOWER_KIND(kind, function) [LOWER_##kind] = lower_##function,
+#include "jit/lower.def"
+#undef LOWER_KIND
 };
 
 static const struct {
@@ -75,7 +60,8 @@ bool lower_observes(const struct gen *g, unsigned i)
         return false;
     case LOWER_PLAIN:
     case LOWER_LOGIC:
-    case LOWER_REG:
+    case LOWER_BIT:
+    case LOWER_BMI:
     case LOWER_SHIFT:
     case LOWER_KEEP:
     case LOWER_ATOMIC:
