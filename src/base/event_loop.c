@@ -44,6 +44,8 @@ struct event_loop {
     struct event_watch *watches;
     struct posted *posted, **posted_end;
     atomic_uint always_ready, dead;
+    int (*before_sleep)(void *opaque);
+    void *before_sleep_opaque;
 };
 
 enum { BATCH = 64 };
@@ -271,9 +273,16 @@ static void handle(struct event_loop *l, struct epoll_event *e)
         w->cb(w->opaque, events);
 }
 
+void event_loop_before_sleep(struct event_loop *l, int (*fn)(void *opaque), void *opaque)
+{
+    l->before_sleep = fn;
+    l->before_sleep_opaque = opaque;
+}
+
 static void turn(struct event_loop *l)
 {
     struct epoll_event batch[BATCH];
+    int patience = l->before_sleep ? l->before_sleep(l->before_sleep_opaque) : -1;
     if (l->clock) {
         clock_run_due(l->clock);
         set_timer(l);
@@ -284,7 +293,7 @@ static void turn(struct event_loop *l)
         pthread_mutex_unlock(&l->lock);
     }
     bool poll = l->always_ready && next_always_ready(l, NULL);
-    int n = epoll_wait(l->epoll, batch, BATCH, poll ? 0 : -1);
+    int n = epoll_wait(l->epoll, batch, BATCH, poll ? 0 : patience);
     for (int i = 0; i < n; i++)
         handle(l, &batch[i]);
     if (poll)

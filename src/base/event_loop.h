@@ -31,6 +31,11 @@ void event_loop_remove(struct event_loop *l, struct event_watch *w);
 /* Runs fn(opaque) on the loop's thread soon, in the order posted. */
 void event_loop_post(struct event_loop *l, void (*fn)(void *opaque), void *opaque);
 
+/* fn runs on the loop's thread before every sleep and says how long that may be at most, in milliseconds; -1:
+ * as long as it likes. For libraries that name what they wait for anew each time. One a loop; NULL takes it
+ * away. */
+void event_loop_before_sleep(struct event_loop *l, int (*fn)(void *opaque), void *opaque);
+
 /* Runs until event_loop_stop(), which any thread or signal handler may call. */
 void event_loop_run(struct event_loop *l);
 void event_loop_stop(struct event_loop *l);

@@ -202,6 +202,27 @@ static void a_plain_file_is_always_ready(void **state)
     assert_int_equal(f->calls, 3);
 }
 
+/* Twice with a little patience, which ends the sleeps; then it stops the loop. */
+static int count_sleeps(void *opaque)
+{
+    struct fixture *f = opaque;
+    if (++f->calls == 3)
+        event_loop_stop(f->loop);
+    return 1;
+}
+
+static void who_asks_is_called_before_every_sleep(void **state)
+{
+    struct fixture *f = *state;
+    event_loop_before_sleep(f->loop, count_sleeps, f);
+    event_loop_run(f->loop);
+    assert_int_equal(f->calls, 3);
+    event_loop_before_sleep(f->loop, NULL, NULL);
+    event_loop_stop(f->loop);
+    event_loop_run(f->loop);
+    assert_int_equal(f->calls, 3);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -213,6 +234,7 @@ int main(void)
         TEST(a_timer_fires_on_time),
         TEST(a_timer_armed_elsewhere_wakes_a_sleeping_loop),
         TEST(a_plain_file_is_always_ready),
+        TEST(who_asks_is_called_before_every_sleep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
