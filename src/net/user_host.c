@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Frames come in by the switch's send() and go to libslirp at once. What libslirp says while that lasts waits
+ * in a queue until the loop's next turn, since the switch is in the middle of something; what it says in its
+ * own turn goes straight out.
+ */
+#include "net/user_host.h"
+
+#include <stdlib.h>
+
+#include "net/segment.h"
+#include "net/user_dns.h"
+#include "net/user_slirp.h"
+
+#define QUEUE_BYTES (2 * MIB) /* a full one drops, as a switch does */
+
+enum { ETH = 14, TYPE_IP4 = 0x0800, TYPE_ARP = 0x0806, TYPE_IP6 = 0x86dd, ICMP6_ROUTER_ADVERTISEMENT = 134 };
+
+struct gateway {
+    struct user_host *host;
+    struct user_slirp *slirp;
+    bool nat4, nat6;
+    u8 mac[6];
+    struct ip_addr resolver4, resolver6;
+};
+
+struct user_host {
+    struct net_port port; /* first */
+    struct event_loop *loop;
+    struct gateway *gateways[USER_HOST_ADDRESSES_MAX];
+    unsigned gateway_count;
+    struct nat_mapping *mappings; /* those that are open */
+    unsigned mapping_count;
+    bool inside; /* send() */
+    u8 *queue;
+    size_t queued;
+    bool delivered;       /* since the last flush */
+    u8 in[FRAME_MAX];     /* the frame that send() has */
+    u8 answer[FRAME_MAX]; /* the one that is being rewritten on its way out */
+};
+
+static u16 get16(const u8 *p)
+{
+    return (u16)(p[0] << 8 | p[1]);
+}
+
+/* ---- from libslirp ---- */
+
+static void deliver(struct user_host *h, const u8 *frame, size_t len)
+{
+    struct frame f = frame_plain(frame, len);
+    h->delivered = true;
+    if (h->port.sink.receive)
+        h->port.sink.receive(h->port.sink.opaque, &f);
+}
+
+/* Each behind its length. */
+static void put_in_queue(struct user_host *h, const u8 *frame, size_t len)
+{
+    u32 n = (u32)len;
+    if (h->queued + sizeof(n) + len > QUEUE_BYTES)
+        return;
+    memcpy(h->queue + h->queued, &n, sizeof(n));
+    memcpy(h->queue + h->queued + sizeof(n), frame, len);
+    h->queued += sizeof(n) + len;
+}
+
+static bool is_router_advertisement(const u8 *frame, size_t len)
+{
+    return len > ETH + 40 && get16(frame + 12) == TYPE_IP6 && frame[ETH + 6] == 58 &&
+           frame[ETH + 40] == ICMP6_ROUTER_ADVERTISEMENT;
+}
+
+static void output(void *opaque, const u8 *frame, size_t len)
+{
+    struct gateway *g = opaque;
+    struct user_host *h = g->host;
+    const struct user_slirp_config *c = user_slirp_config(g->slirp);
+    if (len > sizeof(h->answer) || (is_router_advertisement(frame, len) && !c->dhcp))
+        return;
+    bool dns4 = user_dns_is_answer(frame, len, &g->resolver4),
+         dns6 = !dns4 && user_dns_is_answer(frame, len, &g->resolver6);
+    if (dns4 || dns6) {
+        memcpy(h->answer, frame, len);
+        user_dns_answer(h->answer, len, dns4 ? &c->v4.addr : &c->v6.addr);
+        frame = h->answer;
+    }
+    if (h->inside)
+        put_in_queue(h, frame, len);
+    else
+        deliver(h, frame, len);
+}
+
+/* ---- to libslirp ---- */
+
+static bool for_gateway(const u8 *to, const struct ip_addr *a)
+{
+    return memcmp(to, a->bytes, a->v6 ? 16 : 4) == 0;
+}
+
+/* Whether a frame may go to this gateway: to itself always, beyond it by NAT only. */
+static bool may_pass(const struct gateway *g, const u8 *frame, size_t len)
+{
+    const struct user_slirp_config *c = user_slirp_config(g->slirp);
+    switch (get16(frame + 12)) {
+    case TYPE_ARP:
+        return c->v4.len != 0;
+    case TYPE_IP4: /* broadcasts are DHCP's */
+        return c->v4.len && len >= ETH + 20 &&
+               (g->nat4 || for_gateway(frame + ETH + 16, &c->v4.addr) ||
+                for_gateway(frame + ETH + 16, &g->resolver4) || frame[0] == 0xff);
+    case TYPE_IP6: /* link-local and multicast is neighbour discovery's */
+        return c->v6.len && len >= ETH + 40 &&
+               (g->nat6 || for_gateway(frame + ETH + 24, &c->v6.addr) ||
+                for_gateway(frame + ETH + 24, &g->resolver6) || frame[ETH + 24] == 0xff ||
+                (frame[ETH + 24] == 0xfe && (frame[ETH + 25] & 0xc0) == 0x80));
+    default:
+        return false;
+    }
+}
+
+/* Frames to one gateway go to it alone, groups' frames to all. */
+static void give(struct user_host *h, u8 *frame, size_t len)
+{
+    for (unsigned i = 0; i < h->gateway_count; i++) {
+        struct gateway *g = h->gateways[i];
+        const struct user_slirp_config *c = user_slirp_config(g->slirp);
+        if (!(frame[0] & 1) && memcmp(frame, g->mac, 6) != 0)
+            continue;
+        if (c->v4.len && !user_dns_question(frame, len, &c->v4.addr, &g->resolver4) && c->v6.len)
+            (void)user_dns_question(frame, len, &c->v6.addr, &g->resolver6);
+        if (may_pass(g, frame, len))
+            user_slirp_input(g->slirp, frame, len);
+    }
+}
+
+/* The Internet checksum (RFC 1071) over n bytes, not folded to 16 bits. */
+static u64 sum_bytes(const u8 *p, size_t n)
+{
+    u64 sum = 0;
+    for (; n >= 4; p += 4, n -= 4)
+        sum += (u32)load_le(p, 4);
+    if (n >= 2) {
+        sum += (u16)load_le(p, 2);
+        p += 2;
+        n -= 2;
+    }
+    return n ? sum + *p : sum;
+}
+
+/* libslirp checks every sum. The field holds the pseudo header's share (virtio 1.3 5.1.6.2), of a whole TSO
+ * frame too: it is one large segment to libslirp, which is what makes it fast. */
+static void finish_checksum(u8 *frame, size_t len, const struct frame_offload *o)
+{
+    u8 *field = frame + o->csum_start + o->csum_offset;
+    u64 sum = sum_bytes(frame + o->csum_start, len - o->csum_start);
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    u16 result = (u16)~sum;
+    store_le(field, 2, result ? result : 0xffff);
+}
+
+static bool port_send(struct net_port *p, const struct frame *f)
+{
+    struct user_host *h = (struct user_host *)p;
+    size_t len = frame_len(f);
+    if (len < ETH || len > sizeof(h->in))
+        return false;
+    if (!h->gateway_count) /* nobody is there to take it: sent, as on a cable */
+        return true;
+    frame_copy(f, h->in);
+    if (f->offload.flags & FRAME_NEEDS_CSUM)
+        finish_checksum(h->in, len, &f->offload);
+    h->inside = true;
+    give(h, h->in, len);
+    h->inside = false;
+    return true;
+}
+
+static u32 port_accepts(struct net_port *p)
+{
+    return FRAME_ACCEPTS_ALL;
+}
+
+static void port_close(struct net_port *p)
+{
+    /* It is user_host's, and ends with it. */
+}
+
+static const struct net_port_ops ops = {.send = port_send, .accepts = port_accepts, .close = port_close};
+
+/* ---- turns ---- */
+
+static void empty_queue(struct user_host *h)
+{
+    for (size_t at = 0; at < h->queued;) {
+        u32 n;
+        memcpy(&n, h->queue + at, sizeof(n));
+        deliver(h, h->queue + at + sizeof(n), n);
+        at += sizeof(n) + n;
+    }
+    h->queued = 0;
+}
+
+static int before_sleep(void *opaque)
+{
+    struct user_host *h = opaque;
+    int patience = -1;
+    empty_queue(h);
+    for (unsigned i = 0; i < h->gateway_count; i++) {
+        int p = user_slirp_turn(h->gateways[i]->slirp);
+        if (p >= 0 && (patience < 0 || p < patience))
+            patience = p;
+    }
+    if (h->delivered && h->port.sink.flush)
+        h->port.sink.flush(h->port.sink.opaque);
+    h->delivered = false;
+    return h->queued ? 0 : patience; /* the switch may have answered */
+}
+
+/* ---- life ---- */
+
+struct user_host *user_host_new(struct event_loop *loop, struct err *err)
+{
+    struct user_host *h = calloc(1, sizeof(*h));
+    u8 *queue = malloc(QUEUE_BYTES);
+    if (!h || !queue) {
+        free(h);
+        free(queue);
+        err_set(err, EXIT_STATUS_HOST, "out of memory for a user-mode host");
+        return NULL;
+    }
+    h->port.ops = &ops;
+    h->loop = loop;
+    h->queue = queue;
+    event_loop_before_sleep(loop, before_sleep, h);
+    return h;
+}
+
+static void free_gateway(struct gateway *g)
+{
+    user_slirp_free(g->slirp);
+    free(g);
+}
+
+void user_host_free(struct user_host *h)
+{
+    if (!h)
+        return;
+    event_loop_before_sleep(h->loop, NULL, NULL);
+    h->inside = true; /* what libslirp says at its end goes nowhere */
+    for (unsigned i = 0; i < h->gateway_count; i++)
+        free_gateway(h->gateways[i]);
+    free(h->mappings);
+    free(h->queue);
+    free(h);
+}
+
+struct net_port *user_host_port(struct user_host *h)
+{
+    return &h->port;
+}
+
+/* ---- addresses ---- */
+
+/* The n-th address of a family; NULL. */
+static const struct user_address *nth(const struct user_address *list, unsigned count, bool v6, unsigned n)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (list[i].prefix.addr.v6 == v6 && n-- == 0)
+            return &list[i];
+    return NULL;
+}
+
+static bool same_config(const struct user_slirp_config *a, const struct user_slirp_config *b)
+{
+    return a->dhcp == b->dhcp && a->v4.len == b->v4.len && a->v6.len == b->v6.len &&
+           ip_equal(&a->v4.addr, &b->v4.addr) && ip_equal(&a->v6.addr, &b->v6.addr) &&
+           (a->v4.len || a->number == b->number);
+}
+
+static struct gateway *new_gateway(struct user_host *h, const struct user_slirp_config *c, struct err *err)
+{
+    struct gateway *g = calloc(1, sizeof(*g));
+    if (!g) {
+        err_set(err, EXIT_STATUS_HOST, "out of memory for a user-mode host");
+        return NULL;
+    }
+    g->host = h;
+    g->slirp = user_slirp_new(c, h->loop, output, g, err);
+    if (!g->slirp) {
+        free(g);
+        return NULL;
+    }
+    user_slirp_mac(g->slirp, g->mac);
+    g->resolver4 = ip_prefix_network(&c->v4).addr;
+    g->resolver6 = ip_prefix_network(&c->v6).addr;
+    g->resolver6.v6 = true;
+    return g;
+}
+
+/* One that is there already, taken out of the old list; or a new one. */
+static struct gateway *take_gateway(struct user_host *h, struct gateway **old,
+                                    const struct user_slirp_config *c, struct err *err)
+{
+    for (unsigned i = 0; i < USER_HOST_ADDRESSES_MAX; i++)
+        if (old[i] && same_config(user_slirp_config(old[i]->slirp), c)) {
+            struct gateway *g = old[i];
+            old[i] = NULL;
+            return g;
+        }
+    return new_gateway(h, c, err);
+}
+
+static void forget_mappings_of(struct user_host *h, const struct gateway *g);
+
+/* One gateway for each pair of an IPv4 and an IPv6 address, and for each that is left over. */
+static int set_addresses(struct user_host *h, const struct user_address *list, unsigned count,
+                         struct err *err)
+{
+    struct gateway *old[USER_HOST_ADDRESSES_MAX] = {0};
+    int r = 0;
+    memcpy(old, h->gateways, h->gateway_count * sizeof(*old));
+    h->gateway_count = 0;
+    for (unsigned n = 0; n < USER_HOST_ADDRESSES_MAX; n++) {
+        const struct user_address *v4 = nth(list, count, false, n), *v6 = nth(list, count, true, n);
+        struct user_slirp_config c = {.number = (u8)n, .dhcp = (v4 && v4->dhcp) || (v6 && v6->dhcp)};
+        if (!v4 && !v6)
+            break;
+        if (v4)
+            c.v4 = v4->prefix;
+        if (v6)
+            c.v6 = v6->prefix;
+        struct gateway *g = take_gateway(h, old, &c, err);
+        if (!g) {
+            r = -1;
+            continue;
+        }
+        g->nat4 = v4 && v4->nat;
+        g->nat6 = v6 && v6->nat;
+        h->gateways[h->gateway_count++] = g;
+    }
+    for (unsigned i = 0; i < USER_HOST_ADDRESSES_MAX; i++)
+        if (old[i]) {
+            forget_mappings_of(h, old[i]);
+            free_gateway(old[i]);
+        }
+    return r;
+}
+
+/* ---- mappings ---- */
+
+static bool leads_to(const struct gateway *g, const struct nat_mapping *m)
+{
+    const struct user_slirp_config *c = user_slirp_config(g->slirp);
+    return (c->v4.len && ip_prefix_has(&c->v4, &m->internal)) ||
+           (c->v6.len && ip_prefix_has(&c->v6, &m->internal));
+}
+
+static struct gateway *gateway_of(struct user_host *h, const struct nat_mapping *m)
+{
+    for (unsigned i = 0; i < h->gateway_count; i++)
+        if (leads_to(h->gateways[i], m))
+            return h->gateways[i];
+    return NULL;
+}
+
+static void drop_mapping(struct user_host *h, unsigned i)
+{
+    h->mappings[i] = h->mappings[--h->mapping_count];
+}
+
+/* libslirp closes its sockets itself. */
+static void forget_mappings_of(struct user_host *h, const struct gateway *g)
+{
+    for (unsigned i = h->mapping_count; i--;)
+        if (leads_to(g, &h->mappings[i]))
+            drop_mapping(h, i);
+}
+
+static bool same_mapping(const struct nat_mapping *a, const struct nat_mapping *b)
+{
+    return a->udp == b->udp && a->external_port == b->external_port && a->internal_port == b->internal_port &&
+           a->remote.len == b->remote.len && ip_equal(&a->external, &b->external) &&
+           ip_equal(&a->internal, &b->internal);
+}
+
+static bool has_mapping(const struct nat_mapping *list, unsigned count, const struct nat_mapping *m)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (same_mapping(&list[i], m))
+            return true;
+    return false;
+}
+
+static int add_mapping(struct user_host *h, const struct nat_mapping *m, struct err *err)
+{
+    struct gateway *g = gateway_of(h, m);
+    if (!g) /* its network has no address yet */
+        return 0;
+    if (user_slirp_map(g->slirp, m, err))
+        return -1;
+    h->mappings[h->mapping_count++] = *m;
+    return 0;
+}
+
+static int set_mappings(struct user_host *h, const struct nat_mapping *list, unsigned count, struct err *err)
+{
+    int r = 0;
+    for (unsigned i = h->mapping_count; i--;)
+        if (!has_mapping(list, count, &h->mappings[i])) {
+            struct gateway *g = gateway_of(h, &h->mappings[i]);
+            if (g)
+                user_slirp_unmap(g->slirp, &h->mappings[i]);
+            drop_mapping(h, i);
+        }
+    struct nat_mapping *room = realloc(h->mappings, (h->mapping_count + count + 1) * sizeof(*room));
+    if (!room)
+        return err_set(err, EXIT_STATUS_HOST, "out of memory for a user-mode host");
+    h->mappings = room;
+    for (unsigned i = 0; i < count; i++)
+        if (!has_mapping(h->mappings, h->mapping_count, &list[i]) && add_mapping(h, &list[i], err))
+            r = -1;
+    return r;
+}
+
+int user_host_set(struct user_host *h, const struct user_address *addresses, unsigned count,
+                  const struct nat_mapping *mappings, unsigned mapping_count, struct err *err)
+{
+    if (count > USER_HOST_ADDRESSES_MAX)
+        return err_set(err, EXIT_STATUS_USAGE, "a host in user mode has at most %d addresses",
+                       USER_HOST_ADDRESSES_MAX);
+    for (unsigned i = 0; i < count; i++)
+        if (!addresses[i].prefix.addr.v6 && addresses[i].dhcp && addresses[i].prefix.len > 26)
+            return err_set(err, EXIT_STATUS_USAGE,
+                           "DHCP needs a network of at least 64 addresses (a prefix length of 26)");
+    int r = set_addresses(h, addresses, count, err);
+    return set_mappings(h, mappings, mapping_count, err) || r ? -1 : 0;
+}
