@@ -4,25 +4,21 @@
  *
  * The input chooses a mode, control registers, changes to a working set of page and descriptor tables, and
  * code. Exceptions restart the code a little further on, so that one input runs much of it many times. Every
- * input runs twice, on a processor that interprets and on one that translates, each with memory of its own;
- * architectural state, instruction count and memory must be equal afterwards. Ports and a device region
- * answer with what was asked of them so far, write into memory by themselves and raise interrupts.
+ * input runs twice, on a processor that interprets and on one that translates (processor_rig.h);
+ * architectural state, instruction count and memory must be equal afterwards.
  *
  * Caches outlive an input, as they do in a machine; a difference that does not come back from its input alone
  * came from what ran before.
  */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+
+#include "processor_rig.h"
 
 #include "cpu/control.h"
-#include "cpu/cpu.h"
 #include "cpu/debug.h"
 #include "cpu/fpu.h"
 #include "cpu/system.h"
-#include "cpu/world.h"
-#include "jit/jit.h"
 #include "vm/cpu_model.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
@@ -59,144 +55,18 @@ enum {
 };
 enum mode { REAL, V86, PROT16, PROT32, PAGED32, PAE32, COMPAT, LONG };
 
-struct side {
-    struct space *memory, *ports;
-    struct clock *clock;
-    struct world *world;
-    struct cpu *cpu[2]; /* by vendor */
-    struct cpu *running;
-    u64 asked;  /* a hash of every access to the device */
-    int vector; /* the interrupt that it raises, -1: none */
-    struct state_image state;
-};
-
 struct rig {
-    struct cpu_model model[2];
-    struct side side[2]; /* interpreter, translator */
+    struct cpu_model model[2]; /* by vendor, as are a side's processors */
+    struct side_pair pair;
     u8 image[RAM];
-    atomic_uint run;       /* counts; odd while a processor runs */
-    atomic_bool timed_out; /* the present run was told to leave */
 };
-
-/* ---- the device ---- */
-
-static u64 device_read(void *dev, u64 off, unsigned size)
-{
-    struct side *s = dev;
-    s->asked = (s->asked ^ off << 8 ^ size) * 0x9e3779b97f4a7c15ull;
-    return s->asked >> 20;
-}
-
-static void device_write(void *dev, u64 off, unsigned size, u64 v)
-{
-    struct side *s = dev;
-    s->asked = (s->asked ^ v ^ off << 8 ^ size) * 0x9e3779b97f4a7c15ull;
-    if ((off & 7) == 1) {
-        s->vector = (int)(32 + (v & 31));
-        cpu_request(s->running, REQ_INTR);
-    } else if ((off & 7) == 2) {
-        cpu_request(s->running, REQ_NMI);
-    } else if ((off & 7) == 3) {
-        space_write(s->memory, CODE + (v & 0xfff), &s->asked, 1 + (v >> 12 & 3));
-    }
-}
-
-static int apic_pending(void *opaque)
-{
-    return ((struct side *)opaque)->vector;
-}
-
-static int apic_acknowledge(void *opaque)
-{
-    struct side *s = opaque;
-    int v = s->vector;
-    s->vector = -1;
-    return v;
-}
-
-static u8 apic_get_tpr(void *opaque)
-{
-    return (u8)((struct side *)opaque)->asked;
-}
-
-static void apic_set_tpr(void *opaque, u8 tpr)
-{
-    device_write(opaque, 0, 1, tpr);
-}
-
-static bool apic_msr_read(void *opaque, u32 msr, u64 *v)
-{
-    *v = device_read(opaque, msr, 8);
-    return msr & 1;
-}
-
-static bool apic_msr_write(void *opaque, u32 msr, u64 v)
-{
-    device_write(opaque, msr, 8, v);
-    return msr & 1;
-}
-
-static u8 apic_take_sipi(void *opaque)
-{
-    return 8;
-}
-
-static void apic_init(void *opaque) {}
 
 /* ---- the rig ---- */
 
-/* A repeated string instruction may count to 2^64 without one being finished: no run lasts much over 0.1 s.
- */
-static void *watchdog(void *opaque)
+/* The device writes into code by itself. */
+static void poked(struct side *s, u64 v)
 {
-    struct rig *r = opaque;
-    for (unsigned last = 0, ticks = 0;;) {
-        usleep(20000);
-        unsigned now = atomic_load(&r->run);
-        ticks = now == last && now % 2 ? ticks + 1 : 0;
-        last = now;
-        if (ticks < 5)
-            continue;
-        atomic_store(&r->timed_out, true);
-        for (unsigned i = 0; i < 4; i++)
-            cpu_request(r->side[i / 2].cpu[i % 2], REQ_LEAVE);
-    }
-    return NULL;
-}
-
-static void side_init(struct side *s, const struct cpu_model *model, bool jit)
-{
-    static const struct region_ops ops = {.read = device_read, .write = device_write};
-    struct region mmio = {.base = DEVICE, .size = DEVICE_SIZE, .ops = &ops, .dev = s, .name = "fuzz"};
-    struct region port = {.base = 0, .size = 0x8000, .ops = &ops, .dev = s, .name = "fuzz"};
-    s->memory = space_new(1ull << 39);
-    s->ports = space_new(0x10000);
-    s->clock = clock_new(CLOCK_MODE_ICOUNT, 0);
-    s->world = world_new();
-    bug_on(space_add_ram(s->memory, 0, RAM, NULL) || space_add_region(s->memory, &mmio) ||
-               space_add_region(s->ports, &port),
-           "no memory");
-    world_watch(s->world, s->memory);
-    for (int v = 0; v < 2; v++) {
-        struct cpu_init init = {.memory = s->memory,
-                                .ports = s->ports,
-                                .clock = s->clock,
-                                .world = s->world,
-                                .model = &model[v],
-                                .random_seed = 1};
-        init.apic = (struct apic_port){s,
-                                       apic_pending,
-                                       apic_acknowledge,
-                                       apic_get_tpr,
-                                       apic_set_tpr,
-                                       apic_msr_read,
-                                       apic_msr_write,
-                                       apic_take_sipi,
-                                       apic_init,
-                                       NULL};
-        s->cpu[v] = cpu_new(&init, NULL);
-        bug_on(!s->cpu[v] || (jit && jit_attach(s->cpu[v], NULL, NULL)), "no processor");
-    }
+    space_write(s->memory, CODE + (v & 0xfff), &s->asked, 1 + (v >> 12 & 3));
 }
 
 static struct rig *rig_get(void)
@@ -209,10 +79,13 @@ static struct rig *rig_get(void)
     for (int v = 0; v < 2; v++)
         bug_on(cpu_model_build(&r->model[v], (enum cpu_vendor)v, NULL, false, 1, 1000000000, NULL),
                "no model");
-    side_init(&r->side[0], r->model, false);
-    side_init(&r->side[1], r->model, true);
-    pthread_t thread;
-    bug_on(pthread_create(&thread, NULL, watchdog, r), "no thread");
+    struct side_config config = {.model = {&r->model[0], &r->model[1]},
+                                 .ram = RAM,
+                                 .device = DEVICE,
+                                 .device_size = DEVICE_SIZE,
+                                 .poked = poked,
+                                 .sipi_page = CODE >> 12};
+    side_pair_init(&r->pair, &config);
     return r;
 }
 
@@ -404,12 +277,7 @@ static void start_registers(struct cpu *c, enum mode mode, const u8 *h)
 static void start(struct side *s, struct cpu *c, const u8 *image, const u8 *h)
 {
     enum mode mode = mode_of(h);
-    for (u64 at = 0; at < RAM; at += PAGE_SIZE)
-        if (memcmp(space_ram(s->memory, at, NULL), image + at, PAGE_SIZE))
-            space_write(s->memory, at, image + at, PAGE_SIZE);
-    s->asked = 1;
-    s->vector = -1;
-    s->running = c;
+    side_begin(s, c, image, RAM);
     cpu_reset(c, false);
     c->activity = CPU_ACTIVE;
     c->random = 1;
@@ -426,9 +294,7 @@ static void start(struct side *s, struct cpu *c, const u8 *image, const u8 *h)
 
 static void run(struct rig *r, struct side *s, struct cpu *c, enum outcome *o)
 {
-    atomic_fetch_add(&r->run, 1);
-    *o = cpu_run(c);
-    atomic_fetch_add(&r->run, 1);
+    *o = side_run(&r->pair, c);
     s->state.len = 0;
     state_save(&s->state, &cpu_state_desc, 0, c);
     bug_on(s->state.failed, "no memory");
@@ -448,23 +314,24 @@ static void differ(struct rig *r, unsigned v, const enum outcome o[2], const cha
 {
     for (unsigned i = 0; i < 2; i++) {
         fprintf(stderr, i ? "translator: " : "interpreter: ");
-        describe(r->side[i].cpu[v], o[i]);
+        describe(r->pair.side[i].cpu[v], o[i]);
     }
-    const u8 *a = space_ram(r->side[0].memory, 0, NULL), *b = space_ram(r->side[1].memory, 0, NULL);
+    const u8 *a = space_ram(r->pair.side[0].memory, 0, NULL), *b = space_ram(r->pair.side[1].memory, 0, NULL);
     for (unsigned at = 0, n = 0; at < RAM && n < 8; at++)
         if (a[at] != b[at] && ++n)
             fprintf(stderr, "memory %x: %02x, %02x\n", at, a[at], b[at]);
-    for (size_t at = 0, n = 0; at < r->side[0].state.len && at < r->side[1].state.len && n < 8; at++)
-        if (r->side[0].state.data[at] != r->side[1].state.data[at] && ++n)
-            fprintf(stderr, "state %zu: %02x, %02x\n", at, r->side[0].state.data[at],
-                    r->side[1].state.data[at]);
+    for (size_t at = 0, n = 0; at < r->pair.side[0].state.len && at < r->pair.side[1].state.len && n < 8;
+         at++)
+        if (r->pair.side[0].state.data[at] != r->pair.side[1].state.data[at] && ++n)
+            fprintf(stderr, "state %zu: %02x, %02x\n", at, r->pair.side[0].state.data[at],
+                    r->pair.side[1].state.data[at]);
     fprintf(stderr, "interpreter and translator differ: %s\n", what);
     abort();
 }
 
 static void compare(struct rig *r, unsigned v, const enum outcome o[2])
 {
-    const struct side *a = &r->side[0], *b = &r->side[1];
+    const struct side *a = &r->pair.side[0], *b = &r->pair.side[1];
     if (o[0] != o[1])
         differ(r, v, o, "how they ended");
     if (a->state.len != b->state.len || memcmp(a->state.data, b->state.data, a->state.len))
@@ -484,9 +351,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     enum outcome o[2];
     image_make(r->image, data, size);
     for (unsigned i = 0; i < 2; i++) {
-        start(&r->side[i], r->side[i].cpu[v], r->image, data);
-        run(r, &r->side[i], r->side[i].cpu[v], &o[i]);
-        if (atomic_exchange(&r->timed_out, false))
+        start(&r->pair.side[i], r->pair.side[i].cpu[v], r->image, data);
+        run(r, &r->pair.side[i], r->pair.side[i].cpu[v], &o[i]);
+        if (atomic_exchange(&r->pair.timed_out, false))
             return 0;
     }
     compare(r, v, o);

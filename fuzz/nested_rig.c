@@ -10,11 +10,10 @@
  * not, the processor goes on with it.
  */
 #include "nested_rig.h"
+#include "processor_rig.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cpu/control.h"
 #include "cpu/debug.h"
@@ -22,126 +21,24 @@
 #include "cpu/msr.h"
 #include "cpu/nested/nested.h"
 #include "cpu/system.h"
-#include "cpu/world.h"
-#include "jit/jit.h"
 #include "vm/cpu_model.h"
 
 enum { SLICES = 4, SLICE = 300 };
 
-struct side {
-    struct space *memory, *ports;
-    struct clock *clock;
-    struct world *world;
-    struct cpu *cpu[2]; /* the second takes over when the state is carried */
-    struct cpu *running;
-    u64 asked;                /* a hash of every access to the device */
-    int vector;               /* the interrupt that it raises, -1: none */
-    struct state_image fresh; /* of a processor that has never run */
-    struct state_image state, again;
-};
-
+/* The second processor of a side takes over when the state is carried. */
 struct rig {
     struct cpu_model model;
-    struct side side[2]; /* interpreter, translator */
+    struct side_pair pair;
+    struct state_image fresh[2]; /* of each side's processor before it ever ran */
+    struct state_image again;
     u8 image[RAM];
     const u8 *hostile; /* patches of saved states, or NULL */
     unsigned hostile_count;
-    atomic_uint run;       /* counts; odd while a processor runs */
-    atomic_bool timed_out; /* the present run was told to leave */
 };
-
-/* ---- the device ---- */
-
-static u64 device_read(void *dev, u64 off, unsigned size)
-{
-    struct side *s = dev;
-    s->asked = (s->asked ^ off << 8 ^ size) * 0x9e3779b97f4a7c15ull;
-    return s->asked >> 20;
-}
-
-static void device_write(void *dev, u64 off, unsigned size, u64 v)
-{
-    struct side *s = dev;
-    s->asked = (s->asked ^ v ^ off << 8 ^ size) * 0x9e3779b97f4a7c15ull;
-    if ((off & 7) == 1) {
-        s->vector = (int)(32 + (v & 31));
-        cpu_request(s->running, REQ_INTR);
-    } else if ((off & 7) == 2) {
-        cpu_request(s->running, REQ_NMI);
-    } else if ((off & 7) == 3) {
-        cpu_request(s->running, v & 1 ? REQ_INIT : REQ_SIPI);
-    }
-}
-
-static int apic_pending(void *opaque)
-{
-    return ((struct side *)opaque)->vector;
-}
-
-static int apic_acknowledge(void *opaque)
-{
-    struct side *s = opaque;
-    int v = s->vector;
-    s->vector = -1;
-    return v;
-}
-
-static u8 apic_get_tpr(void *opaque)
-{
-    return (u8)((struct side *)opaque)->asked;
-}
-
-static void apic_set_tpr(void *opaque, u8 tpr)
-{
-    device_write(opaque, 0, 1, tpr);
-}
-
-static bool apic_msr_read(void *opaque, u32 msr, u64 *v)
-{
-    *v = device_read(opaque, msr, 8);
-    return msr & 1;
-}
-
-static bool apic_msr_write(void *opaque, u32 msr, u64 v)
-{
-    device_write(opaque, msr, 8, v);
-    return msr & 1;
-}
-
-static u8 apic_take_sipi(void *opaque)
-{
-    return CODE_L1 >> 12;
-}
-
-static void apic_init(void *opaque) {}
-
-static void apic_eoi(void *opaque)
-{
-    device_write(opaque, 4, 1, 0);
-}
 
 /* ---- the rig ---- */
 
-/* A repeated string instruction may count to 2^64 without one being finished: no run lasts much over 0.1 s.
- */
-static void *watchdog(void *opaque)
-{
-    struct rig *r = opaque;
-    for (unsigned last = 0, ticks = 0;;) {
-        usleep(20000);
-        unsigned now = atomic_load(&r->run);
-        ticks = now == last && now % 2 ? ticks + 1 : 0;
-        last = now;
-        if (ticks < 5)
-            continue;
-        atomic_store(&r->timed_out, true);
-        for (unsigned i = 0; i < 4; i++)
-            cpu_request(r->side[i / 2].cpu[i % 2], REQ_LEAVE);
-    }
-    return NULL;
-}
-
-static void save(const struct side *s, struct cpu *c, struct state_image *img)
+static void save(struct cpu *c, struct state_image *img)
 {
     img->len = 0;
     state_save(img, &cpu_state_desc, 0, c);
@@ -149,40 +46,9 @@ static void save(const struct side *s, struct cpu *c, struct state_image *img)
     bug_on(img->failed, "no memory");
 }
 
-static void side_init(struct side *s, const struct cpu_model *model, bool jit)
+static void poked(struct side *s, u64 v)
 {
-    static const struct region_ops ops = {.read = device_read, .write = device_write};
-    struct region mmio = {.base = DEVICE, .size = DEVICE_SIZE, .ops = &ops, .dev = s, .name = "fuzz"};
-    struct region port = {.base = 0, .size = 0x8000, .ops = &ops, .dev = s, .name = "fuzz"};
-    s->memory = space_new(1ull << 39);
-    s->ports = space_new(0x10000);
-    s->clock = clock_new(CLOCK_MODE_ICOUNT, 0);
-    s->world = world_new();
-    bug_on(space_add_ram(s->memory, 0, RAM, NULL) || space_add_region(s->memory, &mmio) ||
-               space_add_region(s->ports, &port),
-           "no memory");
-    world_watch(s->world, s->memory);
-    for (int i = 0; i < 2; i++) {
-        struct cpu_init init = {.memory = s->memory,
-                                .ports = s->ports,
-                                .clock = s->clock,
-                                .world = s->world,
-                                .model = model,
-                                .random_seed = 1};
-        init.apic = (struct apic_port){.opaque = s,
-                                       .pending = apic_pending,
-                                       .acknowledge = apic_acknowledge,
-                                       .get_tpr = apic_get_tpr,
-                                       .set_tpr = apic_set_tpr,
-                                       .msr_read = apic_msr_read,
-                                       .msr_write = apic_msr_write,
-                                       .take_sipi = apic_take_sipi,
-                                       .init = apic_init,
-                                       .eoi = apic_eoi};
-        s->cpu[i] = cpu_new(&init, NULL);
-        bug_on(!s->cpu[i] || (jit && jit_attach(s->cpu[i], NULL, NULL)), "no processor");
-    }
-    save(s, s->cpu[0], &s->fresh);
+    cpu_request(s->running, v & 1 ? REQ_INIT : REQ_SIPI);
 }
 
 static struct rig *rig_get(const struct nested_vendor *v)
@@ -193,10 +59,16 @@ static struct rig *rig_get(const struct nested_vendor *v)
     r = calloc(1, sizeof(*r));
     bug_on(!r, "no memory");
     bug_on(cpu_model_build(&r->model, v->vendor, NULL, true, 1, 1000000000, NULL), "no model");
-    side_init(&r->side[0], &r->model, false);
-    side_init(&r->side[1], &r->model, true);
-    pthread_t thread;
-    bug_on(pthread_create(&thread, NULL, watchdog, r), "no thread");
+    struct side_config config = {.model = {&r->model, &r->model},
+                                 .ram = RAM,
+                                 .device = DEVICE,
+                                 .device_size = DEVICE_SIZE,
+                                 .poked = poked,
+                                 .sipi_page = CODE_L1 >> 12,
+                                 .hears_eoi = true};
+    side_pair_init(&r->pair, &config);
+    for (unsigned i = 0; i < 2; i++)
+        save(r->pair.side[i].cpu[0], &r->fresh[i]);
     return r;
 }
 
@@ -431,19 +303,15 @@ static void start_l1(struct cpu *c, const struct nested_vendor *v, const u8 *h)
     cpu_set_rflags(c, FLAG_R1);
 }
 
-static void start(struct side *s, const struct nested_vendor *v, const u8 *image, const u8 *h)
+static void start(struct rig *r, unsigned side, const struct nested_vendor *v, const u8 *h)
 {
+    struct side *s = &r->pair.side[side];
     struct cpu *c = s->cpu[0];
-    for (u64 at = 0; at < RAM; at += PAGE_SIZE)
-        if (memcmp(space_ram(s->memory, at, NULL), image + at, PAGE_SIZE))
-            space_write(s->memory, at, image + at, PAGE_SIZE);
-    s->asked = 1;
-    s->vector = -1;
-    s->running = c;
+    side_begin(s, c, r->image, RAM);
     clock_set(s->clock, 1000000);
     cpu_reset(s->cpu[1], false); /* its timer */
     cpu_reset(c, false);
-    bug_on(state_load(&s->fresh, &cpu_state_desc, 0, c, NULL) || nested_load(c, &s->fresh, NULL),
+    bug_on(state_load(&r->fresh[side], &cpu_state_desc, 0, c, NULL) || nested_load(c, &r->fresh[side], NULL),
            "a fresh state does not load"); /* a reset leaves alone what means nothing any more */
     c->activity = CPU_ACTIVE;
     c->random = 1;
@@ -459,12 +327,10 @@ static enum outcome slice(struct rig *r, struct side *s)
 {
     struct cpu *c = s->running;
     u64 before = c->retired;
-    atomic_fetch_add(&r->run, 1);
     c->budget_end = before + SLICE;
     __builtin_ia32_ldmxcsr(MXCSR_RESET | (s->cpu[0]->jit ? MXCSR_FLAGS : 0)); /* ours, not the guest's */
-    enum outcome o = cpu_run(c);
+    enum outcome o = side_run(&r->pair, c);
     __builtin_ia32_ldmxcsr(MXCSR_RESET);
-    atomic_fetch_add(&r->run, 1);
     clock_advance(s->clock, 10 * (c->retired - before) + 1);
     clock_run_due(s->clock);
     return o;
@@ -506,12 +372,12 @@ static void change_state(struct rig *r, struct state_image *img, unsigned n)
 }
 
 /* What came out of loading must be what went in. */
-static void check_again(struct side *s, struct cpu *to)
+static void check_again(struct rig *r, struct side *s, struct cpu *to)
 {
-    save(s, to, &s->again);
-    if (s->state.len == s->again.len && !memcmp(s->state.data, s->again.data, s->state.len))
+    save(to, &r->again);
+    if (s->state.len == r->again.len && !memcmp(s->state.data, r->again.data, s->state.len))
         return;
-    differ(&s->state, &s->again);
+    differ(&s->state, &r->again);
     fprintf(stderr, "a loaded state is saved differently\n");
     abort();
 }
@@ -522,7 +388,7 @@ static bool carry_over(struct rig *r, struct side *s, unsigned n)
     struct err err = {0};
     struct cpu *from = s->running, *to = s->cpu[from == s->cpu[0]];
     cpu_request(from, REQ_INTR); /* loading may make it ask once more */
-    save(s, from, &s->state);
+    save(from, &s->state);
     if (r->hostile)
         change_state(r, &s->state, n);
     cpu_reset(from, false); /* its timers, too */
@@ -530,7 +396,7 @@ static bool carry_over(struct rig *r, struct side *s, unsigned n)
     s->running = to;
     bool good = !state_load(&s->state, &cpu_state_desc, 0, to, &err) && !nested_load(to, &s->state, &err);
     if (good && !r->hostile)
-        check_again(s, to);
+        check_again(r, s, to);
     if (good || r->hostile)
         return good;
     fprintf(stderr, "a state that a guest reached does not load: %s\n", err.text);
@@ -541,7 +407,7 @@ static void run_carried(struct rig *r, struct side *s)
 {
     for (unsigned i = 0; i < SLICES; i++) {
         enum outcome o = slice(r, s);
-        if (atomic_load(&r->timed_out) || o == SHUTDOWN || !carry_over(r, s, i))
+        if (atomic_load(&r->pair.timed_out) || o == SHUTDOWN || !carry_over(r, s, i))
             return;
     }
 }
@@ -550,18 +416,18 @@ static void fail_comparison(struct rig *r, const enum outcome o[2], const char *
 {
     for (unsigned i = 0; i < 2; i++) {
         fprintf(stderr, i ? "translator: " : "interpreter: ");
-        describe(r->side[i].running, o[i]);
+        describe(r->pair.side[i].running, o[i]);
     }
-    differ(&r->side[0].state, &r->side[1].state);
+    differ(&r->pair.side[0].state, &r->pair.side[1].state);
     fprintf(stderr, "interpreter and translator differ: %s\n", what);
     abort();
 }
 
 static void compare(struct rig *r, const enum outcome o[2])
 {
-    struct side *a = &r->side[0], *b = &r->side[1];
-    save(a, a->running, &a->state);
-    save(b, b->running, &b->state);
+    struct side *a = &r->pair.side[0], *b = &r->pair.side[1];
+    save(a->running, &a->state);
+    save(b->running, &b->state);
     if (o[0] != o[1])
         fail_comparison(r, o, "how they ended");
     if (a->state.len != b->state.len || memcmp(a->state.data, b->state.data, a->state.len))
@@ -577,8 +443,8 @@ static void run_compared(struct rig *r)
     enum outcome o[2] = {LEAVE, LEAVE};
     for (unsigned i = 0; i < SLICES; i++) {
         for (unsigned k = 0; k < 2; k++)
-            o[k] = slice(r, &r->side[k]);
-        if (atomic_load(&r->timed_out))
+            o[k] = slice(r, &r->pair.side[k]);
+        if (atomic_load(&r->pair.timed_out))
             return;
         if (o[0] == SHUTDOWN || o[1] == SHUTDOWN)
             break;
@@ -586,16 +452,17 @@ static void run_compared(struct rig *r)
     compare(r, o);
 }
 
-int nested_fuzz_one(const struct nested_vendor *v, const u8 *data, size_t size)
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
+    const struct nested_vendor vendor = nested_vendor(), *v = &vendor;
     struct rig *r = rig_get(v);
     if (size <= HEADER)
         return 0;
     bool carried = data[0] & 0x80;
-    struct side *last = &r->side[carried && data[0] & 0x40];
+    struct side *last = &r->pair.side[carried && data[0] & 0x40];
     image_make(r->image, v, data, size);
-    start(&r->side[0], v, r->image, data);
-    start(&r->side[1], v, r->image, data);
+    start(r, 0, v, data);
+    start(r, 1, v, data);
     r->hostile = carried && data[0] & 0x20 ? data + HEADER : NULL;
     r->hostile_count = patches_of(data, size);
     if (carried)
@@ -604,7 +471,7 @@ int nested_fuzz_one(const struct nested_vendor *v, const u8 *data, size_t size)
         run_compared(r);
     if (getenv("NESTED_FUZZ_TELL")) /* whether an input gets anywhere */
         describe(last->running, LEAVE);
-    atomic_store(&r->timed_out, false);
+    atomic_store(&r->pair.timed_out, false);
     return 0;
 }
 
@@ -651,16 +518,16 @@ static size_t insert_code(const struct nested_vendor *v, u8 *data, size_t size, 
     return insert(data, size, max, at, (const u8 *)s + 1, (u8)*s);
 }
 
-size_t nested_fuzz_mutate(const struct nested_vendor *v, u8 *data, size_t size, size_t max_size,
-                          unsigned seed)
+size_t LLVMFuzzerCustomMutator(u8 *data, size_t size, size_t max_size, unsigned seed)
 {
+    const struct nested_vendor vendor = nested_vendor();
     u64 x = seed * 0x9e3779b97f4a7c15ull;
     if (size <= HEADER || seed % 4 == 0)
         return LLVMFuzzerMutate(data, size, max_size);
     for (unsigned n = 1 + (seed >> 2 & 3); n; n--) {
         x = x * 0x5851f42d4c957f2dull + 0x14057b7ef767814full;
         size = x >> 63 ? insert_patch(data, size, max_size, x >> 1)
-                       : insert_code(v, data, size, max_size, x >> 8);
+                       : insert_code(&vendor, data, size, max_size, x >> 8);
     }
     return size;
 }

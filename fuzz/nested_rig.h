@@ -90,10 +90,11 @@ struct nested_vendor {
     const char *snippets;    /* instructions, each with its length in front; ends with 0 */
 };
 
-/* LLVMFuzzerTestOneInput() and LLVMFuzzerCustomMutator() of a vendor. */
-int nested_fuzz_one(const struct nested_vendor *v, const u8 *data, size_t size);
-size_t nested_fuzz_mutate(const struct nested_vendor *v, u8 *data, size_t size, size_t max_size,
-                          unsigned seed);
+/* Each fuzzer's own; the entry functions of libFuzzer are the rig's. */
+struct nested_vendor nested_vendor(void);
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+size_t LLVMFuzzerCustomMutator(u8 *data, size_t size, size_t max_size, unsigned seed);
 size_t LLVMFuzzerMutate(u8 *data, size_t size, size_t max_size);
 
 #endif

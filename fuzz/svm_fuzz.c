@@ -8,9 +8,6 @@
 
 #include "cpu/nested/svm.h"
 
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-size_t LLVMFuzzerCustomMutator(u8 *data, size_t size, size_t max_size, unsigned seed);
-
 enum { VM_HSAVE_PA = 0xc0010117, FIELDS = 0x700 / 8 };
 
 extern const u8 l1[], l1_recover[], l1_end[];
@@ -129,7 +126,7 @@ static const char snippets[] =
 #include "svm_snippets.def"
     ;
 
-static struct nested_vendor vendor(void)
+struct nested_vendor nested_vendor(void)
 {
     return (struct nested_vendor){.vendor = VENDOR_AMD,
                                   .control = control,
@@ -142,16 +139,4 @@ static struct nested_vendor vendor(void)
                                   .hsave_msr = VM_HSAVE_PA,
                                   .l1_snippets = l1_snippets,
                                   .snippets = snippets};
-}
-
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
-{
-    struct nested_vendor v = vendor();
-    return nested_fuzz_one(&v, data, size);
-}
-
-size_t LLVMFuzzerCustomMutator(u8 *data, size_t size, size_t max_size, unsigned seed)
-{
-    struct nested_vendor v = vendor();
-    return nested_fuzz_mutate(&v, data, size, max_size, seed);
 }

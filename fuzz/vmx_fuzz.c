@@ -8,9 +8,6 @@
 
 #include "cpu/nested/vmx.h"
 
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-size_t LLVMFuzzerCustomMutator(u8 *data, size_t size, size_t max_size, unsigned seed);
-
 #define POINTER_AT   "0x710"
 #define SCRIPT_AT_AT "0x708"
 
@@ -249,7 +246,7 @@ static const char snippets[] =
 #include "vmx_snippets.def"
     ;
 
-static struct nested_vendor vendor(void)
+struct nested_vendor nested_vendor(void)
 {
     return (struct nested_vendor){.vendor = VENDOR_INTEL,
                                   .control = control,
@@ -261,16 +258,4 @@ static struct nested_vendor vendor(void)
                                   .cr4 = CR4_VMXE,
                                   .l1_snippets = l1_snippets,
                                   .snippets = snippets};
-}
-
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
-{
-    struct nested_vendor v = vendor();
-    return nested_fuzz_one(&v, data, size);
-}
-
-size_t LLVMFuzzerCustomMutator(u8 *data, size_t size, size_t max_size, unsigned seed)
-{
-    struct nested_vendor v = vendor();
-    return nested_fuzz_mutate(&v, data, size, max_size, seed);
 }
