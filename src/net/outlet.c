@@ -140,6 +140,7 @@ static const struct net_port_ops outlet_ops = {
     .flush = outlet_flush,
     .accepts = outlet_accepts,
     .set_accepts = outlet_set_accepts,
+    .up = net_outlet_up,
     .close = outlet_close,
 };
 

@@ -35,7 +35,8 @@ struct net_port_ops {
     u32 (*accepts)(struct net_port *p); /* FRAME_ACCEPTS_*, at this moment. NULL: nothing */
     void (*set_accepts)(
         struct net_port *p,
-        u32 accept); /* what the sink takes from now on. NULL: nothing ever comes unfinished */
+        u32 accept);                /* what the sink takes from now on. NULL: nothing ever comes unfinished */
+    bool (*up)(struct net_port *p); /* NULL: it is until sink.down says otherwise */
     void (*close)(struct net_port *p);
 };
 struct net_port {
@@ -58,6 +59,11 @@ static inline void net_port_set_accepts(struct net_port *p, u32 accept)
 {
     if (p->ops->set_accepts)
         p->ops->set_accepts(p, accept);
+}
+
+static inline bool net_port_up(struct net_port *p)
+{
+    return !p->ops->up || p->ops->up(p);
 }
 
 /* A port over one end of a SOCK_SEQPACKET pair whose other end a switch process holds; one packet is one

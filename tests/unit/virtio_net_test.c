@@ -5,6 +5,7 @@
 #include "dev/virtio/virtio_console.h"
 #include "dev/virtio/virtio_rng.h"
 #include "net/port_socket.h"
+#include "net_text.h"
 #include "virtio_rig.h"
 
 #include <linux/virtio_net.h>
@@ -26,7 +27,9 @@ struct bed {
     struct net_port port;
     u8 sent[FRAME_MAX];
     size_t sent_len;
-    unsigned sends, closes;
+    struct frame_offload offload; /* of the last one sent */
+    unsigned sends, closes, flushes;
+    u32 accepts, told; /* by the port; to the port */
     bool full;
     char printed[4096];
     size_t printed_len;
@@ -40,6 +43,7 @@ static bool port_send(struct net_port *p, const struct frame *f)
     if (b->full)
         return false;
     b->sent_len = frame_copy(f, b->sent);
+    b->offload = f->offload;
     b->sends++;
     return true;
 }
@@ -49,7 +53,26 @@ static void port_close(struct net_port *p)
     container_of(p, struct bed, port)->closes++;
 }
 
-static const struct net_port_ops port_ops = {.send = port_send, .close = port_close};
+static void port_flush(struct net_port *p)
+{
+    container_of(p, struct bed, port)->flushes++;
+}
+
+static u32 port_accepts(struct net_port *p)
+{
+    return container_of(p, struct bed, port)->accepts;
+}
+
+static void port_set_accepts(struct net_port *p, u32 accept)
+{
+    container_of(p, struct bed, port)->told = accept;
+}
+
+static const struct net_port_ops port_ops = {.send = port_send,
+                                             .flush = port_flush,
+                                             .accepts = port_accepts,
+                                             .set_accepts = port_set_accepts,
+                                             .close = port_close};
 
 static struct bed *bed_new(enum clock_mode mode)
 {
@@ -234,6 +257,7 @@ static void receive(struct bed *b, size_t len)
         frame[i] = (u8)(i * 3 + i / 256);
     struct frame f = frame_plain(frame, len);
     b->port.sink.receive(b->port.sink.opaque, &f);
+    b->port.sink.flush(b->port.sink.opaque);
 }
 
 static void offer_rx(struct rig *r, unsigned n, u32 len)
@@ -313,6 +337,188 @@ static void frames_before_the_driver_are_dropped(void **state)
     struct bed *b = *state;
     receive(b, 60);
     counters(b, 0, 0, 0, 1);
+}
+
+/* --- offloads --- */
+
+#define ALL_OFFLOADS                                                                                         \
+    (BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) |                    \
+     BIT(VIRTIO_NET_F_HOST_ECN) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_GUEST_TSO4) |              \
+     BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_GUEST_ECN) | BIT(VIRTIO_NET_F_MRG_RXBUF))
+
+/* The guest sends a frame given in words (net_text.h). */
+static void transmit_text(struct bed *b, const char *text)
+{
+    static struct net_text t;
+    struct rig *r = &b->rig;
+    u32 id, len;
+    net_text_build(&t, text);
+    struct virtio_net_hdr_v1 h = {.flags = t.offload.flags,
+                                  .gso_type = t.offload.gso,
+                                  .hdr_len = t.offload.hdr_len,
+                                  .gso_size = t.offload.gso_size,
+                                  .csum_start = t.offload.csum_start,
+                                  .csum_offset = t.offload.csum_offset};
+    space_write(r->env.memory, BUFFER, &h, HEADER);
+    space_write(r->env.memory, BUFFER + HEADER, t.bytes, t.len);
+    rig_put_desc(r, TX, 0, BUFFER, (u32)(HEADER + t.len), 0, 0);
+    rig_offer(r, TX, 0);
+    rig_kick(r, TX);
+    rig_loop(r);
+    assert_true(rig_take(r, TX, &id, &len));
+}
+
+static void unfinished_frames_go_to_those_who_take_them(void **state)
+{
+    struct bed *b = *state;
+    start(b, ALL_OFFLOADS);
+    b->accepts = FRAME_ACCEPTS_ALL;
+    transmit_text(b, "A>B tcp4:4000 tso:1000");
+    assert_int_equal(b->sends, 1);
+    assert_int_equal(b->sent_len, 4054);
+    assert_int_equal(b->offload.gso, FRAME_GSO_TCP4);
+    assert_int_equal(b->offload.gso_size, 1000);
+    assert_int_equal(b->offload.flags, FRAME_NEEDS_CSUM);
+    assert_int_equal(b->offload.csum_start, 34);
+    assert_true(b->flushes > 0);
+    b->accepts = FRAME_ACCEPTS_CSUM | FRAME_ACCEPTS_TSO6;
+    transmit_text(b, "A>B tcp4:4000 tso:1000");
+    assert_int_equal(b->sends, 5);
+    assert_int_equal(b->sent_len, 1054);
+    assert_int_equal(b->offload.flags, 0);
+    transmit_text(b, "A>B tcp6:4000 tso:1000");
+    assert_int_equal(b->sends, 6);
+    transmit_text(b, "A>B udp4:1>2 csum");
+    assert_int_equal(b->offload.flags, FRAME_NEEDS_CSUM);
+    b->accepts = 0;
+    transmit_text(b, "A>B udp4:1>2 csum");
+    assert_int_equal(b->offload.flags, 0);
+    assert_int_not_equal(load_le(b->sent + 40, 2), 0); /* the sum is there */
+    counters(b, 8, 0, 0, 0);
+}
+
+static void what_was_not_negotiated_is_not_done(void **state)
+{
+    struct bed *b = *state;
+    b->accepts = FRAME_ACCEPTS_ALL;
+    start(b, 0);
+    transmit_text(b, "A>B udp4:1>2 csum");
+    transmit_text(b, "A>B tcp4:4000 tso:1000");
+    start(b, BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO6));
+    transmit_text(b, "A>B tcp4:4000 tso:1000");
+    start(b, BIT(VIRTIO_NET_F_HOST_TSO4)); /* needs CSUM */
+    transmit_text(b, "A>B tcp4:4000 tso:1000");
+    start(b, ALL_OFFLOADS);
+    transmit_text(b, "A>B udp4:1>2 csum@80+5"); /* behind the end */
+    transmit_text(b, "A>B udp4:1>2 tso:1000");
+    transmit_text(b, "A>B tcp4:4000 tso:0");
+    assert_int_equal(b->sends, 0);
+    counters(b, 0, 7, 0, 0);
+    assert_int_equal(rig_status(&b->rig), 15);
+}
+
+static void receive_text(struct bed *b, const char *text)
+{
+    static struct net_text t;
+    net_text_build(&t, text);
+    struct frame f = net_text_frame(&t);
+    b->port.sink.receive(b->port.sink.opaque, &f);
+}
+
+static void offer_large(struct rig *r)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        rig_put_desc(r, RX, i, BUFFER + 0x10000 * i, 0x10000, VRING_DESC_F_WRITE, 0);
+        rig_offer(r, RX, (u16)i);
+    }
+}
+
+static void the_guest_gets_unfinished_frames_if_it_takes_them(void **state)
+{
+    struct bed *b = *state;
+    struct rig *r = &b->rig;
+    struct virtio_net_hdr_v1 h;
+    u32 id = 0, len = 0;
+    assert_int_equal(b->told, 0);
+    start(b, ALL_OFFLOADS);
+    assert_int_equal(b->told, FRAME_ACCEPTS_ALL);
+    offer_large(r);
+    receive_text(b, "A>B tcp4:4000 tso:1000");
+    assert_true(rig_take(r, RX, &id, &len));
+    assert_int_equal(len, HEADER + 4054);
+    space_read(r->env.memory, BUFFER, &h, HEADER);
+    assert_int_equal(h.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+    assert_int_equal(h.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+    assert_int_equal(h.gso_size, 1000);
+    assert_int_equal(h.hdr_len, 54);
+    assert_int_equal(h.csum_start, 34);
+    assert_int_equal(h.csum_offset, 16);
+    assert_int_equal(h.num_buffers, 1);
+    start(b, 0);
+    assert_int_equal(b->told, 0);
+    offer_large(r);
+    receive_text(b, "A>B tcp4:4000 tso:1000"); /* four frames for it */
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(rig_take(r, RX, &id, &len));
+        assert_int_equal(len, HEADER + 1054);
+        assert_int_equal(rig_peek(r, BUFFER + 0x10000 * id, 8), 0);
+    }
+    assert_false(rig_take(r, RX, &id, &len));
+    receive_text(b, "A>B tcp4:4000 tso:7"); /* cannot be */
+    counters(b, 0, 0, 5, 1);
+}
+
+static void a_burst_interrupts_once(void **state)
+{
+    struct bed *b = *state;
+    struct rig *r = &b->rig;
+    start(b, 0);
+    offer_large(r);
+    unsigned before = rig_msis(r);
+    for (unsigned i = 0; i < 5; i++)
+        receive_text(b, "A>B arp");
+    assert_int_equal(rig_msis(r), before);
+    b->port.sink.flush(b->port.sink.opaque);
+    assert_int_equal(rig_msis(r), before + 1);
+    b->port.sink.flush(b->port.sink.opaque);
+    assert_int_equal(rig_msis(r), before + 1);
+}
+
+/* --- the link --- */
+
+static void the_link_can_go_and_come(void **state)
+{
+    struct bed *b = *state;
+    struct rig *r = &b->rig;
+    start(b, BIT(VIRTIO_NET_F_STATUS));
+    unsigned before = rig_msis(r);
+    b->port.sink.down(b->port.sink.opaque, "gone");
+    assert_int_equal(rig_reg(r, 0x2006, 2), 0);
+    assert_int_equal(rig_msis(r), before + 1);
+    assert_int_equal(r->msi_last, 0); /* the configuration's vector */
+    b->port.sink.down(b->port.sink.opaque, "gone");
+    assert_int_equal(rig_msis(r), before + 1);
+    b->port.sink.up(b->port.sink.opaque);
+    assert_int_equal(rig_reg(r, 0x2006, 2), VIRTIO_NET_S_LINK_UP);
+    assert_int_equal(rig_msis(r), before + 2);
+}
+
+/* A guest that was saved with the link up hears that it is down where it was restored. */
+static void a_restored_guest_hears_of_its_link(void **state)
+{
+    struct bed *b = *state;
+    struct rig *r = &b->rig;
+    struct state_image img = {0};
+    struct err err = {0};
+    start(b, BIT(VIRTIO_NET_F_STATUS));
+    b->port.sink.down(b->port.sink.opaque, "gone");
+    state_save(&img, r->dev->class->state, r->dev->instance, r->dev);
+    unsigned before = rig_msis(r);
+    assert_int_equal(state_load(&img, r->dev->class->state, r->dev->instance, r->dev, &err), 0);
+    rig_loop(r); /* this port says that it is up */
+    assert_int_equal(rig_reg(r, 0x2006, 2), VIRTIO_NET_S_LINK_UP);
+    assert_true(rig_msis(r) > before);
+    state_free(&img);
 }
 
 /* --- the packet socket port --- */
@@ -454,6 +660,12 @@ int main(void)
         CASE(spreads_a_frame_over_buffers),
         CASE(hostile_receive_buffers_hurt_nobody),
         CASE(frames_before_the_driver_are_dropped),
+        CASE(unfinished_frames_go_to_those_who_take_them),
+        CASE(what_was_not_negotiated_is_not_done),
+        CASE(the_guest_gets_unfinished_frames_if_it_takes_them),
+        CASE(a_burst_interrupts_once),
+        CASE(the_link_can_go_and_come),
+        CASE(a_restored_guest_hears_of_its_link),
         CASE(socket_port_carries_and_drops),
         CONSOLE(console_prints_and_reads),
         RNG(rng_fills),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* virtio-net (virtio 1.3 5.1): one queue pair, mergeable receive buffers, no offloads, over PCI. */
+/* virtio-net (virtio 1.3 5.1): one queue pair, mergeable receive buffers, checksum and TCP segmentation
+ * offload both ways, link status, over PCI. */
 #ifndef DEV_VIRTIO_VIRTIO_NET_H
 #define DEV_VIRTIO_VIRTIO_NET_H
 
