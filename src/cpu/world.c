@@ -181,7 +181,7 @@ static void drop_range(struct world *w, u64 gpa, u64 len, bool writes_only)
     struct space *s = w->slot[0]->cpu->memory;
     world_stop(w, NULL);
     for (u64 room; len; gpa += room, len -= room) {
-        u8 *host = space_ram(s, gpa, &room);
+        u8 *host = space_backing(s, gpa, &room);
         if (!host)
             room = PAGE_SIZE;
         if (room > len)

@@ -62,6 +62,14 @@ void space_free(struct space *s);
 
 /* Anonymous, lazily backed RAM. Page-aligned. Before the machine runs, or with the world stopped. */
 int must_check space_add_ram(struct space *s, u64 gpa, u64 size, struct err *err);
+/* The same, but the RAM comes and goes in blocks of `block` bytes, a power of two of pages that size and gpa
+ * are multiples of. All are absent at first: who accesses an absent block finds nobody there. */
+int must_check space_add_pluggable(struct space *s, u64 gpa, u64 size, u64 block, struct err *err);
+/* Whole blocks of one such bank, while the machine runs, too. A block comes as zeroes. When it goes all
+ * listeners drop their pointers; whoever writes through an older one of its own writes to nothing. */
+void space_plug(struct space *s, u64 gpa, u64 size);
+void space_unplug(struct space *s, u64 gpa, u64 size);       /* as space_discard() */
+u64 space_plugged(const struct space *s, u64 gpa, u64 size); /* how many bytes of the range are RAM now */
 /* The region is copied; overlapping an existing region is refused (-1): the newcomer is not decoded. */
 int must_check space_add_region(struct space *s, const struct region *r);
 void space_remove_region(struct space *s, u64 base, const void *dev);
@@ -73,11 +81,13 @@ void space_discard(struct space *s, u64 gpa, u64 size);
 /* Host address of gpa and (len != NULL) how many bytes follow contiguously in that RAM bank; NULL if not RAM.
  */
 void *space_ram(const struct space *s, u64 gpa, u64 *len);
-struct page_info *space_page(const struct space *s, u64 gpa); /* NULL if not RAM */
+/* As space_ram(), and blocks that are absent have an address, too: for who keeps or drops pointers. */
+void *space_backing(const struct space *s, u64 gpa, u64 *len);
+struct page_info *space_page(const struct space *s, u64 gpa); /* NULL if there is no backing */
 /* The inverse for pointers from space_ram(). */
 struct page_info *space_page_of_host(const struct space *s, const void *host);
 u64 space_gpa_of_host(const struct space *s, const void *host); /* ~0 if not a RAM pointer of this space */
-u64 space_ram_size(const struct space *s);
+u64 space_ram_size(const struct space *s);                      /* without banks of blocks, as the next two */
 /* Every bank of RAM, in the order they were added, until fn returns other than 0; that is returned. */
 int space_each_ram(const struct space *s, int (*fn)(void *opaque, u64 gpa, u64 size, void *host),
                    void *opaque);

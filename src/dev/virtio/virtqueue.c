@@ -244,7 +244,7 @@ static bool next_piece(struct cursor *k, struct piece *out)
     u64 room, n = k->seg->len - k->skip;
     out->gpa = k->seg->gpa + k->skip;
     out->host = space_ram(k->vq->memory, out->gpa, &room);
-    if (!out->host) /* RAM when it was popped; banks do not go away */
+    if (!out->host) /* RAM when it was popped; the driver has taken it away since */
         return false;
     n = n < room ? n : room;
     out->len = n < k->left ? n : k->left;
