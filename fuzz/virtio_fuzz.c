@@ -9,13 +9,17 @@
  */
 #include "../tests/unit/virtio_rig.h"
 
+#include <linux/virtio_mem.h>
+
 #include "dev/virtio/virtio_balloon.h"
 #include "dev/virtio/virtio_blk.h"
 #include "dev/virtio/virtio_console.h"
+#include "dev/virtio/virtio_mem.h"
 #include "dev/virtio/virtio_net.h"
 #include "dev/virtio/virtio_rng.h"
 
-#define DISK (256 * KIB)
+#define DISK   (256 * KIB)
+#define BLOCKS (70 * VIRTIO_MEM_BLOCK) /* right behind RAM */
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
@@ -37,6 +41,7 @@ struct ends {
     struct block block;
     struct net_port port;
     u8 disk[DISK];
+    struct space *memory;
     bool frozen;
     u64 sum; /* of all that came out, so that every byte is read */
 };
@@ -100,9 +105,21 @@ static void zero_fill(void *opaque, void *buf, size_t len)
     memset(buf, 0x11, len);
 }
 
+static bool is_memory(unsigned kind)
+{
+    return kind & 32;
+}
+
 static bool is_balloon(unsigned kind)
 {
-    return (kind & 7) == 7;
+    return (kind & 7) == 7 && !is_memory(kind);
+}
+
+static int plug(void *opaque, u64 gpa, u64 size, bool on)
+{
+    struct ends *e = opaque;
+    (on ? space_plug : space_unplug)(e->memory, gpa, size);
+    return 0;
 }
 
 static bool frozen(void *opaque)
@@ -113,11 +130,15 @@ static bool frozen(void *opaque)
 static struct dev *make(struct rig *r, struct ends *e, unsigned kind)
 {
     const struct balloon_port balloon = {frozen, e};
+    const struct memory_port memory = {frozen, plug, e};
     static const u8 mac[6] = {2};
     const struct console_out out = {swallow, e};
     const struct random_source src = {zero_fill, NULL};
     e->block = (struct block){.ops = &disk_ops, .size = DISK, .readonly = kind & 4};
     e->port.ops = &port_ops;
+    e->memory = r->env.memory;
+    if (is_memory(kind) && space_add_pluggable(e->memory, RIG_RAM, BLOCKS, VIRTIO_MEM_BLOCK, &r->err) == 0)
+        return virtio_mem_new(&r->env, r->bus, RIG_SLOT, RIG_RAM, BLOCKS, &memory, &r->err);
     if (is_balloon(kind))
         return virtio_balloon_new(&r->env, r->bus, RIG_SLOT, &balloon, &r->err);
     switch (kind & 3) {
@@ -172,10 +193,40 @@ static void command_balloon(struct rig *r, struct ends *e, size_t how)
     e->sum += info.stat[VIRTIO_BALLOON_S_AVAIL];
 }
 
+/* Its sum and the space's bits never part. */
+static void command_memory(struct rig *r, struct ends *e, size_t how)
+{
+    struct memory_range_info info;
+    e->frozen = how & 1;
+    virtio_mem_review(r->dev);
+    virtio_mem_request(r->dev, (u64)how << 14);
+    virtio_mem_info(r->dev, &info);
+    if (info.plugged != space_plugged(e->memory, RIG_RAM, BLOCKS))
+        abort();
+}
+
+/* A request whose fields are wild, but not all of them. */
+static void request_memory(struct rig *r, struct input *in)
+{
+    struct virtio_mem_req q = {.type = (u16)take(in, 1) & 7};
+    u64 at = take(in, 1);
+    q.u.plug.addr = RIG_RAM + at * VIRTIO_MEM_BLOCK + (at == 255 ? take(in, 8) : 0);
+    q.u.plug.nb_blocks = (u16)(at & 1 ? take(in, 2) : take(in, 1) & 15);
+    space_write(r->env.memory, RIG_DATA, &q, sizeof(q));
+    rig_put_desc(r, 0, 0, RIG_DATA, sizeof(q), VRING_DESC_F_NEXT, 1);
+    rig_put_desc(r, 0, 1, RIG_DATA + 0x800, sizeof(struct virtio_mem_resp), VRING_DESC_F_WRITE, 0);
+    rig_offer(r, 0, 0);
+    rig_kick(r, 0);
+}
+
 static void come_in(struct rig *r, struct ends *e, unsigned kind, struct input *in)
 {
     static const u8 zeroes[FRAME_MAX];
     size_t len = take(in, 2);
+    if (is_memory(kind)) {
+        command_memory(r, e, len);
+        return;
+    }
     if ((kind & 3) == 1) {
         struct frame f = frame_plain(zeroes, len);
         f.offload.flags = (u8)take(in, 1);
@@ -206,7 +257,12 @@ static void start(struct rig *r, unsigned kind, unsigned op, struct input *in)
         features &= take(in, 8);
     if (op & 64)
         features ^= BIT(take(in, 1) & 63);
-    rig_start(r, features, is_balloon(kind) ? 4 : (kind & 3) == 1 || (kind & 3) == 2 ? 2 : 1, op & 16);
+    rig_start(r, features,
+              is_memory(kind)                      ? 1
+              : is_balloon(kind)                   ? 4
+              : (kind & 3) == 1 || (kind & 3) == 2 ? 2
+                                                   : 1,
+              op & 16);
 }
 
 /* A request as a driver makes it: header, data, status; only its contents are wild. */
@@ -296,7 +352,10 @@ static void step(struct rig *r, struct ends *e, unsigned kind, struct input *in)
         rig_reg_write(r, off, n, take(in, n));
         break;
     case 14:
-        request(r, op >> 4 & 3, in);
+        if (is_memory(kind))
+            request_memory(r, in);
+        else
+            request(r, op >> 4 & 3, in);
         break;
     default:
         break;
@@ -311,7 +370,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     struct ends *e = calloc(1, sizeof(*e));
     /* A disk has a thread unless the clock counts, which no fuzzer wants; the others use the event loop then.
      */
-    rig_open(&r, kind & 16 && (kind & 3) ? CLOCK_MODE_REAL : CLOCK_MODE_ICOUNT);
+    rig_open(&r, kind & 16 && ((kind & 3) || is_memory(kind)) ? CLOCK_MODE_REAL : CLOCK_MODE_ICOUNT);
     r.dev = make(&r, e, kind);
     if (!r.dev)
         abort();
