@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     if (size < 1)
         return 0;
-    struct memory_map map = memory_map_make(32 * MIB);
+    struct memory_map map = memory_map_make(32 * MIB, 0);
     struct space *s = space_new(1ull << 40);
     if (!s || memory_map_populate(&map, s, NULL))
         abort();

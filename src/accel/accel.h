@@ -74,6 +74,7 @@ struct accel_vm_init {
     /* a sleeping vCPU has a reason of its own to run; any thread */
     void (*wake)(void *opaque, unsigned index);
     void *wake_opaque;
+    u64 blocks_base, blocks_size; /* where RAM comes and goes in blocks; size 0: nowhere */
 };
 
 /* What a boot protocol sets and a debugger reads. */
@@ -105,6 +106,9 @@ struct accel_ops {
     /* Optional; any thread. While on, a guest's write at gpa rings fd, an eventfd, and reaches no region. -1:
      * it does not. */
     int (*doorbell)(struct accel_vm *vm, u64 gpa, int fd, bool on);
+    /* Optional; one thread at a time. Blocks of the range were plugged or unplugged in the memory space. -1:
+     * the host does not take them. */
+    int (*blocks_changed)(struct accel_vm *vm, u64 gpa, u64 size);
     /* 0, or -1 with the reason and remedy when this host cannot run it. */
     int (*probe)(const struct cpu_model *model, struct err *err);
     struct accel_vm *(*vm_new)(const struct accel_vm_init *init, struct err *err);

@@ -50,6 +50,7 @@ static const u32 ioctls[] = {
     KVM_IOEVENTFD,
     KVM_GET_CLOCK,
     KVM_SET_CLOCK,
+    KVM_SET_USER_MEMORY_REGION,
     KVM_CHECK_EXTENSION,
     0,
 };
@@ -60,14 +61,6 @@ static int kvm_probe(const struct cpu_model *model, struct err *err)
 }
 
 /* ---- the VM ---- */
-
-static int add_slot(void *opaque, u64 gpa, u64 size, void *host)
-{
-    struct accel_vm *vm = opaque;
-    struct kvm_userspace_memory_region r = {
-        .slot = vm->slots++, .guest_phys_addr = gpa, .memory_size = size, .userspace_addr = (u64)host};
-    return kvm_call(vm->fd, KVM_SET_USER_MEMORY_REGION, &r);
-}
 
 static int enable(struct accel_vm *vm, u32 cap, u64 arg, const char *what, struct err *err)
 {
@@ -94,7 +87,7 @@ static int set_up_vm(struct accel_vm *vm, struct err *err)
         return -1;
     kvm_find_eventfds(vm);
     vm->nests = kvm_has(vm->device, KVM_CAP_NESTED_STATE) > 0;
-    if (space_each_ram(vm->init.memory, add_slot, vm) < 0)
+    if (kvm_add_ram(vm) < 0)
         return err_set(err, EXIT_STATUS_HOST,
                        "engine kvm: the host's KVM does not take the guest's memory: %s", strerror(errno));
     return 0;
@@ -316,6 +309,7 @@ const struct accel_ops accel_kvm = {
     .msi = kvm_msi,
     .msi_bind = kvm_msi_bind,
     .doorbell = kvm_doorbell,
+    .blocks_changed = kvm_blocks_changed,
     .probe = kvm_probe,
     .vm_new = kvm_vm_new,
     .vm_free = kvm_vm_free,

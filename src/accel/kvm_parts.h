@@ -68,6 +68,7 @@ struct accel_vm {
     struct accel_vcpu *vcpus;
     struct timer nested_timer;
     unsigned slots;
+    u64 piece, pieces; /* of the range of blocks: bytes of one; a bit for each that has a slot */
     u32 msr_count;
     u32 msr_index[KVM_MSRS_MAX]; /* that KVM saves */
     struct kvm_clock_data clock; /* as saved */
@@ -112,6 +113,9 @@ int must_check kvm_set_model(struct accel_vcpu *v, struct err *err);
 /* kvm_irq.c */
 void kvm_msi(struct accel_vm *vm, u64 address, u32 data);
 int kvm_msi_bind(struct accel_vm *vm, unsigned *id, int fd, u64 address, u32 data);
+/* kvm_memory.c */
+int kvm_add_ram(struct accel_vm *vm); /* -1 with errno */
+int kvm_blocks_changed(struct accel_vm *vm, u64 gpa, u64 size);
 int kvm_doorbell(struct accel_vm *vm, u64 gpa, int fd, bool on);
 void kvm_find_eventfds(struct accel_vm *vm); /* whether this kernel has the two above */
 int must_check kvm_routes_restore(struct accel_vm *vm, struct err *err);

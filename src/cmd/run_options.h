@@ -53,6 +53,7 @@ struct run_config {
     unsigned module_count, disk_count, net_count;
     const char *cpu_features; /* "+name,-name": which names there are, the CPU model knows */
     u64 memory;
+    u64 memory_most; /* what it may grow to; only of stored VMs */
     unsigned cpus;
     const char *kernel, *append;
     enum run_serial serial;

@@ -2,6 +2,8 @@
 /* A definition becomes a struct run_config; everything behind it is `droste run`'s. */
 #include "main/vm_job.h"
 
+#include <unistd.h>
+
 #include "main/engine.h"
 
 static enum run_engine engine_of(const struct vm_config *c, const char *forced)
@@ -12,13 +14,20 @@ static enum run_engine engine_of(const struct vm_config *c, const char *forced)
     return engines[c->engine];
 }
 
-static void translate(struct run_config *r, const struct vm_config *c, const char *engine)
+/* A bound for growth that any host can set: it never has more. Dynamic memory has its own below. */
+static u64 host_memory(void)
+{
+    return (u64)sysconf(_SC_PHYS_PAGES) * (u64)sysconf(_SC_PAGESIZE);
+}
+
+static void translate(struct run_config *r, const struct vm_config *c, const struct vm_state_origin *saved)
 {
     *r = (struct run_config){
         .name = c->name,
-        .engine = engine_of(c, engine),
+        .engine = engine_of(c, saved ? saved->engine : ""),
         .vendor = c->vendor == VM_VENDOR_AMD ? RUN_VENDOR_AMD : RUN_VENDOR_INTEL,
-        .memory = c->memory,
+        .memory = saved ? saved->memory : c->memory,
+        .memory_most = saved ? saved->memory_most : host_memory(),
         .cpus = (unsigned)c->processors,
         .kernel = c->kernel,
         .append = c->cmdline[0] ? c->cmdline : NULL,
@@ -31,10 +40,11 @@ static void translate(struct run_config *r, const struct vm_config *c, const cha
         r->disks[r->disk_count++] = (struct run_disk){.file = c->disks[i].path};
 }
 
-int vm_job_open(struct run_job *job, const struct vm_config *c, const char *engine, struct err *err)
+int vm_job_open(struct run_job *job, const struct vm_config *c, const struct vm_state_origin *saved,
+                struct err *err)
 {
     _Static_assert((int)VM_DISKS_MAX <= (int)RUN_DISKS_MAX, "what a definition has, a run takes");
-    translate(&job->config, c, engine);
+    translate(&job->config, c, saved);
     job->smaps = -1;
     return run_files_open(&job->files, &job->config, err) || engine_choose(job, err) ? -1 : 0;
 }

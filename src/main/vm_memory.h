@@ -10,8 +10,8 @@
 
 struct vm_memory;
 
-/* Lives as long as the process. */
-struct vm_memory *vm_memory_new(struct machine *m, const struct vm_config *c, struct err *err);
+/* Lives as long as the process. host: of host_memory_open(). */
+struct vm_memory *vm_memory_new(struct machine *m, const struct vm_config *c, int host, struct err *err);
 /* What a MEMORY message asks: an amount of static memory, or other bounds of dynamic memory. */
 int must_check vm_memory_change(struct vm_memory *v, const struct message *m, struct err *err);
 /* Fills a STATUS. */

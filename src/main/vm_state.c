@@ -10,13 +10,13 @@
 
 #include "config/vm_config.h"
 
-#define FORMAT 2
+#define FORMAT 3
 
 struct head {
     char magic[8];
     u32 format, body_at;
     char engine[VM_STATE_ENGINE_SIZE];
-    u64 len, hash, memory;
+    u64 len, hash, memory, memory_most;
 };
 
 static const char magic[8] = "DROSTES\n";
@@ -34,15 +34,16 @@ static int read_head(int fd, struct head *h, struct err *err)
     return 0;
 }
 
-int vm_state_engine(int fd, char engine[VM_STATE_ENGINE_SIZE], u64 *memory, struct err *err)
+int vm_state_origin(int fd, struct vm_state_origin *out, struct err *err)
 {
     struct head h;
     if (read_head(fd, &h, err))
         return -1;
-    if (h.memory < vm_setting("memory")->least || h.memory > vm_setting("memory")->most)
+    if (h.memory < vm_setting("memory")->least || h.memory > vm_setting("memory")->most ||
+        h.memory_most > vm_setting("memory_maximum")->most)
         return err_set(err, EXIT_STATUS_USAGE, "the saved state is damaged: Remove-VMSavedState drops it");
-    memcpy(engine, h.engine, sizeof(h.engine));
-    *memory = h.memory;
+    *out = (struct vm_state_origin){.memory = h.memory, .memory_most = h.memory_most};
+    memcpy(out->engine, h.engine, sizeof(h.engine));
     return 0;
 }
 
@@ -89,6 +90,7 @@ int vm_state_store(int fd, struct machine *m, const char *engine, struct err *er
     memcpy(h.magic, magic, sizeof(magic));
     machine_ram_state(m, &ram);
     h.memory = ram.size;
+    h.memory_most = ram.most;
     snprintf(h.engine, sizeof(h.engine), "%s", engine);
     int r = machine_save(m, &img, err);
     h.len = img.len;

@@ -8,9 +8,12 @@
 
 enum { VM_STATE_ENGINE_SIZE = 8 };
 
-/* The engine that saved it, and the memory that its machine was built with, which a resize since may have
- * left the definition below. */
-int must_check vm_state_engine(int fd, char engine[VM_STATE_ENGINE_SIZE], u64 *memory, struct err *err);
+/* What the saved machine was built by and with, whatever definition and host have become since. */
+struct vm_state_origin {
+    char engine[VM_STATE_ENGINE_SIZE];
+    u64 memory, memory_most; /* of struct machine_config */
+};
+int must_check vm_state_origin(int fd, struct vm_state_origin *out, struct err *err);
 int must_check vm_state_load(int fd, struct machine *m, struct err *err);
 /* On the event loop's thread. Synced when it returns 0. */
 int must_check vm_state_store(int fd, struct machine *m, const char *engine, struct err *err);

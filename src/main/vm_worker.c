@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "main/host_memory.h"
 #include "main/nested_kept.h"
 #include "main/vm_control.h"
 #include "main/vm_job.h"
@@ -26,7 +27,8 @@ struct vm_worker {
     struct vm_config config;
     struct run_job job;
     int outcome, console_log, state; /* state: -1 when it starts afresh */
-    u64 run;                         /* as the STARTED record has it */
+    int host_memory;
+    u64 run; /* as the STARTED record has it */
     struct vm_console *console;
     struct vm_control *control;
     struct vm_memory *memory;
@@ -39,12 +41,11 @@ static int open_in(const char *name, int flags, struct err *err)
     return fd >= 0 ? fd : err_set(err, EXIT_STATUS_HOST, "cannot open %s: %s", name, strerror(errno));
 }
 
-static int open_state(struct vm_worker *w, char engine[VM_STATE_ENGINE_SIZE], struct err *err)
+static int open_state(struct vm_worker *w, struct vm_state_origin *saved, struct err *err)
 {
-    engine[0] = 0;
     w->state = openat(WORKER_FD_FOLDER, WORKER_STATE_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (w->state >= 0 && lseek(w->state, 0, SEEK_END) > 0)
-        return vm_state_engine(w->state, engine, &w->config.memory, err);
+        return vm_state_origin(w->state, saved, err);
     if (w->state >= 0)
         close(w->state); /* empty: of a save that was given up */
     w->state = -1;
@@ -62,12 +63,12 @@ static void read_run(struct vm_worker *w)
 
 static int open_files(struct vm_worker *w, struct err *err)
 {
-    char engine[VM_STATE_ENGINE_SIZE];
+    struct vm_state_origin saved;
     if (vm_config_read(&w->config, WORKER_FD_FOLDER, STORE_DEFINITION, err) ||
         (w->outcome = open_in(WORKER_OUTCOME_FILE, O_RDWR, err)) < 0 ||
         (w->console_log = open_in(WORKER_CONSOLE_FILE, O_RDWR | O_CREAT | O_APPEND, err)) < 0 ||
-        worker_claim(w->console_log, err) || open_state(w, engine, err) ||
-        vm_job_open(&w->job, &w->config, engine, err))
+        worker_claim(w->console_log, err) || (w->host_memory = host_memory_open(err)) < 0 ||
+        open_state(w, &saved, err) || vm_job_open(&w->job, &w->config, w->state < 0 ? NULL : &saved, err))
         return -1;
     read_run(w);
     return listen(WORKER_FD_LISTEN, 64)
@@ -78,7 +79,7 @@ static int open_files(struct vm_worker *w, struct err *err)
 static int close_files(struct vm_worker *w, struct err *err)
 {
     const int keep[] = {STDIN_FILENO, STDOUT_FILENO,  WORKER_FD_START, WORKER_FD_LISTEN,
-                        w->outcome,   w->console_log, w->state};
+                        w->outcome,   w->console_log, w->state,        w->host_memory};
     return worker_sandbox_fds(&w->job, keep, ARRAY_SIZE(keep), err) || sandbox_files(NULL, false, err) ? -1
                                                                                                        : 0;
 }
@@ -89,7 +90,7 @@ static int build(struct vm_worker *w, struct err *err)
         !(w->machine = worker_machine(&w->job, vm_console_sink(w->console), err)))
         return -1;
     vm_console_begin(w->console, w->machine);
-    if (!(w->memory = vm_memory_new(w->machine, &w->config, err)))
+    if (!(w->memory = vm_memory_new(w->machine, &w->config, w->host_memory, err)))
         return -1;
     w->control = vm_control_new(WORKER_FD_LISTEN, w->machine, w->console, w->job.engine->name, w->memory,
                                 (unsigned)w->config.processors, w->run, err);

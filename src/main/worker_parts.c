@@ -112,6 +112,7 @@ struct machine *worker_machine(struct run_job *job, struct serial_sink serial, s
     const struct run_config *c = &job->config;
     struct machine_config cfg = {
         .memory = c->memory,
+        .memory_most = c->memory_most,
         .cpus = c->cpus,
         .vendor = run_vendor(c),
         .cpu_features = c->cpu_features,

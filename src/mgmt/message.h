@@ -8,7 +8,8 @@
  *   SHUT_DOWN   presses the power button; ERROR when the guest does not listen
  *   TURN_OFF    answered before the end
  *   RESET, PAUSE, RESUME
- *   MEMORY (memory: of a static one; memory_minimum, memory_buffer: of a dynamic one)  begins to move it
+ *   MEMORY (memory: of a static one; memory_minimum, memory_maximum, memory_buffer, memory_priority: of a
+ *               dynamic one)  begins to move it
  *   SAVE        with a descriptor that takes the state; after OK the machine stands, and the same connection
  * says END (it ends as Saved) or hangs up (the file is emptied and the machine goes on) ATTACH      after OK
  * the connection carries the console's bytes, both ways

@@ -164,13 +164,6 @@ static bool rule_dynamic_only(const struct rule_case *c, char *out)
     return false;
 }
 
-static bool rule_dynamic_growth(const struct rule_case *c, char *out)
-{
-    const struct vm_config *a = c->after;
-    snprintf(out, NAME_SIZE, "%llu", (unsigned long long)(a->memory / MIB));
-    return a->dynamic && differs(c, "memory_maximum") && a->memory_maximum > a->memory;
-}
-
 static bool rule_dynamic_order(const struct rule_case *c, char *out)
 {
     const struct vm_config *a = c->after;

@@ -106,7 +106,9 @@ int worker_set_memory(struct store *s, const struct vm_config *c, struct err *er
     struct message m = {.type = MESSAGE_MEMORY,
                         .memory = c->memory,
                         .memory_minimum = c->memory_minimum,
-                        .memory_buffer = c->memory_buffer};
+                        .memory_maximum = c->memory_maximum,
+                        .memory_buffer = c->memory_buffer,
+                        .memory_priority = c->memory_priority};
     int fd = worker_connect(s, c->id, ANSWER_SECONDS, err);
     int r = fd < 0 ? -1 : exchange(fd, &m, -1, NULL, err);
     if (fd >= 0)

@@ -24,6 +24,7 @@
 #include "dev/pci/pci_testdev.h"
 #include "dev/virtio/virtio_balloon.h"
 #include "dev/virtio/virtio_blk.h"
+#include "dev/virtio/virtio_mem.h"
 #include "dev/virtio/virtio_net.h"
 #include "dev/virtio/virtio_rng.h"
 
@@ -96,7 +97,11 @@ static int build_pci(struct board *b, const struct board_config *cfg, struct err
     if (!b->console.virtio)
         return -1;
     b->balloon = own(b, virtio_balloon_new(b->env, b->pci, b->next_slot++, &cfg->balloon, err));
-    return b->balloon ? 0 : -1;
+    if (!b->balloon || !cfg->map->blocks_size)
+        return b->balloon ? 0 : -1;
+    b->blocks = own(b, virtio_mem_new(b->env, b->pci, b->next_slot++, cfg->map->blocks_base,
+                                      cfg->map->blocks_size, &cfg->blocks, err));
+    return b->blocks ? 0 : -1;
 }
 
 static int build_test_devices(struct board *b, const struct board_config *cfg, struct err *err)

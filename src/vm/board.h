@@ -10,6 +10,7 @@
 #include "dev/dev.h"
 #include "dev/pci/pci.h"
 #include "dev/virtio/virtio_balloon.h"
+#include "dev/virtio/virtio_mem.h"
 #include "disk/block.h"
 #include "net/port.h"
 #include "vm/layout.h"
@@ -26,6 +27,7 @@ struct board_config {
     bool test_devices;
     bool repeatable; /* random numbers from a fixed seed */
     struct balloon_port balloon;
+    struct memory_port blocks; /* of the map's range of blocks */
     /* msi.send set: the local APICs are somebody else's, who takes MSIs and the 8259's INT here, and the
      * three fields below are not used. */
     struct msi_sink msi;
@@ -43,6 +45,7 @@ struct board {
     struct dev **lapic; /* by vCPU number; none when they are somebody else's */
     unsigned lapic_count;
     struct dev *pic, *ioapic, *pm, *balloon;
+    struct dev *blocks;     /* virtio-mem; NULL: the map has no range of blocks */
     struct console console; /* COM1 and the virtio console */
     struct isa_irq isa;
     struct pci_bus *pci;

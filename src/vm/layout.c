@@ -8,11 +8,12 @@ static void add(struct memory_map *m, u64 base, u64 end, enum memory_kind kind)
         m->range[m->count++] = (struct memory_range){base, end - base, kind};
 }
 
-struct memory_map memory_map_make(u64 bytes)
+struct memory_map memory_map_make(u64 bytes, u64 more)
 {
-    struct memory_map m = {.low_end = bytes < LOW_RAM_MAX ? bytes : LOW_RAM_MAX};
+    struct memory_map m = {.low_end = bytes < LOW_RAM_MAX ? bytes : LOW_RAM_MAX, .blocks_size = more};
     m.high_end = HIGH_RAM_BASE + (bytes - m.low_end);
-    m.mmio64 = ALIGN_UP(m.high_end, 32 * GIB);
+    m.blocks_base = ALIGN_UP(m.high_end, BLOCKS_ALIGN);
+    m.mmio64 = ALIGN_UP(more ? m.blocks_base + more : m.high_end, 32 * GIB);
     add(&m, 0, EBDA_BASE, MEMORY_USABLE);
     add(&m, EBDA_BASE, LEGACY_VGA_BASE, MEMORY_RESERVED);
     add(&m, ACPI_AREA_BASE, ACPI_AREA_END, MEMORY_RESERVED);

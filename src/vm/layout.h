@@ -24,6 +24,8 @@
 #define MMIO32_END      0xfec00000ull
 #define HIGH_RAM_BASE   0x100000000ull
 #define MMIO64_SIZE     (16 * GIB)
+#define BLOCKS_ALIGN    GIB
+#define BLOCKS_STEP     (128 * MIB) /* what Linux adds memory by, at least: it wants ends to be multiples */
 
 #define COM1_PORT    0x3f8
 #define COM1_IRQ     4
@@ -43,12 +45,17 @@ struct memory_map {
     unsigned count;
     u64 low_end;  /* end of RAM below 4 GiB */
     u64 high_end; /* end of RAM above 4 GiB, or HIGH_RAM_BASE */
-    u64 mmio64;   /* base of the 64-bit PCI window */
+    /* Where RAM may come later; size 0: nowhere. No firmware table names it: the guest's virtio-mem driver
+     * says what is there, and a SRAT entry would make Linux set bounce buffers aside for it. */
+    u64 blocks_base, blocks_size;
+    u64 mmio64; /* base of the 64-bit PCI window */
 };
 
-/* What a machine of `bytes` of RAM (a multiple of 1 MiB, at least 1 MiB) looks like. */
-struct memory_map memory_map_make(u64 bytes);
-/* Puts the RAM of the map into the space. */
+/* What a machine of `bytes` of RAM (a multiple of 1 MiB, at least 1 MiB) looks like that may get `more`
+ * later.
+ */
+struct memory_map memory_map_make(u64 bytes, u64 more);
+/* Puts the RAM of the map into the space, but for what may come. */
 int must_check memory_map_populate(const struct memory_map *m, struct space *s, struct err *err);
 
 #endif

@@ -165,12 +165,7 @@ static int build_base(struct machine *m, struct err *err)
     if (!m->loop)
         return -1;
     clock_pause(m->clock); /* until machine_run(); a second pause of a counted clock is harmless */
-    m->map = memory_map_make(c->memory);
-    if (m->map.mmio64 + MMIO64_SIZE > 1ull << m->model.phys_bits)
-        return err_set(err, EXIT_STATUS_USAGE,
-                       "%llu MiB of memory do not fit the CPU model's %u address bits",
-                       (unsigned long long)(c->memory / MIB), m->model.phys_bits);
-    return memory_map_populate(&m->map, m->memory, err);
+    return ram_build(m, err);
 }
 
 /* Of engines with local APICs of their own. The board is built, and could send, before there is a VM. */
@@ -232,6 +227,7 @@ static int build_board(struct machine *m, struct err *err)
         .test_devices = c->test_devices,
         .repeatable = c->options.icount,
         .balloon = ram_balloon_port(m),
+        .blocks = ram_blocks_port(m),
         .current_lapic = current_lapic,
         .current_opaque = m,
         .cpu = cpu,
@@ -271,8 +267,9 @@ static void wake(void *opaque, unsigned index)
 static int build_vcpus(struct machine *m, struct err *err)
 {
     const struct accel_ops *ops = m->config.engine;
-    struct accel_vm_init init = {m->memory,  m->ports,        m->clock, &m->model, m->config.options,
-                                 ioapic_eoi, m->board.ioapic, wake,     m};
+    struct accel_vm_init init = {m->memory,         m->ports,        m->clock, &m->model, m->config.options,
+                                 ioapic_eoi,        m->board.ioapic, wake,     m,         m->map.blocks_base,
+                                 m->map.blocks_size};
     m->vm = ops->vm_new(&init, err);
     if (!m->vm)
         return -1;

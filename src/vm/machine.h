@@ -33,7 +33,8 @@ struct serial_sink {
 };
 
 struct machine_config {
-    u64 memory; /* bytes, a multiple of 1 MiB */
+    u64 memory;      /* bytes, a multiple of 1 MiB */
+    u64 memory_most; /* bytes it may grow to while it runs; up to `memory`: it does not grow */
     unsigned cpus;
     enum cpu_vendor vendor;
     const char *cpu_features; /* "+name,-name"; NULL: the model as it is */
@@ -99,22 +100,25 @@ void machine_resume(struct machine *m);
  * on with a host save area, and entered a guest within the last minute. As machine_pause(). */
 bool machine_nested_active(struct machine *m);
 
-/* Memory that moves: the guest's balloon. On the event loop's thread.
+/* Memory that moves: the guest's balloon below what the machine was built with, virtio-mem above. On the
+ * event loop's thread.
  *
  * While a hypervisor runs guests in the machine its memory stays: pages that the guest reports as free are
  * not taken, nor is more of an earlier wish fulfilled, which holds again after. */
 struct machine_ram {
     u64 size;     /* bytes of RAM that the machine was built with */
-    u64 assigned; /* of them, what the guest has not given back */
+    u64 most;     /* what it can have: as was asked for, and less where the host had no addresses for it */
+    u64 assigned; /* what the guest has, of those and of what came since */
     u64 wanted;   /* what `assigned` was asked to become */
     u64 used;     /* of the assigned: what the guest cannot spare; 0: it has not said */
     u64 reported; /* free pages taken on the guest's own report, bytes in all: it may use them at any time */
-    bool driver;  /* the guest has a driver for the balloon; without one nothing moves */
+    bool driver;  /* the guest has a driver for the balloon; without one nothing is given back */
+    bool grows;   /* the guest has a driver for virtio-mem; without one nothing comes */
     bool frozen;
 };
 void machine_ram_state(struct machine *m, struct machine_ram *out);
-/* Refused (USAGE): more than it was built with, while frozen, without a driver. Else the guest begins to
- * move. */
+/* Refused (USAGE): more than it can have, while frozen, without the driver that it takes. Else the guest
+ * begins to move. */
 int must_check machine_ram_move(struct machine *m, u64 bytes, struct err *err);
 /* How often the guest is asked what it uses; 0: never, as at first. */
 void machine_ram_poll(struct machine *m, u64 interval_ns);

@@ -40,6 +40,17 @@ struct machine_debug {
     char end_text[400];
 };
 
+/* Of vm/ram.c. But for nested_then the event loop's thread's alone. */
+struct ram_control {
+    struct timer timer;
+    atomic_bool nested_then; /* of engines that say it at rest only: what they said last */
+    u64 wanted;              /* bytes: what the machine should have */
+    u64 overhead;            /* bytes that the guest's own total leaves out; of use once known */
+    u32 overhead_known;
+    u64 plugged_then;  /* at the last look */
+    unsigned patience; /* looks at which too much was plugged and none of it went */
+};
+
 struct machine {
     struct machine_config config;
     struct cpu_model model;
@@ -64,8 +75,7 @@ struct machine {
     atomic_bool resetting;        /* a reset was asked for and not yet done: no vCPU runs */
     struct machine_result result; /* under lock until the end, the first one counts */
     struct machine_debug debug;
-    struct timer ram_timer;
-    atomic_bool ram_nested; /* of engines that say it at rest only: what they said last */
+    struct ram_control ram;
 };
 
 /* vcpu.c */
@@ -81,7 +91,11 @@ void machine_set_end(struct machine *m, enum machine_end end, int code, const ch
 void machine_reset_now(struct machine *m); /* on the event loop's thread: the reset that was asked for */
 
 /* ram.c */
+int must_check ram_build(struct machine *m, struct err *err); /* the map, and the RAM behind it */
 struct balloon_port ram_balloon_port(struct machine *m);
+struct memory_port ram_blocks_port(struct machine *m);
+int must_check ram_plug(struct machine *m, u64 gpa, u64 size); /* blocks, as of a saved machine */
+void ram_restored(struct machine *m, u64 wanted, u64 overhead, bool overhead_known);
 void ram_begin(struct machine *m); /* the machine is built */
 void ram_end(struct machine *m);   /* fine also when it never was */
 

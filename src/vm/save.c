@@ -18,13 +18,24 @@ struct head {
     u64 memory, now;
     u32 cpus, vendor, devices, icount;
     u64 random; /* virtio-rng's, of a repeatable run */
+    u64 blocks; /* bytes of the range of blocks */
+    u64 ram_wanted, ram_overhead;
+    u32 ram_overhead_known;
 };
 
 static const struct state_field head_fields[] = {
-    STATE_FIELD(struct head, memory),  STATE_FIELD(struct head, now),
-    STATE_FIELD(struct head, cpus),    STATE_FIELD(struct head, vendor),
-    STATE_FIELD(struct head, devices), STATE_FIELD(struct head, icount),
-    STATE_FIELD(struct head, random),  STATE_END,
+    STATE_FIELD(struct head, memory),
+    STATE_FIELD(struct head, now),
+    STATE_FIELD(struct head, cpus),
+    STATE_FIELD(struct head, vendor),
+    STATE_FIELD(struct head, devices),
+    STATE_FIELD(struct head, icount),
+    STATE_FIELD(struct head, random),
+    STATE_FIELD(struct head, blocks),
+    STATE_FIELD(struct head, ram_wanted),
+    STATE_FIELD(struct head, ram_overhead),
+    STATE_FIELD(struct head, ram_overhead_known),
+    STATE_END,
 };
 static const struct state_desc head_desc = {.name = "machine", .fields = head_fields};
 
@@ -33,18 +44,26 @@ static const struct state_desc chunk_desc = {.name = "ram", .fields = chunk_fiel
 
 static struct head head_of(const struct machine *m)
 {
-    return (struct head){m->config.memory,     clock_now(m->clock),   m->config.cpus,
-                         m->config.vendor,     m->board.device_count, m->config.options.icount,
-                         m->board.random_state};
+    return (struct head){m->config.memory,      clock_now(m->clock),   m->config.cpus,
+                         m->config.vendor,      m->board.device_count, m->config.options.icount,
+                         m->board.random_state, m->map.blocks_size,    m->ram.wanted,
+                         m->ram.overhead,       m->ram.overhead_known};
 }
 
 /* ---- RAM ---- */
 
-/* Chunk i of the RAM the machine has been given, as a guest address: low RAM first. */
+/* Chunk i of the RAM the machine has or may have, as a guest address: low RAM first, blocks last. */
 static u64 chunk_address(const struct machine *m, u64 i)
 {
     u64 at = i * CHUNK;
+    if (at >= m->config.memory)
+        return m->map.blocks_base + (at - m->config.memory);
     return at < m->map.low_end ? at : HIGH_RAM_BASE + (at - m->map.low_end);
+}
+
+static bool is_absent(const struct machine *m, u64 i)
+{
+    return !space_ram(m->memory, chunk_address(m, i), NULL);
 }
 
 static bool is_zero(const u8 *p, size_t n)
@@ -54,19 +73,19 @@ static bool is_zero(const u8 *p, size_t n)
 
 static u64 chunk_count(const struct machine *m)
 {
-    return m->config.memory / CHUNK;
+    return (m->config.memory + m->map.blocks_size) / CHUNK;
 }
 
-/* A runtime description of the bitmap, one bit a chunk. */
+/* A runtime description of a bitmap. */
 struct bitmap_desc {
     struct state_field fields[2];
     struct state_desc desc;
 };
 
-static void describe_bitmap(struct bitmap_desc *d, const struct machine *m)
+static void describe_bitmap(struct bitmap_desc *d, const char *name, u64 bits)
 {
-    *d = (struct bitmap_desc){.fields = {{"present", 0, 1, (u32)(chunk_count(m) + 7) / 8}, STATE_END},
-                              .desc = {.name = "ram-map"}};
+    *d = (struct bitmap_desc){.fields = {{"present", 0, 1, (u32)(bits + 7) / 8}, STATE_END},
+                              .desc = {.name = name}};
     d->desc.fields = d->fields;
 }
 
@@ -94,10 +113,12 @@ static void write_chunk(struct machine *m, u64 i, const u8 *buf)
 static int save_ram(struct machine *m, struct state_image *img, struct err *err)
 {
     struct bitmap_desc bd;
-    describe_bitmap(&bd, m);
+    describe_bitmap(&bd, "ram-map", chunk_count(m));
     u8 *buf = malloc(CHUNK), *map = calloc(1, bd.fields[0].count);
     if (buf && map) {
         for (u64 i = 0; i < chunk_count(m); i++) {
+            if (is_absent(m, i))
+                continue;
             read_chunk(m, i, buf);
             if (is_zero(buf, CHUNK))
                 continue;
@@ -116,7 +137,8 @@ static int save_ram(struct machine *m, struct state_image *img, struct err *err)
 static void discard_ram(struct machine *m)
 {
     for (u64 i = 0; i < chunk_count(m); i++)
-        space_discard(m->memory, chunk_address(m, i), CHUNK);
+        if (!is_absent(m, i))
+            space_discard(m->memory, chunk_address(m, i), CHUNK);
 }
 
 static int load_chunks(struct machine *m, const struct state_image *img, const u8 *map, u8 *buf,
@@ -136,7 +158,7 @@ static int load_chunks(struct machine *m, const struct state_image *img, const u
 static int load_ram(struct machine *m, const struct state_image *img, struct err *err)
 {
     struct bitmap_desc bd;
-    describe_bitmap(&bd, m);
+    describe_bitmap(&bd, "ram-map", chunk_count(m));
     u8 *buf = malloc(CHUNK), *map = calloc(1, bd.fields[0].count);
     int r = -1;
     if (!buf || !map)
@@ -146,6 +168,56 @@ static int load_ram(struct machine *m, const struct state_image *img, struct err
         r = load_chunks(m, img, map, buf, err);
     }
     free(buf);
+    free(map);
+    return r;
+}
+
+/* ---- which blocks are plugged ---- */
+
+static u64 block_count(const struct machine *m)
+{
+    return m->map.blocks_size / VIRTIO_MEM_BLOCK;
+}
+
+static u64 block_address(const struct machine *m, u64 i)
+{
+    return m->map.blocks_base + i * VIRTIO_MEM_BLOCK;
+}
+
+static void save_blocks(const struct machine *m, struct state_image *img)
+{
+    struct bitmap_desc bd;
+    describe_bitmap(&bd, "blocks", block_count(m));
+    u8 *map = calloc(1, bd.fields[0].count + 1);
+    for (u64 i = 0; map && i < block_count(m); i++)
+        if (space_ram(m->memory, block_address(m, i), NULL))
+            map[i / 8] |= (u8)(1u << i % 8);
+    img->failed |= !map;
+    if (map && block_count(m))
+        state_save(img, &bd.desc, 0, map);
+    free(map);
+}
+
+static int plug_blocks(struct machine *m, const u8 *map, struct err *err)
+{
+    for (u64 i = 0; i < block_count(m); i++)
+        if ((map[i / 8] >> i % 8 & 1) && ram_plug(m, block_address(m, i), VIRTIO_MEM_BLOCK))
+            return err_set(err, EXIT_STATUS_HOST, "the host does not take the guest's memory as it was");
+    return 0;
+}
+
+/* None is plugged yet. */
+static int load_blocks(struct machine *m, const struct state_image *img, struct err *err)
+{
+    struct bitmap_desc bd;
+    describe_bitmap(&bd, "blocks", block_count(m));
+    if (!block_count(m))
+        return 0;
+    u8 *map = calloc(1, bd.fields[0].count);
+    int r = map ? state_load(img, &bd.desc, 0, map, err)
+                : err_set(err, EXIT_STATUS_HOST, "out of memory for the saved RAM");
+    if (r == 0)
+        r = plug_blocks(m, map, err);
     free(map);
     return r;
 }
@@ -186,6 +258,7 @@ static void save_but_ram(struct machine *m, struct state_image *img)
     struct walk w = {.out = img};
     struct head h = head_of(m);
     state_save(img, &head_desc, 0, &h);
+    save_blocks(m, img);
     /* Devices before RAM and CPUs: bringing a device's state up to date may finish requests that write RAM.
      */
     board_each(&m->board, save_device, &w);
@@ -203,6 +276,8 @@ static int save_all(struct machine *m, struct state_image *img, struct err *err)
 static u64 hash_ram(struct machine *m, u64 h, u8 *buf)
 {
     for (u64 i = 0; i < chunk_count(m); i++) {
+        if (is_absent(m, i))
+            continue;
         read_chunk(m, i, buf);
         if (!is_zero(buf, CHUNK))
             h = state_hash(state_hash(h, &i, sizeof(i)), buf, CHUNK);
@@ -237,7 +312,7 @@ static int check_head(const struct machine *m, const struct state_image *img, st
     if (state_load(img, &head_desc, 0, h, err))
         return -1;
     if (h->memory != own.memory || h->cpus != own.cpus || h->vendor != own.vendor ||
-        h->devices != own.devices || h->icount != own.icount)
+        h->devices != own.devices || h->icount != own.icount || h->blocks != own.blocks)
         return err_set(
             err, EXIT_STATUS_USAGE,
             "the saved machine had %llu MiB, %u CPUs and %u devices, this one has %llu MiB, %u and %u: "
@@ -258,7 +333,8 @@ static int load_all(struct machine *m, const struct state_image *img, struct err
                        "the saved machine's clock is impossible: the file is damaged");
     clock_set(m->clock, h.now);
     m->board.random_state = h.random;
-    if (load_ram(m, img, err))
+    ram_restored(m, h.ram_wanted, h.ram_overhead, h.ram_overhead_known);
+    if (load_blocks(m, img, err) || load_ram(m, img, err))
         return -1;
     for (unsigned i = 0; i < m->config.cpus; i++)
         if (m->config.engine->load(m->vcpus[i].accel, img, err))

@@ -41,7 +41,7 @@ static int file_of(const void *data, size_t size)
 static struct bench *bench_new(u64 memory)
 {
     struct bench *b = test_calloc(1, sizeof(*b));
-    b->map = memory_map_make(memory);
+    b->map = memory_map_make(memory, 0);
     b->memory = space_new(1ull << 40);
     assert_non_null(b->memory);
     assert_int_equal(memory_map_populate(&b->map, b->memory, NULL), 0);

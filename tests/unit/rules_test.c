@@ -196,12 +196,14 @@ static void dynamic_memory_has_its_bounds(void **state)
     refused(ON_CHANGE, VM_RUNNING, RULE_needs_off, "dynamicMemory");
     before.dynamic = true;
     after.memory_maximum = 2 * after.memory;
-    refused(ON_CHANGE, VM_OFF, RULE_dynamic_growth, "above 512 MB");
+    assert_true(check(ON_CHANGE, VM_OFF));
+    assert_true(check(ON_CHANGE, VM_RUNNING));
     after.memory_maximum = after.memory / 2;
     refused(ON_CHANGE, VM_OFF, RULE_dynamic_order, "512, 512 and 256 MB");
     after.memory_maximum = after.memory;
     after.memory_minimum = 64 * MIB;
     after.memory_buffer = 50;
+    after.memory_priority = 80;
     assert_true(check(ON_CHANGE, VM_RUNNING));
     active = true; /* the bounds may change, what is there stays */
     assert_true(check(ON_CHANGE, VM_RUNNING));

@@ -38,7 +38,9 @@ static int tell_memory(struct cmdlet_call *c, const struct vm_config *before, co
 {
     struct vms *v = call_state(c);
     bool same = before->memory == after->memory && before->memory_minimum == after->memory_minimum &&
-                before->memory_buffer == after->memory_buffer;
+                before->memory_maximum == after->memory_maximum &&
+                before->memory_buffer == after->memory_buffer &&
+                before->memory_priority == after->memory_priority;
     return same || now->state != VM_RUNNING ? 0 : worker_set_memory(&v->store, after, err);
 }
 

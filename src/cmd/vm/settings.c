@@ -95,6 +95,7 @@ static int apply_memory(struct cmdlet_call *c, struct vm_config *k, struct err *
     if (arg_given(c, "DynamicMemoryEnabled"))
         k->dynamic = arg_switch(c, "DynamicMemoryEnabled");
     k->memory_buffer = (u64)arg_int(c, "Buffer", (i64)k->memory_buffer);
+    k->memory_priority = (u64)arg_int(c, "Priority", (i64)k->memory_priority);
     return vm_give_memory(c, "StartupBytes", &k->memory, err) ||
                    vm_give_memory(c, "MinimumBytes", &k->memory_minimum, err) ||
                    vm_give_memory(c, "MaximumBytes", &k->memory_maximum, err)

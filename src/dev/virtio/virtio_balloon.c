@@ -126,6 +126,7 @@ static void read_stats(struct balloon *b, const struct virtqueue *vq)
     }
     b->info.has_stats = true;
     b->info.stats_actual = (u64)actual(b) << PAGE_SHIFT;
+    b->info.total_whole = virtio_has(&b->virtio, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
     b->info.stats_at = clock_now(b->virtio.pci.dev.env->clock);
 }
 

@@ -28,6 +28,7 @@ struct balloon_info {
     u64 reported;                  /* bytes of reported pages that were discarded, in all */
     bool has_stats;                /* since the driver began; then: */
     u64 stats_actual;              /* `actual` when they came */
+    bool total_whole;              /* the guest's MEMTOT counts what it has given back */
     u64 stats_at;                  /* when they came, of clock_now() */
     u64 stat[VIRTIO_BALLOON_S_NR]; /* by VIRTIO_BALLOON_S_*; BALLOON_UNKNOWN: not told */
 };
