@@ -4,7 +4,7 @@
 # and Linux; and the tests of engine kvm. L1 prints a verdict a case. Sourced by nested_intel.sh and nested_amd.sh, which set $vendor.
 # CASES in the environment: only these.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
-cases=${CASES:-droste-1 droste-2 qemu-1 qemu-2 depth-3 machine-kvm nested-active-kvm}
+cases=${CASES:-droste-1 droste-2 qemu-1 qemu-2 depth-3 memory-kvm machine-kvm nested-active-kvm}
 units=$(dirname "$droste")/tests
 [ -x "$units/nested_active_kvm_test" ] || fail "$units/nested_active_kvm_test is not built"
 tools/get-packages "$guest/qemu.ext4" 300M qemu-system-x86
@@ -22,6 +22,16 @@ echo "L2 ends"
 I
 tools/mkinitramfs -o "$work/l2.img" -k "$guest/modules" -m virtio_pci -m virtio_blk -m virtio_net -m virtio-rng \
     -i "$work/l2.sh"
+
+# L2 as a stored VM whose memory grows.
+cat >"$work/grow.sh" <<'I'
+text() { yes memory | head -c 220000000; }
+while read -r line; do
+    echo "L2 has $(sed -n "s/^MemTotal: *//p" /proc/meminfo)"
+    [ "$line" != fill ] || { text >/f; text | cmp - /f && echo "L2 uses it"; rm /f; }
+done
+I
+tools/mkinitramfs -o "$work/grow.img" -k "$guest/modules" -m virtio_pci -m virtio_balloon -m virtio_mem -i "$work/grow.sh"
 
 # L2 as a hypervisor.
 cat >"$work/l3.sh" <<'I'
@@ -78,6 +88,35 @@ deep() {
     verdict depth-3 "$start" "^status 0" "^hello" "^L3 ended with status 0" \
         "^Linux in L3: $(dd if=/dev/zero bs=1M count=1 2>/dev/null | sha256sum)" "^Linux in L3 ended with status 0"
 }
+# Engine kvm's memory slots come and go: each step is seen by the guest, and survives a save.
+within() { for _ in $(seq 90); do "$@" && return; sleep 1; done; }
+has() { [ "$(droste -Command "(Get-VM m).MemoryAssigned")" = $(($1 << 20)) ] && echo "assigned $1"; }
+printed() { grep -q "^$1" /tmp/vms/vm/*/console.log; }
+say() { # LINE EXPECTED: what is typed, and what is then printed
+    { echo "$1"; sleep 1; } | timeout 2 droste Connect-VM m >/dev/null
+    within printed "$2"
+}
+memory() {
+    local start=$(now) vm='droste -Command'
+    {
+        export DROSTE_HOME=/tmp/vms
+        $vm "New-VM m -MemoryStartupBytes 192MB -Engine KVM"
+        $vm "Set-VMFirmware m -KernelPath /vmlinuz -InitialRamDiskPath /grow.img -KernelCommandLine 'console=ttyS0 quiet memhp_default_state=online_movable'"
+        $vm "Start-VM m"
+        within $vm "Set-VMMemory m -StartupBytes 576MB"
+        within has 576
+        say fill "L2 uses it"
+        $vm "Save-VM m; Start-VM m"
+        within has 576
+        $vm "Set-VMMemory m -StartupBytes 192MB"
+        within has 192
+        say tell "L2 has 1"
+        $vm "Stop-VM m -TurnOff; Get-VM m | Select-Object State | Format-List"
+        cat /tmp/vms/vm/*/console.log
+    } >/tmp/memory-kvm 2>&1 </dev/null
+    verdict memory-kvm "$start" "^assigned 576" "^L2 has 5[0-9]{5} kB" "^L2 uses it" \
+        "^assigned 192" "^L2 has 1[0-9]{5} kB" "^State : Off"
+}
 unit() { # NAME PROGRAM [ARGUMENT]...; a skip inside is a failure
     local name=$1 start=$(now)
     shift
@@ -96,6 +135,7 @@ mount -t ext4 /dev/vda /q && mkdir -p /q/dev /q/tmp /q/l1 && mount --bind /dev /
 for c in $(sed -n 's/.*cases=\([^ ]*\).*/\1/p' /proc/cmdline | tr , ' '); do
     case $c in
     depth-3) deep ;;
+    memory-kvm) memory ;;
     *-kvm) unit "$c" "$(echo "$c" | tr - _)_test" ;;
     *) l2 "$c" "${c%-*}_l2" "${c#*-}" ;;
     esac
@@ -104,7 +144,7 @@ I
 tools/mkinitramfs -o "$work/l1.img" -k "$guest/modules" -m "kvm-$vendor" -m virtio_pci -m virtio_blk -m virtio-rng -m ext4 \
     -l "$droste:/bin/droste" -l "$units/machine_kvm_test:/bin/machine_kvm_test" \
     -l "$units/nested_active_kvm_test:/bin/nested_active_kvm_test" -f "$guest/vmlinuz:/vmlinuz" \
-    -f "$work/l2.img:/l2.img" -f "$work/deep.img:/deep.img" -i "$work/l1.sh"
+    -f "$work/l2.img:/l2.img" -f "$work/grow.img:/grow.img" -f "$work/deep.img:/deep.img" -i "$work/l1.sh"
 log=$work/log
 BOOT_TIMEOUT=900
 boot "$log" --cpu-vendor "$vendor" --nested on --cpus 2 --memory 2G --initrd "$work/l1.img" \
