@@ -23,8 +23,16 @@ static void index_clear(struct tlb_ctx *x, unsigned i)
     x->fetch[1][i].tag = TLB_EMPTY(i);
 }
 
-static void ctx_clear(struct tlb_ctx *x)
+/* Some page may lead elsewhere from now on. */
+static void fetches_changed(struct tlb *t, struct tlb_ctx *x)
 {
+    x->fetch_id = ++t->fetch_ids;
+    memset(x->fetched, 0, sizeof(x->fetched));
+}
+
+static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
+{
+    fetches_changed(t, x);
     if (x->filled <= TLB_JOURNAL) {
         for (unsigned n = 0; n < x->filled; n++)
             index_clear(x, x->journal[n]);
@@ -35,6 +43,11 @@ static void ctx_clear(struct tlb_ctx *x)
     x->filled = 0;
 }
 
+static unsigned fetched_index(u64 lin)
+{
+    return (lin >> PAGE_SHIFT) % TLB_FETCHED;
+}
+
 static void ctx_note(struct tlb_ctx *x, unsigned index)
 {
     if (x->filled < TLB_JOURNAL)
@@ -43,14 +56,14 @@ static void ctx_note(struct tlb_ctx *x, unsigned index)
         x->filled = TLB_JOURNAL + 1;
 }
 
-static struct tlb_ctx *ctx_new(void)
+static struct tlb_ctx *ctx_new(struct tlb *t)
 {
     struct tlb_ctx *x = malloc(sizeof(*x));
     if (!x)
         return NULL;
     x->used = false;
     x->filled = TLB_JOURNAL + 1;
-    ctx_clear(x);
+    ctx_clear(t, x);
     return x;
 }
 
@@ -58,7 +71,7 @@ struct tlb *tlb_new(void)
 {
     struct tlb *t = calloc(1, sizeof(*t));
     struct tlb_entry *never = malloc(TLB_SIZE * sizeof(*never));
-    struct tlb_ctx *first = ctx_new();
+    struct tlb_ctx *first = t ? ctx_new(t) : NULL;
     if (!t || !never || !first) {
         free(t);
         free(never);
@@ -107,9 +120,9 @@ static struct tlb_ctx *ctx_find(struct tlb *t, const struct tlb_tag *tag)
             victim = i;
     }
     if (!t->ctx[victim])
-        t->ctx[victim] = ctx_new();
+        t->ctx[victim] = ctx_new(t);
     struct tlb_ctx *x = t->ctx[victim] ? t->ctx[victim] : t->ctx[0]; /* out of memory: share the first */
-    ctx_clear(x);
+    ctx_clear(t, x);
     x->tag = *tag;
     x->used = true;
     return x;
@@ -143,6 +156,7 @@ void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool wri
     struct tlb_entry e = {.tag = page, .page = (u64)host & ~(PAGE_SIZE - 1)};
     ctx_note(x, i);
     if (fetch) {
+        x->fetched[fetched_index(lin) / 64] |= BIT(fetched_index(lin) % 64);
         x->fetch[class == TLB_USER][i] = e;
         return;
     }
@@ -155,14 +169,14 @@ void tlb_flush_all(struct cpu *c)
 {
     for (unsigned i = 0; i < TLB_CONTEXTS; i++)
         if (c->tlb->ctx[i])
-            ctx_clear(c->tlb->ctx[i]);
+            ctx_clear(c->tlb, c->tlb->ctx[i]);
     c->tlb->generation++;
 }
 
 void tlb_flush_current(struct cpu *c, bool globals)
 {
     (void)globals; /* entries do not remember G: forgetting more is allowed */
-    ctx_clear(c->tlb->cur);
+    ctx_clear(c->tlb, c->tlb->cur);
     c->tlb->generation++;
 }
 
@@ -171,7 +185,7 @@ void tlb_flush_matching(struct cpu *c, bool (*match)(const struct tlb_tag *, con
     for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
         struct tlb_ctx *x = c->tlb->ctx[i];
         if (x && x->used && match(&x->tag, arg))
-            ctx_clear(x);
+            ctx_clear(c->tlb, x);
     }
     c->tlb->generation++;
 }
@@ -196,9 +210,14 @@ void tlb_flush_pcid(struct cpu *c, u16 pcid)
 void tlb_flush_page(struct cpu *c, u64 lin, bool all_spaces)
 {
     (void)all_spaces; /* a page may be global in any of them: one index in each is cheap */
-    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
-        if (c->tlb->ctx[i])
-            index_clear(c->tlb->ctx[i], tlb_index(lin));
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        struct tlb_ctx *x = c->tlb->ctx[i];
+        if (!x)
+            continue;
+        index_clear(x, tlb_index(lin));
+        if (x->fetched[fetched_index(lin) / 64] & BIT(fetched_index(lin) % 64))
+            fetches_changed(c->tlb, x);
+    }
     c->tlb->generation++;
 }
 
@@ -232,6 +251,10 @@ void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)
         for (unsigned i = 0; i < (all ? TLB_SIZE : x->filled); i++)
             index_drop(x, all ? i : x->journal[i], host, len, writes_only);
     }
-    if (!writes_only)
-        t->generation++;
+    if (writes_only)
+        return;
+    for (unsigned n = 0; n < TLB_CONTEXTS; n++)
+        if (t->ctx[n])
+            fetches_changed(t, t->ctx[n]);
+    t->generation++;
 }

@@ -43,13 +43,16 @@ struct tlb_tag {
 };
 
 #define TLB_JOURNAL 512
+#define TLB_FETCHED 4096
 
 struct tlb_ctx {
     struct tlb_tag tag;
     bool used;
     u64 last_use;
-    unsigned filled;          /* indexes in journal; TLB_JOURNAL + 1: too many, clear everything */
-    u16 journal[TLB_JOURNAL]; /* which indexes hold entries, so that a flush costs what was filled */
+    u64 fetch_id;                  /* see tlb_fetch_id() */
+    u64 fetched[TLB_FETCHED / 64]; /* which pages, by their low bits, may have had a fetch entry under it */
+    unsigned filled;               /* indexes in journal; TLB_JOURNAL + 1: too many, clear everything */
+    u16 journal[TLB_JOURNAL];      /* which indexes hold entries, so that a flush costs what was filled */
     struct tlb_entry read[TLB_CLASSES][TLB_SIZE];
     struct tlb_entry write[TLB_CLASSES][TLB_SIZE];
     struct tlb_entry fetch[2][TLB_SIZE]; /* supervisor, user */
@@ -61,6 +64,7 @@ struct tlb {
     struct tlb_ctx *ctx[TLB_CONTEXTS]; /* allocated on first use */
     const struct tlb_entry *never; /* a table without entries: accesses that must be looked at one by one */
     u64 clock;                     /* LRU */
+    u64 fetch_ids;                 /* the last one given */
     u64 generation; /* changes whenever any fetch entry goes: invalidates cached code lookups */
 };
 
@@ -76,6 +80,13 @@ static inline void *tlb_hit(const struct tlb_entry *table, u64 lin, unsigned siz
     if (likely(e->tag == ((lin + size - 1) & ~(PAGE_SIZE - 1))))
         return (void *)(e->page | (lin & (PAGE_SIZE - 1)));
     return NULL;
+}
+
+/* Names what fetches see now: two that are equal mean that every page fetched under the first still leads
+ * where it led, whether or not its entry is still there. Ids only grow. */
+static inline u64 tlb_fetch_id(const struct tlb *t)
+{
+    return t->cur->fetch_id * 2 + (t->x == t->cur->fetch[1]);
 }
 
 struct tlb *tlb_new(void);

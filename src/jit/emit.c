@@ -165,6 +165,13 @@ void emit_lea(struct emit *e, enum host_reg reg, struct mem m)
         emit_mem(e, X_LEA, 8, reg, m);
 }
 
+void emit_lea_rip(struct emit *e, enum host_reg reg, size_t target)
+{
+    const u8 head[] = {(u8)(0x48 | high(reg) << 2), X_LEA, (u8)((reg & 7) << 3 | 5)};
+    emit_bytes(e, head, sizeof(head));
+    emit32(e, (u32)(target - (e->len + 4)));
+}
+
 size_t emit_jcc(struct emit *e, u8 cc)
 {
     emit8(e, 0x0f);

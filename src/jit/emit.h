@@ -34,6 +34,7 @@ enum host_reg {
 /* Opcodes with a name; the forms `reg, r/m` unless they say otherwise. */
 enum {
     X_ADD = 0x03,
+    X_ADD_TO = 0x01, /* r/m, reg */
     X_SUB = 0x2b,
     X_XOR = 0x33,
     X_CMP = 0x3b,
@@ -117,6 +118,7 @@ void emit_imm(struct emit *e, unsigned digit, unsigned size, enum host_reg rm, i
 void emit_shift(struct emit *e, unsigned digit, unsigned size, enum host_reg rm, u8 imm);
 void emit_mov_imm(struct emit *e, enum host_reg reg, u64 imm); /* flags stay */
 void emit_lea(struct emit *e, enum host_reg reg, struct mem m);
+void emit_lea_rip(struct emit *e, enum host_reg reg, size_t target); /* an offset in the buffer */
 /* Jumps with 32-bit displacements to be filled in: the place to give to emit_patch(). cc: condition, 0..15.
  */
 size_t emit_jcc(struct emit *e, u8 cc);

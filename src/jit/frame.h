@@ -25,19 +25,29 @@ struct jit_frame {
     u64 rip_page;            /* guest-linear address of the page the code lies in */
     u64 tlb_r, tlb_w, tlb_x; /* struct tlb's tables */
     u64 cpu;
-    u64 places; /* table of entries, by host address */
-    u64 end;    /* retired instructions when R9 is 0 */
+    u64 jumps; /* table of struct jit_jump */
+    u64 salt;  /* of its keys */
     u16 fl;
     u8 vec;    /* VEC_* */
     u32 mxcsr; /* scratch */
+    u64 unused;
+    /* Seldom looked at. */
+    u64 places;     /* table of entries, by host address */
+    u64 end;        /* retired instructions when R9 is 0: the slice's end */
+    u64 limit;      /* the same for the whole run */
+    u64 changes_at; /* where space_code_changes() lies */
+    u64 changes;    /* what it was when the run began */
     /* How it ended. */
     u64 reason; /* enum jit_reason */
     u64 what;   /* its argument */
     u64 left;   /* R9 */
-    u64 unused;
+    u64 pad;
 };
-_Static_assert(sizeof(struct jit_frame) == 128,
-               "short displacements reach all of it; the stack stays aligned");
+_Static_assert(offsetof(struct jit_frame, unused) < 128, "short displacements reach what is hot");
+_Static_assert(sizeof(struct jit_frame) % 16 == 0, "the stack stays aligned");
+
+/* Instructions between two looks at what others ask: some microseconds. */
+enum { JIT_SLICE = 8192 };
 
 /* Vector state in the host's registers: 0 (none), or XMM with or without the others. _FP: and MXCSR masks all
  * exceptions. */
@@ -62,7 +72,6 @@ struct jit_site {
 struct jit_exit {
     u32 place;      /* in the code cache: the displacement to patch */
     u16 target;     /* offset in the page */
-    bool forward;   /* no loop is closed by it: it may take the inner entry */
     u8 mode;        /* of the block */
     const u8 *page; /* host address of the page */
     u32 version;    /* of the page */
@@ -75,6 +84,8 @@ struct jit_runtime {
     u32 call_last;          /* the same for a block's last instruction: never comes back */
     u32 leave_at;           /* R10: RIP */
     u32 leave_chain;        /* R10: RIP, R11: struct jit_exit */
+    u32 slice;              /* R10: RIP, R11: its block's near entry, to which it comes back if it may */
+    u32 lookup;             /* R10: RIP, canonical; flags and R11 are lost */
     u32 load_xmm, load_ymm; /* as much as may be: `vec` tells. R10, R11 and flags are lost */
 };
 
@@ -87,18 +98,28 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2]); /* 
  * code goes on, with frame->left, or NULL with `what` filled. left: R9. */
 const void *jit_after(struct cpu *c, const struct jit_site *s, struct jit_frame *f, u64 left, enum outcome o);
 
-/* One entry of frame.places. */
+/* One entry of frame.places, where all that is translated and was looked up lately is found. */
 struct jit_place {
     const u8 *host;
-    const void *code;
+    const void *code; /* its far entry */
 };
 enum { JIT_PLACE_BITS = 15, JIT_PLACE_SHIFT = 4 };
 _Static_assert(sizeof(struct jit_place) == 1 << JIT_PLACE_SHIFT, "ORDER PLACE");
 
-/* Which entry: the same as look_up() emits. */
+/* Which entry: the same as lookup emits. */
 static inline unsigned jit_place_of(const u8 *host)
 {
     return (unsigned)((u64)host ^ (u64)host >> 12) & ((1u << JIT_PLACE_BITS) - 1);
 }
+
+/* One entry of frame.jumps, found by the low bits of RIP: where jumps went lately. The key is RIP XOR a salt
+ * that names what fetches see (tlb_fetch_id()), so an entry dies with the mapping it was made under. Only
+ * canonical addresses have keys. */
+struct jit_jump {
+    u64 key;
+    const void *code; /* the far entry: R10 is the key */
+};
+enum { JIT_JUMP_BITS = 13, JIT_JUMP_SHIFT = 4, JIT_SALT_SHIFT = 48, JIT_SALT_BITS = 15 };
+_Static_assert(sizeof(struct jit_jump) == 1 << JIT_JUMP_SHIFT, "ORDER JUMP");
 
 #endif

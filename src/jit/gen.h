@@ -36,6 +36,14 @@ struct slow {
     size_t vec_from, vec_back; /* where it did not find it, and goes on when it is there */
 };
 
+/* Where a jump that is looked up goes when it is not found at once. */
+struct miss {
+    size_t from;
+    bool check; /* the target may not be canonical: the instruction's slow case */
+    unsigned index;
+    i32 release; /* what RSP still rises by */
+};
+
 struct gen {
     struct emit e;
     u32 base; /* where e.buf will lie in the code cache */
@@ -48,6 +56,8 @@ struct gen {
     struct jit_exit *exit; /* EXITS_MAX */
     size_t exit_from[EXITS_MAX];
     unsigned exits;
+    struct miss miss[EXITS_MAX];
+    unsigned misses;
 
     /* The current instruction. */
     unsigned index;
@@ -104,7 +114,7 @@ void effective_address(struct gen *g);
 void linear_address(struct gen *g);
 /* R10: linear to host address for `size` bytes, or the slow case. Keeps the flags first; R11 is lost. */
 void host_address(struct gen *g, unsigned size, bool write);
-void check_canonical(struct gen *g); /* R10; R11 is lost */
+void check_canonical(struct gen *g); /* R10; flags and R11 are lost */
 
 /* Of the block's instruction i: may it look at the guest's flags before it writes any; which does it surely
  * overwrite. */
@@ -124,7 +134,7 @@ void push_scratch(struct gen *g); /* lower_stack.c: pushes R10, or the slow case
 /* lower_branch.c: the way on to the instruction at an offset from the page's start, which may lie outside it.
  */
 void go_to(struct gen *g, i64 target);
-void emit_exits(struct gen *g);                          /* out-of-line code of go_to() and of lookups */
+void emit_exits(struct gen *g); /* out-of-line code of go_to() and of jumps that are looked up */
 void rip_to(struct gen *g, enum host_reg r, i64 offset); /* r: guest RIP of an offset */
 void jump_runtime(struct gen *g, u32 routine);
 void call_runtime(struct gen *g, u32 routine);

@@ -2,11 +2,13 @@
 /*
  * A vCPU's cache of translated blocks and the way into it.
  *
- * A block is found by its place in host memory, root and non-root operation apart; its entry looks at its
- * page's code version. It is translated when it has been run HOT times. Translated code goes on from block to
- * block by itself and comes back when a place is not translated, something is asked of the vCPU, its budget
- * ends, or an instruction's outcome is for the interpreter's loop. When code memory or the tables are full,
- * everything is forgotten at once, never while translated code is on the stack.
+ * A block is found by its place in host memory, root and non-root operation apart. It is translated when it
+ * has been run HOT times. When its page's code version changes its entries are shut (shut()), before
+ * translated code runs again on this vCPU: at the latest JIT_SLICE instructions and at once behind an
+ * instruction that serializes. Translated code goes on from block to block by itself and comes back when a
+ * place is not translated, something is asked of the vCPU, its budget ends, or an instruction's outcome is
+ * for the interpreter's loop. When code memory or the tables are full, everything is forgotten at once, never
+ * while translated code is on the stack.
  */
 #include "jit/jit.h"
 
@@ -23,15 +25,18 @@
 #define UNITS_SIZE  (32 * MIB)
 #define HEAT_BITS   14
 #define BUCKET_BITS 15
+#define PAGE_BITS   12
 #define HOT         8
 #define BUDGET_MOST (1ull << 62)
 
 /* What C knows of a translated block; its sites stand behind it. */
 struct jit_block {
-    const u8 *host, *host2; /* as in struct block */
-    struct jit_block *next; /* in its bucket */
+    const u8 *host, *host2;      /* as in struct block */
+    struct jit_block *next;      /* in its bucket */
+    struct jit_block *next_page; /* in its page's bucket */
+    const struct page_info *page;
     u32 version, version2;
-    u32 code, inner, body; /* the entries, and what lies behind their checks, as offsets in the code cache */
+    u32 far, known, near, body, refuse; /* as in struct translation, in the code cache */
     u8 mode, count;
     struct jit_exit exit[2];
     struct jit_site site[];
@@ -58,7 +63,11 @@ struct jit {
     struct translation scratch;
     struct heat heat[1u << HEAT_BITS];
     struct jit_block
-        *bucket[1u << BUCKET_BITS]; /* every block; `place` holds those that were looked up lately */
+        *bucket[1u << BUCKET_BITS];          /* every block; `place` holds those that were looked up lately */
+    struct jit_block *page[1u << PAGE_BITS]; /* the same, by page */
+    u64 changes;                             /* of code, that have been seen to */
+    u64 salts;                               /* the last tlb_fetch_id() */
+    struct jit_jump jump[1u << JIT_JUMP_BITS];
     struct jit_place place[2][1u << JIT_PLACE_BITS]; /* root, non-root */
 };
 
@@ -66,6 +75,8 @@ static void forget_all(struct jit *j)
 {
     memset(j->heat, 0, sizeof(j->heat));
     memset(j->place, 0, sizeof(j->place));
+    memset(j->page, 0, sizeof(j->page));
+    memset(j->jump, 0, sizeof(j->jump));
     memset(j->bucket, 0, sizeof(j->bucket));
     j->pages.used = j->first;
     j->units_used = 0;
@@ -82,10 +93,15 @@ static struct jit_block **bucket_of(struct jit *j, const u8 *host)
     return &j->bucket[(u64)host * 0x9e3779b97f4a7c15ull >> (64 - BUCKET_BITS)];
 }
 
+static struct jit_block **page_bucket(struct jit *j, const struct page_info *page)
+{
+    return &j->page[(u64)page * 0x9e3779b97f4a7c15ull >> (64 - PAGE_BITS)];
+}
+
 /* Where translated code finds it. */
 static void place_block(struct jit *j, struct jit_block *u)
 {
-    *place_of(j, u->mode, u->host) = (struct jit_place){.host = u->host, .code = j->pages.rx + u->code};
+    *place_of(j, u->mode, u->host) = (struct jit_place){.host = u->host, .code = j->pages.rx + u->far};
 }
 
 static void tell(struct jit *j, const struct block *b, u64 rip, const u8 *code)
@@ -120,15 +136,21 @@ static struct jit_block *make(struct jit *j, const struct block *b, u64 rip)
     u->version = b->version;
     u->host2 = b->host2;
     u->version2 = b->host2 ? b->version2 : 0;
-    u->code = base;
-    u->inner = base + (u32)j->scratch.inner;
+    u->page = b->page;
+    u->far = base;
+    u->known = base + (u32)j->scratch.known;
+    u->near = base + (u32)j->scratch.near;
     u->body = base + (u32)j->scratch.body;
+    u->refuse = base + (u32)j->scratch.refuse;
     j->units_used += ALIGN_UP(sizeof(*u) + j->scratch.sites * sizeof(struct jit_site), 16);
     j->stats.blocks++;
     j->stats.native += j->scratch.native;
     j->stats.called += j->scratch.called;
     struct jit_block **bucket = bucket_of(j, u->host);
     u->next = *bucket;
+    *bucket = u;
+    bucket = page_bucket(j, u->page);
+    u->next_page = *bucket;
     *bucket = u;
     place_block(j, u);
     tell(j, b, rip, code);
@@ -143,24 +165,67 @@ static bool hot(struct jit *j, const struct block *b)
     return ++h->runs >= HOT;
 }
 
-/* Translated and of this version, or NULL. Older versions never come back and leave the list. */
+/* Translated and of this version, or NULL. */
 static struct jit_block *known(struct jit *j, u8 mode, const u8 *host, u32 version)
 {
-    for (struct jit_block **p = bucket_of(j, host), *u; (u = *p);) {
-        bool same = u->host == host && u->mode == mode;
-        if (same && u->version == version)
+    for (struct jit_block *u = *bucket_of(j, host); u; u = u->next)
+        if (u->host == host && u->mode == mode && u->version == version)
             return u;
-        if (same)
-            *p = u->next;
-        else
-            p = &u->next;
-    }
     return NULL;
 }
 
-/* The translation of a block, made if it is worth it; or NULL. */
+static void put_jump(struct jit *j, u32 at, u32 to)
+{
+    j->pages.rw[at] = 0xe9;
+    store_le(j->pages.rw + at + 1, 4, to - (at + 5));
+}
+
+/* Nobody finds it any more. Jumps inside the page leave at its start, late jumps look once more. */
+static void shut(struct jit *j, struct jit_block *u)
+{
+    struct jit_place *place = place_of(j, u->mode, u->host);
+    struct jit_block **p = bucket_of(j, u->host);
+    while (*p != u)
+        p = &(*p)->next;
+    *p = u->next;
+    if (place->code == j->pages.rx + u->far)
+        *place = (struct jit_place){0};
+    put_jump(j, u->known, j->rt.lookup);
+    put_jump(j, u->near, u->refuse);
+}
+
+/* Of the blocks in a page's bucket, those of older versions of their pages. */
+static void shut_outdated(struct jit *j, struct jit_block **bucket)
+{
+    for (struct jit_block *u; (u = *bucket);) {
+        if (u->version == code_version_of(u->page)) {
+            bucket = &u->next_page;
+            continue;
+        }
+        *bucket = u->next_page;
+        shut(j, u);
+    }
+}
+
+/* Before any translated code runs. */
+static void see_changes(struct jit *j, struct cpu *c)
+{
+    const struct page_info *page[SPACE_CHANGES_KEPT];
+    if (likely(space_code_changes(c->memory) == j->changes))
+        return;
+    int n = space_code_changed(c->memory, j->changes, page, &j->changes);
+    for (int i = 0; i < n; i++)
+        shut_outdated(j, page_bucket(j, page[i]));
+    for (unsigned i = 0; n < 0 && i < ARRAY_SIZE(j->page); i++)
+        shut_outdated(j, &j->page[i]);
+}
+
+/* The translation of a block, made if it is worth it; or NULL. One that is outdated already would be made
+ * after its change was seen. */
 static struct jit_block *find(struct jit *j, const struct block *b, u64 rip)
 {
+    if (b->version != code_version_of(b->page))
+        return NULL;
     struct jit_block *u = known(j, b->mode, b->host, b->version);
     if (u && u->host2 == b->host2 && (!u->host2 || u->version2 == b->version2)) {
         place_block(j, u);
@@ -175,8 +240,7 @@ static void patch(struct jit *j, const struct jit_exit *x)
     const struct jit_block *u = known(j, x->mode, x->page + x->target, x->version);
     if (!u)
         return;
-    u32 to = x->forward && !u->host2 ? u->inner : u->code;
-    store_le(j->pages.rw + x->place, 4, to - (x->place + 4));
+    store_le(j->pages.rw + x->place, 4, u->near - (x->place + 4));
 }
 
 static void enter(struct jit *j, struct cpu *c, const struct jit_block *u, struct jit_frame *f)
@@ -185,15 +249,33 @@ static void enter(struct jit *j, struct cpu *c, const struct jit_block *u, struc
     ((enter_fn)(uintptr_t)(j->pages.rx + j->rt.enter))(c, j->pages.rx + u->body, f);
 }
 
+/* What keys of late jumps are XORed with: the address's bits that all keys of a place or all addresses have
+ * in common hold an id. Before one could come again all jumps are forgotten. */
+static u64 salt(struct jit *j, const struct cpu *c)
+{
+    u64 id = tlb_fetch_id(c->tlb);
+    if (id >> (JIT_JUMP_BITS + JIT_SALT_BITS) != j->salts >> (JIT_JUMP_BITS + JIT_SALT_BITS))
+        memset(j->jump, 0, sizeof(j->jump));
+    j->salts = id;
+    return (id & (BIT(JIT_JUMP_BITS) - 1)) | (id >> JIT_JUMP_BITS & (BIT(JIT_SALT_BITS) - 1))
+                                                 << JIT_SALT_SHIFT;
+}
+
 /* From here on translated code may run until the budget ends; `first` instructions of it are taken already.
  */
 static void open_frame(struct jit *j, const struct cpu *c, unsigned first, struct jit_frame *f)
 {
     u64 budget = c->budget_end - c->retired;
+    u64 total = (budget < BUDGET_MOST ? budget : BUDGET_MOST) - first;
     f->rip_page = c->rip & ~(PAGE_SIZE - 1);
     f->places = (u64)j->place[!!(c->code_mode & CODE_GUEST)];
-    f->left = (budget < BUDGET_MOST ? budget : BUDGET_MOST) - first;
+    f->jumps = (u64)j->jump;
+    f->salt = salt(j, c);
+    f->changes_at = (u64)space_code_counter(c->memory);
+    f->changes = j->changes;
+    f->left = total < JIT_SLICE ? total : JIT_SLICE;
     f->end = c->retired + first + f->left;
+    f->limit = c->retired + first + total;
 }
 
 /* A request that comes after `poll` was cleared sets it again. */
@@ -204,8 +286,8 @@ static bool asked(struct cpu *c)
     return cpu_attention(c);
 }
 
-/* The way into the translation at RIP, or NULL. Entered behind its checks when its first instruction must
- * come before anything else. */
+/* The way into the translation at RIP (its far entry), or NULL. Entered behind its checks when its first
+ * instruction must come before anything else. */
 static const void *way_on(struct jit *j, struct cpu *c, struct jit_frame *f)
 {
     if ((c->code_mode & CODE_MODE_MASK) != MODE_64 || asked(c) || !cpu_runs_blocks(c) ||
@@ -214,6 +296,7 @@ static const void *way_on(struct jit *j, struct cpu *c, struct jit_frame *f)
     const u8 *host = tlb_hit(c->tlb->x, c->rip, 1);
     if (!host)
         return NULL;
+    see_changes(j, c);
     const struct jit_place *p = place_of(j, c->code_mode, host);
     if (p->host != host)
         return NULL;
@@ -223,7 +306,7 @@ static const void *way_on(struct jit *j, struct cpu *c, struct jit_frame *f)
         return p->code;
     }
     const struct page_info *page = space_page_of_host(c->memory, host);
-    u32 version = __atomic_load_n(&page->code_version, __ATOMIC_ACQUIRE);
+    u32 version = code_version_of(page);
     const struct jit_block *u = known(j, c->code_mode, host, version);
     if (!u || u->host2 || u->count > f->left)
         return NULL;
@@ -273,6 +356,7 @@ static bool run(struct cpu *c, const struct block *b, enum outcome *o)
     struct jit *j = c->jit_state;
     if ((b->mode & CODE_MODE_MASK) != MODE_64)
         return false;
+    see_changes(j, c);
     struct jit_block *u = find(j, b, c->rip);
     if (!u)
         return false;
@@ -286,6 +370,7 @@ enum outcome jit_run_block(struct cpu *c, const struct block *b)
 {
     struct jit *j = c->jit_state;
     forget_all(j);
+    see_changes(j, c);
     const struct jit_block *u = make(j, b, c->rip);
     bug_on(!u, "a block of %u instructions does not fit", b->count);
     atomic_store(&c->poll, 0);

@@ -2,10 +2,10 @@
 /*
  * Near branches and the way on from a block.
  *
- * Inside a page a jump goes to the other block directly once that exists (struct jit_exit, patched by jit.c);
- * a jump backward goes to the entry that looks at the page's version, so no loop outlives a change of its
- * code. Everything else looks its target up by address: the soft TLB's fetch table, then the table of blocks
- * by host address. Both are right under any remapping, and nothing has to be unlinked.
+ * Inside a page a jump goes to the other block directly once that exists (struct jit_exit, patched by jit.c).
+ * Everything else finds its target by RIP in the table of late jumps (struct jit_jump), whose keys die with a
+ * change of mapping; what is not there is looked up by the soft TLB's fetch table and then by host address.
+ * All are right under any remapping, and nothing has to be unlinked.
  */
 #include "jit/gen.h"
 
@@ -35,37 +35,35 @@ void call_runtime(struct gen *g, u32 routine)
     emit32(&g->e, (u32)routine_at(g, routine));
 }
 
-/* R10: guest RIP, canonical. Flags and R11 are lost; they were kept. */
-static void look_up(struct gen *g)
+/* To the guest RIP in R10. Flags are lost; they were kept. check: it may not be canonical. Before it goes RSP
+ * rises by `release`. */
+static void jump_late(struct gen *g, bool check, i32 release)
 {
     struct emit *e = &g->e;
-    emit_mem(e, X_MOV_TO, 8, H_RAX, FRAME(unused));
-    emit_reg(e, X_MOV, 8, H_RAX, H_R10);
-    emit_imm(e, X_IMM_AND, 8, H_RAX, -(i32)PAGE_SIZE);
-    emit_reg(e, X_MOV, 8, H_R11, H_R10);
-    emit_shift(e, X_SHR, 8, H_R11, PAGE_SHIFT - 4);
-    emit_imm(e, X_IMM_AND, 4, H_R11, (TLB_SIZE - 1) << 4);
-    emit_mem(e, X_ADD, 8, H_R11, FRAME(tlb_x));
-    emit_mem(e, X_CMP, 8, H_RAX, MEM(H_R11, 0));
-    size_t miss = emit_jcc(e, CC_NE);
-    emit_mem(e, X_MOV_TO, 8, H_RAX, FRAME(rip_page));
-    emit_reg(e, X_XOR, 8, H_RAX, H_R10);
-    emit_mem(e, X_ADD, 8, H_RAX, MEM(H_R11, 8));
-    emit_reg(e, X_MOV, 8, H_R11, H_RAX); /* host address of the target */
-    emit_shift(e, X_SHR, 8, H_RAX, PAGE_SHIFT);
-    emit_reg(e, X_XOR, 8, H_RAX, H_R11);
-    emit_imm(e, X_IMM_AND, 4, H_RAX, (1 << JIT_PLACE_BITS) - 1);
-    emit_shift(e, X_SHL, 4, H_RAX, JIT_PLACE_SHIFT);
-    emit_mem(e, X_ADD, 8, H_RAX, FRAME(places));
-    emit_mem(e, X_CMP, 8, H_R11, MEM(H_RAX, offsetof(struct jit_place, host)));
-    size_t none = emit_jcc(e, CC_NE);
-    emit_mem(e, X_MOV, 8, H_R11, MEM(H_RAX, offsetof(struct jit_place, code)));
-    emit_mem(e, X_MOV, 8, H_RAX, FRAME(unused));
-    emit_op_reg(e, (struct prefixes){0}, 0xff, 4, H_R11); /* jmp r11 */
-    emit_patch(e, miss, e->len);
-    emit_patch(e, none, e->len);
-    emit_mem(e, X_MOV, 8, H_RAX, FRAME(unused));
-    jump_runtime(g, g->rt->leave_at);
+    emit_reg(e, X_MOV, 4, H_R11, H_R10);
+    emit_imm(e, X_IMM_AND, 4, H_R11, (1 << JIT_JUMP_BITS) - 1);
+    emit_shift(e, X_SHL, 4, H_R11, JIT_JUMP_SHIFT);
+    emit_mem(e, X_ADD, 8, H_R11, FRAME(jumps));
+    emit_mem(e, X_XOR, 8, H_R10, FRAME(salt));
+    emit_mem(e, X_CMP, 8, H_R10, MEM(H_R11, offsetof(struct jit_jump, key)));
+    g->miss[g->misses++] =
+        (struct miss){.from = emit_jcc(e, CC_NE), .check = check, .index = g->index, .release = release};
+    if (release)
+        emit_lea(e, host_reg_of[RSP], MEM(host_reg_of[RSP], release));
+    emit_op_mem(e, (struct prefixes){0}, 0xff, 4, MEM(H_R11, offsetof(struct jit_jump, code)));
+}
+
+static void emit_miss(struct gen *g, const struct miss *m)
+{
+    struct emit *e = &g->e;
+    emit_patch(e, m->from, e->len);
+    emit_mem(e, X_XOR, 8, H_R10, FRAME(salt));
+    g->index = m->index;
+    if (m->check)
+        check_canonical(g);
+    if (m->release)
+        emit_lea(e, host_reg_of[RSP], MEM(host_reg_of[RSP], m->release));
+    jump_runtime(g, g->rt->lookup);
 }
 
 static bool in_page(i64 target)
@@ -79,18 +77,17 @@ static void add_exit(struct gen *g, size_t from, i64 target)
     const u8 *page = (const u8 *)((u64)b->host & ~(PAGE_SIZE - 1));
     g->exit[g->exits] = (struct jit_exit){.place = g->base + (u32)from,
                                           .target = (u16)target,
-                                          .forward = target > (i64)g->at,
                                           .mode = b->mode,
                                           .page = page,
                                           .version = b->version};
     g->exit_from[g->exits++] = from;
 }
 
-/* A target on another page: R10 is lost. The slow case raises the fault of one that is not canonical. */
+/* A target on another page, canonical. */
 static void go_far(struct gen *g, i64 target)
 {
     rip_to(g, H_R10, target);
-    look_up(g);
+    jump_late(g, false, 0);
 }
 
 void go_to(struct gen *g, i64 target)
@@ -109,6 +106,8 @@ void emit_exits(struct gen *g)
         emit_mov_imm(&g->e, H_R11, (u64)&g->exit[i]);
         jump_runtime(g, g->rt->leave_chain);
     }
+    for (unsigned i = 0; i < g->misses; i++)
+        emit_miss(g, &g->miss[i]);
 }
 
 static i64 target_of(const struct gen *g)
@@ -161,7 +160,7 @@ bool lower_jcc(struct gen *g)
     return true;
 }
 
-/* R10: the operand. */
+/* R10: the operand, not looked at. */
 static void load_target(struct gen *g)
 {
     const struct insn *in = g->in;
@@ -173,7 +172,6 @@ static void load_target(struct gen *g)
         flags_keep(g);
         emit_reg(&g->e, X_MOV, 8, H_R10, guest_reg(g, in->rm, H_R10));
     }
-    check_canonical(g);
 }
 
 static bool near_operand(const struct gen *g)
@@ -187,7 +185,7 @@ bool lower_jmp_indirect(struct gen *g)
     if (!near_operand(g))
         return false;
     load_target(g);
-    look_up(g);
+    jump_late(g, true, 0);
     return true;
 }
 
@@ -220,10 +218,11 @@ bool lower_call_indirect(struct gen *g)
     if (!near_operand(g))
         return false;
     load_target(g);
+    check_canonical(g);
     emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(unused));
     push_next(g);
     emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(unused));
-    look_up(g);
+    jump_late(g, false, 0);
     return true;
 }
 
@@ -235,9 +234,7 @@ static bool ret(struct gen *g, i32 release)
     emit_lea(&g->e, H_R10, MEM(rsp, 0));
     host_address(g, 8, false);
     emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
-    check_canonical(g);
-    emit_lea(&g->e, rsp, MEM(rsp, 8 + release));
-    look_up(g);
+    jump_late(g, true, 8 + release);
     return true;
 }
 

@@ -85,7 +85,11 @@ static void emit_enter(struct emit *e)
     emit8(e, 0);
     copy(e, SLOT(rip_page, 0), FRAME_OF(H_RDX, rip_page));
     copy(e, SLOT(places, 0), FRAME_OF(H_RDX, places));
-    copy(e, SLOT(end, 0), FRAME_OF(H_RDX, end));
+    for (size_t field = offsetof(struct jit_frame, end); field <= offsetof(struct jit_frame, changes);
+         field += 8)
+        copy(e, slot(field, 0), MEM(H_RDX, (i32)field));
+    copy(e, SLOT(jumps, 0), FRAME_OF(H_RDX, jumps));
+    copy(e, SLOT(salt, 0), FRAME_OF(H_RDX, salt));
     emit_mem(e, X_MOV, 8, H_R9, FRAME_OF(H_RDX, left));
     emit_reg(e, X_MOV, 8, H_R10, H_RDI);
     emit_reg(e, X_MOV, 8, H_R11, H_RSI);
@@ -98,6 +102,7 @@ static void emit_leave_done(struct emit *e)
 {
     emit_mem(e, X_MOV, 8, H_RDX, MEM(H_RSP, FRAME_SIZE));
     emit_mem(e, X_MOV_TO, 8, H_R9, FRAME_OF(H_RDX, left));
+    copy(e, FRAME_OF(H_RDX, end), SLOT(end, 0));
     copy(e, FRAME_OF(H_RDX, reason), SLOT(reason, 0));
     copy(e, FRAME_OF(H_RDX, what), SLOT(what, 0));
     emit_imm(e, X_IMM_ADD, 8, H_RSP, FRAME_SIZE);
@@ -168,6 +173,15 @@ static void emit_call_meaning(struct emit *e, u64 (*counts)[2])
     emit_imm(e, X_IMM_ADD, 8, H_RSP, 8);
 }
 
+/* Some page's code has changed since the run began. RAX is lost. */
+static size_t jump_if_changed(struct emit *e, i32 bias)
+{
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(changes_at, bias));
+    emit_mem(e, X_MOV, 8, H_RAX, MEM(H_RAX, 0));
+    emit_mem(e, X_CMP, 8, H_RAX, SLOT(changes, bias));
+    return emit_jcc(e, CC_NE);
+}
+
 /* RAX: the outcome. Goes on where jit_after() says, or leaves. */
 static void emit_outcome(struct emit *e, u32 done)
 {
@@ -185,11 +199,87 @@ static void emit_outcome(struct emit *e, u32 done)
     emit_reg(e, X_MOV, 8, H_R11, H_RAX);
     emit_mem(e, X_MOV, 8, H_R9, SLOT(left, 0));
     load_all(e, 0);
+    emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 0));
+    emit_mem(e, X_MOV, 8, H_R10, MEM(H_R10, CPU(rip)));
+    emit_mem(e, X_XOR, 8, H_R10, SLOT(salt, 0)); /* the key, for a far entry */
     emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
     emit_patch(e, leave, e->len);
     set_reason(e, JIT_SETTLED);
     emit_mem(e, X_MOV, 8, H_R9, SLOT(left, 0));
     emit_jmp_to(e, done);
+}
+
+/* Goes on with the next slice, unless something is asked of the vCPU, code has changed, or the budget is
+ * over. */
+static void emit_slice(struct emit *e, u32 leave_at)
+{
+    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(unused, 0));
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(cpu, 0));
+    emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RAX, CPU(poll)));
+    emit8(e, 0);
+    size_t asked = emit_jcc(e, CC_NE);
+    size_t changed = jump_if_changed(e, 0);
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(limit, 0));
+    emit_mem(e, X_SUB, 8, H_RAX, SLOT(end, 0));
+    size_t over = emit_jcc(e, CC_E);
+    emit_imm(e, X_IMM_CMP, 8, H_RAX, JIT_SLICE);
+    size_t little = emit_jcc(e, CC_BE);
+    emit_mov_imm(e, H_RAX, JIT_SLICE);
+    emit_patch(e, little, e->len);
+    emit_mem(e, X_ADD_TO, 8, H_RAX, SLOT(end, 0));
+    emit_reg(e, X_ADD, 8, H_R9, H_RAX);
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(unused, 0));
+    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
+    emit_patch(e, asked, e->len);
+    emit_patch(e, changed, e->len);
+    emit_patch(e, over, e->len);
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(unused, 0));
+    emit_jmp_to(e, leave_at);
+}
+
+/* R11: where the late jump to RIP, in R10, is noted. */
+static void find_jump(struct emit *e)
+{
+    emit_reg(e, X_MOV, 4, H_R11, H_R10);
+    emit_imm(e, X_IMM_AND, 4, H_R11, (1 << JIT_JUMP_BITS) - 1);
+    emit_shift(e, X_SHL, 4, H_R11, JIT_JUMP_SHIFT);
+    emit_mem(e, X_ADD, 8, H_R11, SLOT(jumps, 0));
+}
+
+/* The fetch entry of the page, then the block by host address; found, it is noted as a late jump. */
+static void emit_lookup(struct emit *e, u32 leave_at)
+{
+    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(unused, 0));
+    emit_reg(e, X_MOV, 8, H_RAX, H_R10);
+    emit_imm(e, X_IMM_AND, 8, H_RAX, -(i32)PAGE_SIZE);
+    emit_reg(e, X_MOV, 8, H_R11, H_R10);
+    emit_shift(e, X_SHR, 8, H_R11, PAGE_SHIFT - 4);
+    emit_imm(e, X_IMM_AND, 4, H_R11, (TLB_SIZE - 1) << 4);
+    emit_mem(e, X_ADD, 8, H_R11, SLOT(tlb_x, 0));
+    emit_mem(e, X_CMP, 8, H_RAX, MEM(H_R11, 0));
+    size_t miss = emit_jcc(e, CC_NE);
+    emit_reg(e, X_XOR, 8, H_RAX, H_R10);
+    emit_mem(e, X_ADD, 8, H_RAX, MEM(H_R11, 8));
+    emit_reg(e, X_MOV, 8, H_R11, H_RAX); /* host address of the target */
+    emit_shift(e, X_SHR, 8, H_RAX, PAGE_SHIFT);
+    emit_reg(e, X_XOR, 8, H_RAX, H_R11);
+    emit_imm(e, X_IMM_AND, 4, H_RAX, (1 << JIT_PLACE_BITS) - 1);
+    emit_shift(e, X_SHL, 4, H_RAX, JIT_PLACE_SHIFT);
+    emit_mem(e, X_ADD, 8, H_RAX, SLOT(places, 0));
+    emit_mem(e, X_CMP, 8, H_R11, MEM(H_RAX, offsetof(struct jit_place, host)));
+    size_t none = emit_jcc(e, CC_NE);
+    emit_mem(e, X_MOV, 8, H_RAX, MEM(H_RAX, offsetof(struct jit_place, code)));
+    find_jump(e);
+    emit_mem(e, X_XOR, 8, H_R10, SLOT(salt, 0));
+    emit_mem(e, X_MOV_TO, 8, H_R10, MEM(H_R11, offsetof(struct jit_jump, key)));
+    emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_R11, offsetof(struct jit_jump, code)));
+    emit_reg(e, X_MOV, 8, H_R11, H_RAX);
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(unused, 0));
+    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
+    emit_patch(e, miss, e->len);
+    emit_patch(e, none, e->len);
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(unused, 0));
+    emit_jmp_to(e, leave_at);
 }
 
 void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
@@ -202,6 +292,10 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     emit_leave(e, JIT_AT, done);
     rt->leave_chain = (u32)e->len;
     emit_leave(e, JIT_CHAIN, done);
+    rt->slice = (u32)e->len;
+    emit_slice(e, rt->leave_at);
+    rt->lookup = (u32)e->len;
+    emit_lookup(e, rt->leave_at);
     rt->call = (u32)e->len;
     emit_call_meaning(e, counts);
     emit_reg(e, X_TEST, 4, H_RAX, H_RAX);
@@ -209,12 +303,15 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RBX, CPU(code_dirty)));
     emit8(e, 0);
     size_t dirty = emit_jcc(e, CC_NE);
+    size_t changed = jump_if_changed(e, 8);
     emit_reg(e, X_MOV, 8, H_R10, H_RBX);
     emit_reg(e, X_MOV, 8, H_R9, H_R12);
     load_all(e, 8);
     emit8(e, 0xc3);
-    emit_patch(e, out, e->len);
     emit_patch(e, dirty, e->len);
+    emit_patch(e, changed, e->len);
+    emit_mov_imm(e, H_RAX, DONE);
+    emit_patch(e, out, e->len);
     emit_outcome(e, done);
     rt->call_last = (u32)e->len;
     emit_call_meaning(e, counts);

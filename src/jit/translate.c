@@ -119,15 +119,9 @@ static bool translate_one(struct gen *g)
 
 /* ---- the block ---- */
 
-static void leave_at_start(struct gen *g)
-{
-    rip_to(g, H_R10, (i64)((u64)g->b->host & (PAGE_SIZE - 1)));
-    jump_runtime(g, g->rt->leave_at);
-}
-
 struct entry {
-    size_t stale, over, asked; /* jumps to be patched */
-    size_t across[3];
+    size_t known, near;     /* as in struct translation */
+    size_t over, across[3]; /* jumps to be patched */
 };
 
 static size_t check_version(struct gen *g, const struct page_info *page, u32 version)
@@ -155,31 +149,42 @@ static void check_second_page(struct gen *g, struct entry *n)
     n->across[2] = check_version(g, g->b->page2, g->b->version2);
 }
 
-/* A loop goes through the outer entry, so that it sees requests and changes of its code. */
-static void emit_entry(struct gen *g, struct entry *n, size_t *inner)
+static i32 start_of(const struct gen *g)
+{
+    return (i32)((u64)g->b->host & (PAGE_SIZE - 1));
+}
+
+/* Whether the page's bytes are still those is not asked: jit.c shuts the entries of blocks that are outdated.
+ */
+static void emit_entry(struct gen *g, struct entry *n)
 {
     struct emit *e = &g->e;
-    n->stale = check_version(g, g->b->page, g->b->version);
+    emit_mem(e, X_XOR, 8, H_R10, FRAME(salt));
+    n->known = e->len;
+    emit_lea(e, H_R10, MEM(H_R10, -start_of(g)));
+    emit_mem(e, X_MOV_TO, 8, H_R10, FRAME(rip_page));
+    n->near = e->len;
     if (g->b->host2)
         check_second_page(g, n);
-    emit_mem(e, X_MOV, 8, H_R10, FRAME(cpu));
-    emit_op_mem(e, (struct prefixes){0}, 0x80, X_IMM_CMP, MEM(H_R10, offsetof(struct cpu, poll)));
-    emit8(e, 0);
-    n->asked = emit_jcc(e, CC_NE);
-    *inner = e->len;
     emit_imm(e, X_IMM_SUB, 8, H_R9, g->b->count);
     n->over = emit_jcc(e, CC_S);
 }
 
-static void emit_entry_refusals(struct gen *g, const struct entry *n)
+/* Returns where it leaves at the block's start. */
+static size_t emit_entry_refusals(struct gen *g, const struct entry *n)
 {
-    emit_patch(&g->e, n->over, g->e.len);
-    emit_imm(&g->e, X_IMM_ADD, 8, H_R9, g->b->count);
-    emit_patch(&g->e, n->asked, g->e.len);
-    emit_patch(&g->e, n->stale, g->e.len);
+    struct emit *e = &g->e;
+    emit_patch(e, n->over, e->len);
+    emit_imm(e, X_IMM_ADD, 8, H_R9, g->b->count);
+    rip_to(g, H_R10, start_of(g));
+    emit_lea_rip(e, H_R11, n->near);
+    jump_runtime(g, g->rt->slice);
+    size_t refuse = e->len;
     for (unsigned i = 0; g->b->host2 && i < ARRAY_SIZE(n->across); i++)
-        emit_patch(&g->e, n->across[i], g->e.len);
-    leave_at_start(g);
+        emit_patch(e, n->across[i], e->len);
+    rip_to(g, H_R10, start_of(g));
+    jump_runtime(g, g->rt->leave_at);
+    return refuse;
 }
 
 static void emit_slow_cases(struct gen *g)
@@ -244,10 +249,12 @@ bool translate(const struct block *b, struct jit_site *site, struct jit_exit *ex
     for (unsigned i = 0; i < b->count; i++)
         g.how[i] = lowering_of(&b->uop[i]);
     flags_liveness(&g);
-    emit_entry(&g, &n, &t->inner);
+    emit_entry(&g, &n);
+    t->known = n.known;
+    t->near = n.near;
     t->body = g.e.len;
     translate_body(&g, t);
-    emit_entry_refusals(&g, &n);
+    t->refuse = emit_entry_refusals(&g, &n);
     emit_exits(&g);
     emit_slow_cases(&g);
     t->len = g.e.len;

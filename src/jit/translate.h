@@ -11,8 +11,10 @@
 struct translation {
     u8 code[TRANSLATE_MAX];
     size_t len;
-    size_t inner; /* the second entry, for jumps from code of the same version */
-    size_t body;  /* behind the checks of both: whoever enters here has taken the block's length from R9 */
+    size_t known;  /* in the far entry, where R10 is RIP */
+    size_t near;   /* the entry of jumps inside the page; the far entry, which sets frame.rip_page, is at 0 */
+    size_t body;   /* behind its checks: whoever enters here has taken the block's length from R9 */
+    size_t refuse; /* leaves at the block's start */
     u16 at[BLOCK_MAX + 1];   /* of each instruction's code; last, of what is out of line */
     unsigned sites;          /* how many were needed */
     unsigned native, called; /* instructions as host code and as calls */

@@ -511,7 +511,22 @@ void space_unwatch_code(struct space *s, u64 gpa)
 {
     struct page_info *p = space_page(s, gpa);
     if (p)
-        page_forget_code(p);
+        page_forget_code(&s->watches, p);
+}
+
+const u64 *space_code_counter(const struct space *s)
+{
+    return &s->watches.changes.count;
+}
+
+u64 space_code_changes(const struct space *s)
+{
+    return __atomic_load_n(space_code_counter(s), __ATOMIC_SEQ_CST);
+}
+
+int space_code_changed(struct space *s, u64 since, const struct page_info *page[SPACE_CHANGES_KEPT], u64 *now)
+{
+    return watch_changes(&s->watches, since, page, now);
 }
 
 void space_written(struct space *s, u64 gpa, u64 len)
@@ -520,7 +535,7 @@ void space_written(struct space *s, u64 gpa, u64 len)
         struct page_info *p = space_page(s, gpa);
         u64 last = end - 1 < (gpa | (PAGE_SIZE - 1)) ? end - 1 : gpa | (PAGE_SIZE - 1);
         if (p && unlikely(__atomic_load_n(&p->watch, __ATOMIC_ACQUIRE)))
-            page_written(p, gpa, last);
+            page_written(&s->watches, p, gpa, last);
     }
 }
 

@@ -116,6 +116,17 @@ static inline bool space_watches_code(const struct page_info *p, u64 gpa, u64 le
            (__atomic_load_n(&p->code_granule, __ATOMIC_SEQ_CST) & mask) == mask;
 }
 
+/* What changed, for who keeps translations of code: counts changes of code_version of any page. A page's
+ * version changes first, then the count. */
+u64 space_code_changes(const struct space *s);
+const u64 *
+space_code_counter(const struct space *s); /* where that is, to be looked at by code without a call */
+#define SPACE_CHANGES_KEPT 256
+/* Pages of the changes since the count was `since`, at most SPACE_CHANGES_KEPT; the count now in *now. -1:
+ * there were more than are kept. */
+int space_code_changed(struct space *s, u64 since, const struct page_info *page[SPACE_CHANGES_KEPT],
+                       u64 *now);
+
 /* Somebody who keeps host pointers. Callbacks come from any thread, with no space lock held. */
 struct space_listener {
     /* Every write pointer into [gpa, gpa+len) must be gone when this returns. */

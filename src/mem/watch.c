@@ -4,7 +4,8 @@
  * makes a lost write impossible, keep them:
  *  - a watcher sets its bit, then looks at `writer`; a soft TLB that wants a write pointer notes itself in
  * `writer`, then looks at the watch bits. One of the two sees the other.
- *  - a store to code happens first, then the watch is cleared, then code_version changes. A decoder sets the
+ *  - a store to code happens first, then the watch is cleared, then code_version changes, then the
+ *    change is logged. A decoder sets the
  * watch, reads the version, reads the bytes, and looks whether the watch still stands; if not it starts
  * again.
  */
@@ -13,11 +14,34 @@
 void watch_list_init(struct watch_list *w)
 {
     w->count = 0;
+    w->changes.count = 0;
+    pthread_mutex_init(&w->changes.lock, NULL);
 }
 
 void watch_list_fini(struct watch_list *w)
 {
     w->count = 0;
+    pthread_mutex_destroy(&w->changes.lock);
+}
+
+static void log_change(struct change_log *l, const struct page_info *p)
+{
+    pthread_mutex_lock(&l->lock);
+    l->page[l->count % SPACE_CHANGES_KEPT] = p;
+    __atomic_store_n(&l->count, l->count + 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&l->lock);
+}
+
+int watch_changes(struct watch_list *w, u64 since, const struct page_info *page[], u64 *now)
+{
+    struct change_log *l = &w->changes;
+    pthread_mutex_lock(&l->lock);
+    u64 n = l->count - since;
+    *now = l->count;
+    for (u64 i = 0; i < n && n <= SPACE_CHANGES_KEPT; i++)
+        page[i] = l->page[(since + i) % SPACE_CHANGES_KEPT];
+    pthread_mutex_unlock(&l->lock);
+    return n <= SPACE_CHANGES_KEPT ? (int)n : -1;
 }
 
 void watch_listen(struct watch_list *w, const struct space_listener *l)
@@ -56,14 +80,15 @@ void page_watch_code(struct watch_list *w, struct page_info *p, u64 first, u64 l
         watch_drop_writes(w, ALIGN_DOWN(first, PAGE_SIZE), PAGE_SIZE);
 }
 
-void page_forget_code(struct page_info *p)
+void page_forget_code(struct watch_list *w, struct page_info *p)
 {
     __atomic_fetch_and(&p->watch, (u8)~PAGE_CODE, __ATOMIC_SEQ_CST);
     __atomic_store_n(&p->code_granule, 0, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&p->code_version, 1, __ATOMIC_SEQ_CST);
+    log_change(&w->changes, p);
 }
 
-void page_written(struct page_info *p, u64 first, u64 last)
+void page_written(struct watch_list *w, struct page_info *p, u64 first, u64 last)
 {
     u8 watch = __atomic_load_n(&p->watch, __ATOMIC_SEQ_CST);
     if (watch & PAGE_DIRTY) {
@@ -71,7 +96,7 @@ void page_written(struct page_info *p, u64 first, u64 last)
         __atomic_fetch_and(&p->watch, (u8)~PAGE_DIRTY, __ATOMIC_SEQ_CST);
     }
     if ((watch & PAGE_CODE) && (__atomic_load_n(&p->code_granule, __ATOMIC_SEQ_CST) & granules(first, last)))
-        page_forget_code(p);
+        page_forget_code(w, p);
 }
 
 void page_log_dirty(struct page_info *p, bool on)
