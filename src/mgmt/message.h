@@ -27,11 +27,10 @@
  * port that this adapter has
  *   UNPLUG (vm, adapter_id)
  *   RULE (vm, adapter_id, vm_name, adapter_name, a rule)  at once
- *   PORTS -> PORT (vm, vm_name, adapter_id, adapter_name, up, counters) for each, then STATUS (pid, child,
- * ports, restarts, captures)
- *   CAPTURE (vm and adapter_id, or none: all ports; a descriptor: the file), CAPTURE_END (likewise)
- *   HOST (a descriptor: a file with the host network, main/switch_host.h)
- *   STOP   answered before the end
+ *   PORTS (port: from which number on; or vm, adapter_id: that one) -> PORT (vm, vm_name, adapter_id,
+ * adapter_name, up, counters) for each, then STATUS (pid, child, ports, restarts, captures) CAPTURE (vm and
+ * adapter_id, or none: all ports; a descriptor: the file), CAPTURE_END (likewise) HOST (a descriptor: a file
+ * with the host network, main/switch_host.h) STOP   answered before the end
  *
  * Between the two processes of a switch: PORT numbers stand in `port`, and UPLINK (text: its kind; a
  * descriptor), DOWN (port), SPOOFED (port).

@@ -153,7 +153,7 @@ int store_folder(const struct store *s, const char *id)
 /* ---- listing ---- */
 
 /* As in a folder's name: anything else in there is not ours. */
-static bool is_id(const char *name)
+bool vm_id_valid(const char *name)
 {
     static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
     if (strlen(name) != VM_ID_SIZE - 1)
@@ -176,7 +176,7 @@ static int read_definition(int dir, const char *id, struct vm_config *c, struct 
 
 bool store_load(const struct store *s, const char *id, struct vm_entry *e)
 {
-    int dir = is_id(id) ? store_folder(s, id) : -1;
+    int dir = vm_id_valid(id) ? store_folder(s, id) : -1;
     *e = (struct vm_entry){0};
     if (dir < 0)
         return false;
@@ -231,7 +231,7 @@ int store_list(struct store *s, struct vm_entry **list, unsigned *count, struct 
         return -1;
     int r = 0;
     for (struct dirent *f; r == 0 && (f = readdir(d));)
-        if (is_id(f->d_name) && store_load(s, f->d_name, &e) && !append(list, count, &e)) {
+        if (vm_id_valid(f->d_name) && store_load(s, f->d_name, &e) && !append(list, count, &e)) {
             free(e.config);
             r = err_set(err, EXIT_STATUS_HOST, "out of memory for the list of VMs");
         }
@@ -341,7 +341,7 @@ int store_remove(struct store *s, struct vm_folder *f, struct err *err)
 /* ---- one VM ---- */
 
 /* Who has the lock, as they wrote it: "Start-VM (process 123)". */
-static int refuse_taken(int fd, struct err *err)
+static int refuse_taken(int fd, const char *what, struct err *err)
 {
     char who[100];
     ssize_t n = pread(fd, who, sizeof(who) - 1, 0);
@@ -350,22 +350,25 @@ static int refuse_taken(int fd, struct err *err)
         if (*p < ' ' || *p > '~')
             *p = 0;
     return err_set_id(err, EXIT_STATUS_USAGE, ERROR_OBJECT_BUSY,
-                      "Another command works on this virtual machine: %s. Try again when it is done.",
+                      "Another command works on this %s: %s. Try again when it is done.", what,
                       who[0] ? who : "it did not say which");
+}
+
+int store_hold(int lock, const char *what, const char *command, struct err *err)
+{
+    char who[100];
+    if (flock(lock, LOCK_EX | LOCK_NB))
+        return errno == EWOULDBLOCK ? refuse_taken(lock, what, err) : fail("lock a", what, err);
+    int n = snprintf(who, sizeof(who), "%.60s (process %d)\n", command, (int)getpid());
+    return pwrite(lock, who, (size_t)n, 0) < n || ftruncate(lock, n) ? fail("write the lock of a", what, err)
+                                                                     : 0;
 }
 
 static int lock_vm(struct vm_folder *f, const char *command, struct err *err)
 {
     f->lock = openat(f->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (f->lock < 0)
-        return fail("open the lock of", f->id, err);
-    if (flock(f->lock, LOCK_EX | LOCK_NB))
-        return errno == EWOULDBLOCK ? refuse_taken(f->lock, err) : fail("lock", f->id, err);
-    char who[100];
-    int n = snprintf(who, sizeof(who), "%.60s (process %d)\n", command, (int)getpid());
-    if (pwrite(f->lock, who, (size_t)n, 0) < n || ftruncate(f->lock, n))
-        return fail("write the lock of", f->id, err);
-    return 0;
+    return f->lock < 0 ? fail("open the lock of", f->id, err)
+                       : store_hold(f->lock, "virtual machine", command, err);
 }
 
 /* Whether the folder that is locked still is the VM's: it may have been removed while we came. */
@@ -380,7 +383,7 @@ int store_take(struct store *s, const char *id, const char *command, struct vm_f
 {
     *f = (struct vm_folder){.dir = -1, .lock = -1};
     snprintf(f->id, sizeof(f->id), "%s", id);
-    f->dir = is_id(id) ? store_folder(s, id) : -1;
+    f->dir = vm_id_valid(id) ? store_folder(s, id) : -1;
     if (f->dir < 0)
         return err_set(err, EXIT_STATUS_USAGE, "There is no virtual machine with the id %.40s.", id);
     f->config = malloc(sizeof(*f->config));

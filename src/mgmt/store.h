@@ -68,5 +68,11 @@ int must_check store_remove(struct store *s, struct vm_folder *f, struct err *er
 int store_folder(const struct store *s, const char *id);
 
 void vm_id_new(char id[VM_ID_SIZE]);
+/* Whether it is one as vm_id_new() makes them. */
+bool vm_id_valid(const char *id);
+
+/* Takes an open lock file and writes into it who has it. Refused at once while another command does; what:
+ * names the thing that is locked. */
+int must_check store_hold(int lock, const char *what, const char *command, struct err *err);
 
 #endif

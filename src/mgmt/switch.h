@@ -19,8 +19,9 @@
 #include "mgmt/message.h"
 #include "mgmt/switch_store.h"
 
-/* Descriptors that a new supervisor finds: its start socket, which takes OK or ERROR. */
-enum { SWITCH_FD_START = 3, SWITCH_FD_END };
+/* Descriptors that a new supervisor finds: its start socket, which takes OK or ERROR; its control socket,
+ * bound: it has to listen; the open ID.lock of RUN, which it holds while it lives. */
+enum { SWITCH_FD_START = 3, SWITCH_FD_LISTEN, SWITCH_FD_LOCK };
 
 /* A connection to the switch's supervisor, which is started if it does not run. A switch of the system's
  * store that does not run is an error that names the remedy. */
@@ -42,19 +43,19 @@ int must_check switch_set_host(const struct switch_store *s, const char *id, int
 /* Ends the switch; 0 when it does not run any more. */
 int must_check switch_stop(const struct switch_store *s, const char *id, struct err *err);
 
-/* ---- a VM's adapters ---- */
+/* Of who holds its ID.lock: nothing of it stays in RUN. */
+void switch_clear_files(const struct switch_store *s, const char *id);
 
-/* The switch that an adapter's definition names, in the own store or the system's. store: takes it, open, and
- * has to be closed when 0 is returned. */
+/* ---- by name, in the own store and then the system's ---- */
+
+/* store: takes the one it is in, open, and has to be closed when 0 is returned. */
 int must_check switch_of_name(const char *name, struct switch_store *store, struct switch_entry *e,
                               struct err *err);
-/* Both ends of a new cable, of which the one goes to a worker, the other to the switch; close them. */
-int must_check switch_plug(const char *switch_name, const struct message *plug, int *worker_end,
-                           struct err *err);
-/* A running VM's adapter gets a cable to the switch its definition names (""; it loses the one it has). */
-int must_check switch_connect_adapter(struct store *s, const struct vm_config *c, unsigned adapter,
-                                      struct err *err);
-/* The switch of a running VM's adapter hears its new rule. */
-int must_check switch_set_rule(const struct vm_config *c, unsigned adapter, struct err *err);
+/* switch_ensure() and switch_connect(). */
+int must_check switch_ensure_name(const char *name, struct err *err);
+int switch_connect_name(const char *name);
+/* A new cable between the switch of this name and a worker: the worker's end. plug: who it is for, and its
+ * rule. */
+int must_check switch_plug(const char *name, const struct message *plug, struct err *err);
 
 #endif

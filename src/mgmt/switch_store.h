@@ -14,6 +14,8 @@
 #ifndef MGMT_SWITCH_STORE_H
 #define MGMT_SWITCH_STORE_H
 
+#include <sys/types.h>
+
 #include "config/switch_config.h"
 #include "mgmt/store.h"
 
@@ -34,6 +36,8 @@ int must_check switch_store_open(struct switch_store *s, struct err *err);
 /* The system's, of a user that is not root; false: there is none, or this user may not. */
 bool switch_store_open_system(struct switch_store *s);
 void switch_store_close(struct switch_store *s);
+/* Whose members may use the switches of the store that is open to this process; false: nobody's. */
+bool switch_store_group(gid_t *out);
 
 /* All of one store, by name, damaged ones at the end; free() it. */
 int must_check switch_store_list(const struct switch_store *s, struct switch_entry **list, unsigned *count,

@@ -12,19 +12,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "config/whole_file.h"
+#include "mgmt/process.h"
 
 enum { ANSWER_SECONDS = 5, SAVE_SECONDS = 600, ENDING_STEPS = 50 };
 
@@ -114,6 +112,24 @@ int worker_set_memory(struct store *s, const struct vm_config *c, struct err *er
     if (fd >= 0)
         close(fd);
     return r;
+}
+
+int worker_give_cable(struct store *s, const char *id, unsigned adapter, int cable, struct err *err)
+{
+    struct message m = {.type = MESSAGE_CABLE, .adapter = adapter};
+    int fd = worker_connect(s, id, ANSWER_SECONDS, err);
+    int r = fd < 0 ? -1 : exchange(fd, &m, cable, NULL, err);
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+bool worker_lives(const struct store *s, const char *id)
+{
+    int fd = connect_to(s, id, 1);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 int worker_ask(struct store *s, const char *id, enum message_type type, struct message *answer,
@@ -406,55 +422,6 @@ static int write_started(struct vm_folder *f, struct err *err)
     return r;
 }
 
-/* A shell's handlers go with exec, what it ignores or blocks does not. */
-static void default_signals(void)
-{
-    sigset_t none;
-    sigemptyset(&none);
-    for (int i = 1; i < 32; i++)
-        signal(i, SIG_DFL);   /* refused for two of them, which is right */
-    signal(SIGPIPE, SIG_IGN); /* a viewer or command that goes away is told by send() */
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* fds: what the worker finds at WORKER_FD_START and on, and last its stderr. Does not return. All are first
- * moved out of the way of the numbers they shall have. */
-static void become_worker(const int fds[4], const char *name)
-{
-    int high[5], null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    const int wanted[5] = {WORKER_FD_START, WORKER_FD_FOLDER, WORKER_FD_LISTEN, STDERR_FILENO, STDIN_FILENO};
-    for (unsigned i = 0; i < 5; i++)
-        high[i] = fcntl(i < 4 ? fds[i] : null, F_DUPFD_CLOEXEC, WORKER_FD_END);
-    for (unsigned i = 0; i < 5; i++)
-        if (dup2(high[i], wanted[i]) < 0)
-            _exit(EXIT_STATUS_HOST);
-    if (dup2(high[4], STDOUT_FILENO) < 0)
-        _exit(EXIT_STATUS_HOST);
-    default_signals();
-    if (chdir("/") == 0)
-        execl("/proc/self/exe", "droste", "worker", name, (char *)NULL);
-    _exit(EXIT_STATUS_HOST);
-}
-
-/* By two forks: the worker is nobody's child and leads no session, so no terminal can become its own. */
-static int spawn(const int fds[4], const char *name, struct err *err)
-{
-    int status;
-    pid_t child = fork();
-    if (child < 0)
-        return err_set(err, EXIT_STATUS_HOST, "cannot start a process: %s", strerror(errno));
-    if (child == 0) {
-        setsid();
-        child = fork();
-        if (child == 0)
-            become_worker(fds, name);
-        _exit(child < 0);
-    }
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    return status ? err_set(err, EXIT_STATUS_HOST, "cannot start a process") : 0;
-}
-
 static int wait_started(int fd, struct vm_folder *f, struct err *err)
 {
     struct message m;
@@ -475,8 +442,11 @@ static int start_with(struct vm_folder *f, int listening, int log, struct err *e
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
         return err_set(err, EXIT_STATUS_HOST, "cannot start a process: %s", strerror(errno));
-    const int fds[4] = {pair[1], f->dir, listening, log};
-    int r = add_last_run(f, err) || write_started(f, err) || spawn(fds, f->config->name, err) ? -1 : 0;
+    const int fds[] = {pair[1], f->dir, listening};
+    int r = add_last_run(f, err) || write_started(f, err) ||
+                    process_start("worker", f->config->name, fds, 3, log, err)
+                ? -1
+                : 0;
     close(pair[1]);
     if (r == 0)
         r = wait_started(pair[0], f, err);
@@ -549,23 +519,12 @@ int worker_drop_state(struct vm_folder *f, struct err *err)
     return fsync(f->dir) ? err_set(err, EXIT_STATUS_HOST, "cannot remove the state: %s", strerror(errno)) : 0;
 }
 
-/* The process that listens is asked of the kernel, and killed while the connection to it stands: its number
- * cannot have become another's. */
-static void kill_peer(const struct store *s, const char *id)
+static void kill_listener(const struct store *s, const char *id)
 {
-    struct ucred who;
-    socklen_t len = sizeof(who);
     int fd = connect_to(s, id, 1);
     if (fd < 0)
         return;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.pid > 1) {
-        int process = (int)syscall(SYS_pidfd_open, who.pid, 0);
-        struct pollfd p = {.fd = fd};
-        if (process >= 0 && poll(&p, 1, 0) == 0)
-            syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
-        if (process >= 0)
-            close(process);
-    }
+    process_kill_peer(fd);
     close(fd);
 }
 
@@ -574,7 +533,7 @@ int worker_turn_off(struct store *s, const char *id, struct err *err)
     struct err why = {0};
     if (worker_ask(s, id, MESSAGE_TURN_OFF, NULL, &why) == 0 && worker_wait_end(s, id, 3000))
         return 0;
-    kill_peer(s, id);
+    kill_listener(s, id);
     return worker_wait_end(s, id, 3000)
                ? 0
                : err_set_id(err, EXIT_STATUS_HOST, ERROR_TIMED_OUT, "Its process does not end. %s", why.text);

@@ -50,6 +50,11 @@ int must_check worker_connect(struct store *s, const char *id, unsigned seconds,
 int must_check worker_call(int fd, enum message_type type, int pass, struct message *answer, struct err *err);
 /* Tells a running VM what its definition is about to say of memory; -1: it cannot be, for a reason. */
 int must_check worker_set_memory(struct store *s, const struct vm_config *c, struct err *err);
+/* An adapter's cable to its switch (message.h); -1: the one that is there is pulled out. */
+int must_check worker_give_cable(struct store *s, const char *id, unsigned adapter, int cable,
+                                 struct err *err);
+/* Whether a worker listens. */
+bool worker_lives(const struct store *s, const char *id);
 /* Connects, calls, hangs up. */
 int must_check worker_ask(struct store *s, const char *id, enum message_type type, struct message *answer,
                           struct err *err);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hardware addresses for adapters that the user gives none: 00-15-5D, two bytes of this host and store, and a
+ * number that no other adapter of the store has, as Hyper-V makes them. Two stores of one host have different
+ * bytes, as far as two bytes can tell them apart.
+ */
+#ifndef MGMT_MAC_POOL_H
+#define MGMT_MAC_POOL_H
+
+#include "base/err.h"
+#include "base/types.h"
+
+/* Twelve hexadecimal digits. -1 and err: all 256 are in use, or the store cannot be read. Two commands at one
+ * moment may be given the same; it is told when the second adapter is connected. */
+int must_check mac_pool_take(char out[13], struct err *err);
+/* The first and the last of this store. */
+int must_check mac_pool_range(char first[13], char last[13], struct err *err);
+
+/* "00-15-5D-01-02-03", with colons or without anything, to twelve upper-case digits. False: it is no address
+ * of one adapter. */
+bool mac_parse(const char *text, char out[13]);
+
+#endif
