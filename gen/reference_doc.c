@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Keeps the tables of docs/reference.md equal to the lists they come from: options, refusals, exit statuses,
+ * Keeps the tables of docs/reference.md equal to the lists they come from: options, exit statuses,
  * CPU features, MSRs. A table stands between the lines `<!-- table NAME -->` and `<!-- end -->`; what is
  * between them is made here and never typed. All other lines pass through as they are.
  *
@@ -35,25 +35,6 @@ static void options(FILE *out)
 #define RUN_OPTION(id, name, form, def, complete, repeats, help) option(out, name, form, def, repeats, help);
 #include "config/run_options.def"
 #undef RUN_OPTION
-}
-
-static const char *option_name(const char *id)
-{
-#define RUN_OPTION(ident, name, ...)                                                                         \
-    if (strcmp(id, #ident) == 0)                                                                             \
-        return name;
-#include "config/run_options.def"
-#undef RUN_OPTION
-    return id;
-}
-
-static void refusals(FILE *out)
-{
-    fputs("| refused | because |\n|---|---|\n", out);
-#define NOT_BUILT(id, start, status, text)                                                                   \
-    fprintf(out, "| `--%s%s%s` | %s |\n", option_name(#id), *start ? " " : "", start, text);
-#include "config/not_built.def"
-#undef NOT_BUILT
 }
 
 static void statuses(FILE *out)
@@ -132,8 +113,10 @@ static const struct table {
     const char *name;
     void (*print)(FILE *out);
 } tables[] = {
-    {"options", options},   {"refusals", refusals}, {"statuses", statuses},
-    {"features", features}, {"msrs", msrs},
+    {"options", options},
+    {"statuses", statuses},
+    {"features", features},
+    {"msrs", msrs},
 };
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 

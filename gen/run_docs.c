@@ -64,10 +64,6 @@ static void man(const char *version)
            version);
     for (size_t i = 0; i < OPTIONS; i++)
         man_option(&options[i]);
-    printf(".SH \"NOT IN THIS VERSION\"\nRefused with a line that says so:\n");
-#define NOT_BUILT(id, start, status, text) printf(".TP\n.B \\-\\-%s %s\n%s.\n", #id, start, text);
-#include "config/not_built.def"
-#undef NOT_BUILT
     printf(".SH \"EXIT STATUS\"\n");
 #define EXIT_STATUS(status, text)                                                                            \
     printf(".TP\n.B ");                                                                                      \

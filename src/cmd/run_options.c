@@ -29,17 +29,6 @@ static const struct option {
 #undef RUN_OPTION
 };
 
-static const struct not_built {
-    enum option_id option;
-    const char *start;
-    int status;
-    const char *text;
-} not_built[] = {
-#define NOT_BUILT(id, start, status, text) {OPT_##id, start, status, text},
-#include "config/not_built.def"
-#undef NOT_BUILT
-};
-
 /* ---- finding an option ---- */
 
 static const struct option *find(const char *name, size_t len)
@@ -106,16 +95,6 @@ struct scan {
     const char *given[OPTION_COUNT]; /* the value seen, to name it when it comes twice */
 };
 
-static int refuse_not_built(const struct option *o, const char *value, struct err *err)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(not_built); i++) {
-        const struct not_built *n = &not_built[i];
-        if (&options[n->option] == o && strncmp(value, n->start, strlen(n->start)) == 0)
-            return err_set(err, n->status, "--%s %.60s: %s", o->name, value, n->text);
-    }
-    return 0;
-}
-
 static int refuse_twice(struct scan *s, const struct option *o, const char *value, struct err *err)
 {
     const char **given = &s->given[o - options];
@@ -163,7 +142,7 @@ static int parse_one(struct run_config *c, struct scan *s, struct err *err)
     if (!o)
         return refuse_unknown(arg, name, len, err);
     const char *value = take_value(s, o, equals, err);
-    if (!value || refuse_twice(s, o, value, err) < 0 || refuse_not_built(o, value, err) < 0)
+    if (!value || refuse_twice(s, o, value, err) < 0)
         return -1;
     struct run_value v = {c, o->name, o->form, value};
     return o->parse(&v, err);
@@ -273,9 +252,6 @@ void run_options_help(FILE *out)
                 o->def ? "  (default: " : "", o->def ? o->def : "", o->def ? ")" : "");
         print_wrapped(out, o->help, 8, 100);
     }
-    fputs("\nNot in this version:\n", out);
-    for (unsigned i = 0; i < ARRAY_SIZE(not_built); i++)
-        fprintf(out, "  --%s %s\n", options[not_built[i].option].name, not_built[i].start);
     fputs("\nExit status:\n", out);
 #define EXIT_STATUS(status, text) fprintf(out, "  %-6s %s\n", status, text);
 #include "config/exit_status.def"

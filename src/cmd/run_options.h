@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The command line of `droste run` as a struct. Parsing opens no file and has no effect; every error is one
- * line naming the option and the remedy, with status EXIT_STATUS_USAGE or what config/not_built.def says.
+ * line naming the option and the remedy, with status EXIT_STATUS_USAGE.
  */
 #ifndef CMD_RUN_OPTIONS_H
 #define CMD_RUN_OPTIONS_H
@@ -21,6 +21,7 @@ enum {
     RUN_MODULES_MAX = 64,
     RUN_DISKS_MAX = 16,
     RUN_NETS_MAX = 8,
+    RUN_SWITCH_NAME_MAX = 100,
     RUN_FORWARDS_MAX = 32,
     RUN_CPUS_MAX = 512,
 };
@@ -36,6 +37,7 @@ struct run_forward {
     u16 host, guest;
 };
 struct run_net {
+    const char *switch_name; /* NULL: the user-mode network; "": connected to nothing */
     struct run_forward forwards[RUN_FORWARDS_MAX];
     unsigned forward_count;
     bool has_mac;

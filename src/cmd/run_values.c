@@ -284,7 +284,7 @@ static bool parse_mac(struct run_net *n, const char *text)
 static int parse_net_item(struct run_value *v, struct run_net *n, const char *item, struct err *err)
 {
     const char *forward = after(item, "forward="), *mac = after(item, "mac=");
-    if (forward) {
+    if (forward && !n->switch_name) {
         if (n->forward_count == RUN_FORWARDS_MAX)
             return too_many(v, err, RUN_FORWARDS_MAX);
         return parse_forward(n, forward)
@@ -295,7 +295,9 @@ static int parse_net_item(struct run_value *v, struct run_net *n, const char *it
         return parse_mac(n, mac)
                    ? 0
                    : bad(v, err, "write a single adapter's address, such as mac=52:54:00:12:34:56");
-    return bad(v, err, "after user come forward=HOSTPORT:GUESTPORT and mac=MAC");
+    return bad(v, err,
+               n->switch_name ? "after switch=NAME comes mac=MAC; a comma in a name is written twice"
+                              : "after user come forward=HOSTPORT:GUESTPORT and mac=MAC");
 }
 
 int run_parse_net(struct run_value *v, struct err *err)
@@ -309,7 +311,10 @@ int run_parse_net(struct run_value *v, struct err *err)
     if (count_items(at) > 2 + RUN_FORWARDS_MAX)
         return too_many(v, err, RUN_FORWARDS_MAX);
     struct run_net *n = &c->nets[c->net_count++];
-    if (strcmp(next_item(v, &at), "user") != 0)
+    const char *kind = next_item(v, &at);
+    n->switch_name = after(kind, "switch=");
+    if (n->switch_name ? !*n->switch_name || strlen(n->switch_name) > RUN_SWITCH_NAME_MAX
+                       : strcmp(kind, "user") != 0)
         return bad_form(v, err);
     for (char *item; (item = next_item(v, &at));)
         if (parse_net_item(v, n, item, err) < 0)

@@ -26,6 +26,8 @@ int main(int argc, char **argv)
         return main_run(argc - 2, argv + 2);
     if (strcmp(word, "worker") == 0)
         return main_worker(argc - 2, argv + 2);
+    if (strcmp(word, "switch") == 0)
+        return main_switch(argc - 2, argv + 2);
     if (strcmp(word, "--version") == 0)
         return puts("droste " DROSTE_VERSION) < 0 ? EXIT_STATUS_HOST : EXIT_STATUS_OK;
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)

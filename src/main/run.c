@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,17 +18,64 @@
 #include "main/engine.h"
 #include "main/last_words.h"
 #include "main/nested_kept.h"
+#include "mgmt/switch.h"
+
+static int connect_user(struct run_job *job, unsigned i, struct err *err)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_set(err, EXIT_STATUS_HOST, "cannot make a network cable: %s", strerror(errno));
+    job->net_worker[i] = pair[0];
+    job->net_switch[i] = pair[1];
+    return 0;
+}
+
+/* Locally administered and random: many runs may meet on a switch. */
+static void give_address(struct run_net *n)
+{
+    if (n->has_mac)
+        return;
+    bug_on(getrandom(n->mac, sizeof(n->mac), 0) != sizeof(n->mac), "no random numbers");
+    n->mac[0] = (u8)((n->mac[0] & ~1) | 2);
+    n->has_mac = true;
+}
+
+/* The run is known to the switch by ids of its own. */
+static int connect_switch(struct run_job *job, unsigned i, struct err *err)
+{
+    struct run_net *n = &job->config.nets[i];
+    struct message plug = {.type = MESSAGE_PLUG};
+    struct err why = {0};
+    vm_id_new(plug.vm);
+    vm_id_new(plug.adapter_id);
+    give_address(n);
+    snprintf(plug.mac, sizeof(plug.mac), "%02X%02X%02X%02X%02X%02X", n->mac[0], n->mac[1], n->mac[2],
+             n->mac[3], n->mac[4], n->mac[5]);
+    snprintf(plug.vm_name, sizeof(plug.vm_name), "%.100s",
+             job->config.name ? job->config.name : "droste run");
+    snprintf(plug.adapter_name, sizeof(plug.adapter_name), "Network Adapter %u", i + 1);
+    job->net_worker[i] = switch_plug(n->switch_name, &plug, &why);
+    return job->net_worker[i] < 0
+               ? err_set(err, why.status, "--net switch=%.100s: %.450s", n->switch_name, why.text)
+               : 0;
+}
 
 static int connect_cables(struct run_job *job, struct err *err)
 {
     for (unsigned i = 0; i < job->config.net_count; i++) {
-        int pair[2];
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-            return err_set(err, EXIT_STATUS_HOST, "cannot make a network cable: %s", strerror(errno));
-        job->net_worker[i] = pair[0];
-        job->net_switch[i] = pair[1];
+        job->net_switch[i] = -1;
+        if (job->config.nets[i].switch_name ? connect_switch(job, i, err) : connect_user(job, i, err))
+            return -1;
     }
     return 0;
+}
+
+static bool has_user_net(const struct run_job *job)
+{
+    for (unsigned i = 0; i < job->config.net_count; i++)
+        if (job->net_switch[i] >= 0)
+            return true;
+    return false;
 }
 
 /* The network process reports how its start went as one message: an err. */
@@ -35,16 +83,17 @@ static int start_network(struct supervisor *s, struct run_job *job, struct err *
 {
     struct err started = {0};
     int control;
-    if (!job->config.net_count)
+    if (!has_user_net(job))
         return 0;
-    s->network = supervisor_start(s, "droste-net", run_switch, job, &control, err);
+    s->network = supervisor_start(s, "droste-net", run_user_net, job, &control, err);
     if (s->network < 0)
         return -1;
     if (recv(control, &started, sizeof(started), 0) != sizeof(started))
         return err_set(err, EXIT_STATUS_HOST, "the network process ended at its start");
     started.text[sizeof(started.text) - 1] = 0;
     for (unsigned i = 0; i < job->config.net_count; i++)
-        close(job->net_switch[i]);
+        if (job->net_switch[i] >= 0)
+            close(job->net_switch[i]);
     return started.status ? err_set(err, started.status, "%s", started.text) : 0;
 }
 

@@ -29,6 +29,7 @@ struct client {
 struct vm_control {
     struct machine *machine;
     struct vm_console *console;
+    struct cables *cables;
     const char *engine;
     struct vm_memory *memory;
     unsigned cpus;
@@ -120,6 +121,7 @@ static void on_query(struct vm_control *v, struct client *c, const struct messag
                         .run = v->run};
     vm_memory_report(v->memory, &m);
     snprintf(m.engine, sizeof(m.engine), "%s", v->engine);
+    snprintf(m.notice, sizeof(m.notice), "%s", cables_notice(v->cables));
     answer(c, &m);
 }
 
@@ -171,6 +173,18 @@ static void on_memory(struct vm_control *v, struct client *c, const struct messa
         answer_err(c, &err);
     else
         answer_ok(c);
+}
+
+static void on_cable(struct vm_control *v, struct client *c, const struct message *q, int passed)
+{
+    struct err err = {0};
+    if (cables_give(v->cables, (unsigned)q->adapter, passed, &err) == 0) {
+        answer_ok(c);
+        return;
+    }
+    if (passed >= 0)
+        close(passed);
+    answer_err(c, &err);
 }
 
 static void on_save(struct vm_control *v, struct client *c, const struct message *q, int passed)
@@ -227,6 +241,7 @@ static const struct request {
     [MESSAGE_END] = {.serve = on_end, .while_saving = true},
     [MESSAGE_ATTACH] = {.serve = on_attach},
     [MESSAGE_MEMORY] = {.serve = on_memory},
+    [MESSAGE_CABLE] = {.serve = on_cable, .takes_file = true},
 };
 
 /* ---- clients ---- */
@@ -278,8 +293,8 @@ static void on_connection(void *opaque, int events)
 }
 
 struct vm_control *vm_control_new(int listening, struct machine *m, struct vm_console *console,
-                                  const char *engine, struct vm_memory *memory, unsigned cpus, u64 run,
-                                  struct err *err)
+                                  struct cables *cables, const char *engine, struct vm_memory *memory,
+                                  unsigned cpus, u64 run, struct err *err)
 {
     struct vm_control *v = calloc(1, sizeof(*v));
     if (!v) {
@@ -288,6 +303,7 @@ struct vm_control *vm_control_new(int listening, struct machine *m, struct vm_co
     }
     *v = (struct vm_control){.machine = m,
                              .console = console,
+                             .cables = cables,
                              .engine = engine,
                              .memory = memory,
                              .cpus = cpus,

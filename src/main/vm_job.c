@@ -38,13 +38,21 @@ static void translate(struct run_config *r, const struct vm_config *c, const str
         r->modules[r->module_count++] = (struct run_module){c->initrd, ""};
     for (unsigned i = 0; i < c->disk_count; i++)
         r->disks[r->disk_count++] = (struct run_disk){.file = c->disks[i].path};
+    for (unsigned i = 0; i < c->adapter_count; i++) {
+        struct run_net *n = &r->nets[r->net_count++];
+        *n = (struct run_net){.switch_name = c->adapters[i].switch_name};
+        n->has_mac = port_rule_mac(&c->adapters[i].rule, n->mac);
+    }
 }
 
 int vm_job_open(struct run_job *job, const struct vm_config *c, const struct vm_state_origin *saved,
                 struct err *err)
 {
-    _Static_assert((int)VM_DISKS_MAX <= (int)RUN_DISKS_MAX, "what a definition has, a run takes");
+    _Static_assert((int)VM_DISKS_MAX <= (int)RUN_DISKS_MAX && (int)VM_ADAPTERS_MAX <= (int)RUN_NETS_MAX,
+                   "what a definition has, a run takes");
     translate(&job->config, c, saved);
+    for (unsigned i = 0; i < RUN_NETS_MAX; i++)
+        job->net_worker[i] = -1; /* cables come by message */
     job->smaps = -1;
     return run_files_open(&job->files, &job->config, err) || engine_choose(job, err) ? -1 : 0;
 }

@@ -92,8 +92,8 @@ static int build(struct vm_worker *w, struct err *err)
     vm_console_begin(w->console, w->machine);
     if (!(w->memory = vm_memory_new(w->machine, &w->config, w->host_memory, err)))
         return -1;
-    w->control = vm_control_new(WORKER_FD_LISTEN, w->machine, w->console, w->job.engine->name, w->memory,
-                                (unsigned)w->config.processors, w->run, err);
+    w->control = vm_control_new(WORKER_FD_LISTEN, w->machine, w->console, &w->job.cables, w->job.engine->name,
+                                w->memory, (unsigned)w->config.processors, w->run, err);
     return w->control ? 0 : -1;
 }
 

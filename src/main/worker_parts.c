@@ -9,10 +9,12 @@
 
 #include "main/engine.h"
 #include "main/worker_trace.h"
+#include "net/outlet.h"
 #include "vm/cpu_model.h"
 
 #define ICOUNT_EPOCH_NS 1735689600000000000ull /* 2025-01-01: a repeatable run starts at the same time */
 
+_Static_assert((int)RUN_NETS_MAX <= (int)CABLES_MAX, "every adapter may have a cable");
 _Static_assert((int)RUN_CPUS_MAX <= MACHINE_CPUS_MAX && (int)RUN_MODULES_MAX <= BOOT_MODULES_MAX,
                "what the command line takes, a machine can have");
 
@@ -75,10 +77,25 @@ static int add_disk(struct machine *m, const struct run_disk *d, int fd, struct 
     return b ? machine_add_disk(m, b, err) : -1;
 }
 
-static int add_net(struct machine *m, const struct run_net *n, unsigned index, int fd, struct err *err)
+/* What the adapter is plugged into: the user-mode network, or an outlet for cables to switches. */
+static struct net_port *net_port_of(struct machine *m, struct run_job *job, unsigned index, struct err *err)
+{
+    struct cables *c = &job->cables;
+    if (!job->config.nets[index].switch_name)
+        return net_port_socket(job->net_worker[index], machine_loop(m), err);
+    c->loop = machine_loop(m);
+    c->outlets[index] = net_outlet_new(err);
+    if (!c->outlets[index] ||
+        (job->net_worker[index] >= 0 && cables_give(c, index, job->net_worker[index], err)))
+        return NULL;
+    return c->outlets[index];
+}
+
+static int add_net(struct machine *m, struct run_job *job, unsigned index, struct err *err)
 {
     const u8 ours[6] = {0x52, 0x54, 0x00, 0x12, 0x34, (u8)(0x56 + index)}; /* locally administered */
-    struct net_port *p = net_port_socket(fd, machine_loop(m), err);
+    const struct run_net *n = &job->config.nets[index];
+    struct net_port *p = net_port_of(m, job, index, err);
     return p ? machine_add_net(m, p, n->has_mac ? n->mac : ours, err) : -1;
 }
 
@@ -91,7 +108,7 @@ static int furnish(struct machine *m, struct run_job *job, struct err *err)
             return err_set(err, why.status, "disk %.100s: %.280s", c->disks[i].file, why.text);
     }
     for (unsigned i = 0; i < c->net_count; i++)
-        if (add_net(m, &c->nets[i], i, job->net_worker[i], err) < 0)
+        if (add_net(m, job, i, err) < 0)
             return -1;
     return 0;
 }

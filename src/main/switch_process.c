@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `droste switch ID`: the supervisor of one virtual switch, started by mgmt/switch.c, which says what
+ * descriptors it finds. It opens what needs privilege, starts the child, and then serves. The child dies with
+ * it; a child that dies is started again, at once the first time and with growing delays when it does not
+ * live.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "main/run.h"
+#include "main/switch_host.h"
+#include "main/switch_parts.h"
+
+enum { CALL_SECONDS = 5, IDLE_SECONDS = 10, LIVES_NS = 2000000000 };
+#define SECOND_NS 1000000000ull
+
+/* ---- talking to the child ---- */
+
+int switch_child_call(struct switch_process *s, const struct message *m, int pass, struct message *answer,
+                      struct err *err)
+{
+    struct err why = {0};
+    struct message got;
+    if (!s->child.pid)
+        return err_set_id(err, EXIT_STATUS_HOST, ERROR_OPERATION_FAILED, "The switch is being started anew.");
+    if (message_send(s->child.calls, m, pass, &why) == 0 &&
+        message_receive(s->child.calls, &got, NULL, &why) > 0) {
+        if (answer)
+            *answer = got;
+        return got.type == MESSAGE_ERROR ? message_to_err(&got, err) : 0;
+    }
+    kill(s->child.pid, SIGKILL); /* it does not answer, or nonsense; its end is seen in the loop */
+    return err_set_id(err, EXIT_STATUS_HOST, ERROR_OPERATION_FAILED,
+                      "The switch's child does not answer%s%s.", why.text[0] ? ": " : "", why.text);
+}
+
+static void on_told(void *opaque, int events)
+{
+    struct switch_process *s = opaque;
+    struct message m;
+    if (message_receive(s->child.events, &m, NULL, NULL) <= 0)
+        return; /* its end is seen elsewhere */
+    struct switch_port *p = switch_port_numbered(s, m.port);
+    if (p && m.type == MESSAGE_SPOOFED)
+        switch_port_spoofed(s, p);
+    else if (p && m.type == MESSAGE_DOWN)
+        switch_port_down(s, p);
+}
+
+/* ---- its life ---- */
+
+static void forget_child(struct switch_process *s)
+{
+    event_loop_remove(s->loop, s->child.life);
+    event_loop_remove(s->loop, s->child.told);
+    close(s->child.process);
+    close(s->child.calls);
+    close(s->child.events);
+    s->child.pid = 0;
+}
+
+static void on_child_end(void *opaque, int events)
+{
+    struct switch_process *s = opaque;
+    int status = 0;
+    bool lived = clock_now(s->clock) - s->child.started > LIVES_NS;
+    waitpid(s->child.pid, &status, 0);
+    forget_child(s);
+    for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++)
+        if (s->ports[i])
+            s->ports[i]->linked = false;
+    s->failures = lived ? 0 : s->failures + 1;
+    s->restarts++;
+    log_line("the child of switch %s ended (status 0x%x) and is started again", s->config.name, status);
+    switch_repair_soon(s);
+}
+
+static void tell_of_uplinks(struct switch_process *s)
+{
+    struct err err = {0};
+    for (unsigned i = 0; i < s->uplinks.count; i++) {
+        struct message m = {.type = MESSAGE_UPLINK, .port = SWITCH_UPLINK_PORT + i};
+        snprintf(m.text, sizeof(m.text), "%s", s->uplinks.ways[i].kind);
+        snprintf(m.mac, sizeof(m.mac), "%s", s->uplinks.ways[i].host_adapter ? s->config.mac : "");
+        if (switch_child_call(s, &m, s->uplinks.ways[i].fd, NULL, &err))
+            log_line("way out %s: %s", s->uplinks.ways[i].kind, err.text);
+    }
+    if (s->user_host) {
+        struct message m = {.type = MESSAGE_UPLINK, .port = SWITCH_UPLINK_PORT, .text = "user"};
+        snprintf(m.mac, sizeof(m.mac), "%s", s->config.mac);
+        if (switch_child_call(s, &m, -1, NULL, &err))
+            log_line("the host's network: %s", err.text);
+    }
+}
+
+static void tell_of_host(struct switch_process *s)
+{
+    struct message m = {.type = MESSAGE_HOST};
+    struct err err = {0};
+    if (s->host_file >= 0 && switch_child_call(s, &m, s->host_file, NULL, &err))
+        log_line("the host's network: %s", err.text);
+}
+
+static void tell_of_uplink_capture(struct switch_process *s)
+{
+    struct message m = {.type = MESSAGE_CAPTURE, .port = SWITCH_UPLINK_PORT};
+    struct err err = {0};
+    if (s->uplink_capture >= 0 && switch_child_call(s, &m, s->uplink_capture, NULL, &err))
+        log_line("capture: %s", err.text);
+}
+
+/* Does not return. */
+static void become_child(const struct switch_process *s, pid_t parent, int calls, int events)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(EXIT_STATUS_HOST); /* it ended before the line above took hold */
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    prctl(PR_SET_NAME, "droste-switch");
+    _exit(switch_child_run(s, calls, events));
+}
+
+static int watch_child(struct switch_process *s, struct err *err)
+{
+    s->child.process = (int)syscall(SYS_pidfd_open, s->child.pid, 0);
+    s->child.life =
+        s->child.process < 0 ? NULL : event_loop_add(s->loop, s->child.process, EVENT_READ, on_child_end, s);
+    s->child.told = s->child.life ? event_loop_add(s->loop, s->child.events, EVENT_READ, on_told, s) : NULL;
+    return s->child.told ? 0 : err_set(err, EXIT_STATUS_HOST, "cannot watch a process: %s", strerror(errno));
+}
+
+static int wait_ready(struct switch_process *s, struct err *err)
+{
+    struct message m;
+    int r = message_receive(s->child.calls, &m, NULL, err);
+    if (r > 0)
+        return m.type == MESSAGE_OK ? 0 : message_to_err(&m, err);
+    return err_set(err, EXIT_STATUS_HOST, "the switch's child ended at its start");
+}
+
+static int start_child(struct switch_process *s, struct err *err)
+{
+    int calls[2], events[2];
+    const struct timeval patience = {.tv_sec = CALL_SECONDS};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, calls))
+        return err_set(err, EXIT_STATUS_HOST, "cannot start a process: %s", strerror(errno));
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, events)) {
+        close(calls[0]);
+        close(calls[1]);
+        return err_set(err, EXIT_STATUS_HOST, "cannot start a process: %s", strerror(errno));
+    }
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        become_child(s, parent, calls[1], events[1]);
+    close(calls[1]);
+    close(events[1]);
+    if (pid < 0) {
+        close(calls[0]);
+        close(events[0]);
+        return err_set(err, EXIT_STATUS_HOST, "cannot start a process: %s", strerror(errno));
+    }
+    s->child.pid = pid;
+    s->child.calls = calls[0];
+    s->child.events = events[0];
+    s->child.started = clock_now(s->clock);
+    setsockopt(calls[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(calls[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    if (watch_child(s, err) || wait_ready(s, err)) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        forget_child(s);
+        return -1;
+    }
+    tell_of_uplinks(s);
+    tell_of_host(s);
+    tell_of_uplink_capture(s);
+    return 0;
+}
+
+static void repair(void *opaque)
+{
+    struct switch_process *s = opaque;
+    struct err err = {0};
+    if (!s->child.pid && start_child(s, &err)) {
+        log_line("switch %s: %s", s->config.name, err.text);
+        s->failures++;
+        switch_repair_soon(s);
+        return;
+    }
+    switch_ports_link(s);
+}
+
+void switch_repair_soon(struct switch_process *s)
+{
+    u64 delay = s->failures < 2 ? 1 : s->failures < 7 ? SECOND_NS / 10 << (s->failures - 2) : 5 * SECOND_NS;
+    timer_arm(&s->repair, clock_now(s->clock) + delay);
+}
+
+/* ---- its own life ---- */
+
+/* A switch that others use, or that the kernel of the host is on, stays. */
+static bool may_end(const struct switch_process *s)
+{
+    gid_t group;
+    return !s->port_count && !s->client_count && !s->uplinks.count && !switch_store_group(&group);
+}
+
+static void on_idle(void *opaque)
+{
+    struct switch_process *s = opaque;
+    if (may_end(s))
+        event_loop_stop(s->loop);
+}
+
+void switch_look_for_idleness(struct switch_process *s)
+{
+    if (may_end(s))
+        timer_arm(&s->idle, clock_now(s->clock) + IDLE_SECONDS * SECOND_NS);
+    else
+        timer_cancel(&s->idle);
+}
+
+static void on_signal(void *opaque, int events)
+{
+    struct switch_process *s = opaque;
+    event_loop_stop(s->loop);
+}
+
+static int watch_signals(struct switch_process *s, struct err *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd >= 0 && event_loop_add(s->loop, fd, EVENT_READ, on_signal, s)
+               ? 0
+               : err_set(err, EXIT_STATUS_HOST, "cannot receive signals: %s", strerror(errno));
+}
+
+static int load(struct switch_process *s, const char *id, struct err *err)
+{
+    struct switch_entry e;
+    if (switch_store_open(&s->store, err))
+        return -1;
+    if (!switch_store_load(&s->store, id, &e))
+        return err_set_id(err, EXIT_STATUS_USAGE, ERROR_OBJECT_NOT_FOUND,
+                          "There is no virtual switch with the id %.40s.", id);
+    if (e.fault.status)
+        return err_set_id(err, e.fault.status, e.fault.id, "%s", e.fault.text);
+    memcpy(s->id, e.id, sizeof(s->id));
+    s->config = e.config;
+    return 0;
+}
+
+static int open_ways(struct switch_process *s, struct err *err)
+{
+    if (s->config.type != SWITCH_PRIVATE && switch_uplinks_open(&s->config, &s->uplinks, err))
+        return -1;
+    s->user_host = switch_config_has_host(&s->config) && !s->uplinks.kernel;
+    return s->user_host && (s->host_file = switch_host_file(&s->config, err)) < 0 ? -1 : 0;
+}
+
+static int begin(struct switch_process *s, const char *id, struct err *err)
+{
+    s->host_file = s->uplink_capture = -1;
+    s->clock = clock_new(CLOCK_MODE_REAL, 0);
+    s->loop = s->clock ? event_loop_new(s->clock, err) : NULL;
+    if (!s->loop)
+        return err_set(err, EXIT_STATUS_HOST, "out of memory for a switch");
+    timer_init(&s->repair, s->clock, repair, s);
+    timer_init(&s->idle, s->clock, on_idle, s);
+    if (watch_signals(s, err) || load(s, id, err) || open_ways(s, err) || start_child(s, err))
+        return -1;
+    return switch_clients_begin(s, err);
+}
+
+static void answer_start(const struct err *err)
+{
+    struct message m = err ? message_of_err(err) : (struct message){.type = MESSAGE_OK};
+    if (message_send(SWITCH_FD_START, &m, -1, NULL))
+        log_line("the command that started this switch is gone");
+    close(SWITCH_FD_START);
+}
+
+static void find_ports(void *opaque)
+{
+    struct switch_process *s = opaque;
+    switch_ports_find(s);
+    switch_look_for_idleness(s);
+}
+
+/* The socket goes first: who connects then starts another one, when the lock is free. */
+static void end(struct switch_process *s)
+{
+    switch_clear_files(&s->store, s->id);
+    if (s->child.pid) {
+        kill(s->child.pid, SIGKILL);
+        waitpid(s->child.pid, NULL, 0);
+    }
+    switch_uplinks_close(&s->uplinks);
+}
+
+int main_switch(int argc, char *const *argv)
+{
+    struct err err = {0};
+    int domain;
+    socklen_t len = sizeof(domain);
+    if (argc != 1 || getsockopt(SWITCH_FD_START, SOL_SOCKET, SO_DOMAIN, &domain, &len) || domain != AF_UNIX) {
+        log_line("'droste switch' is started by the commands that need a switch, not by hand");
+        return EXIT_STATUS_USAGE;
+    }
+    for (int fd = SWITCH_FD_START; fd <= SWITCH_FD_LOCK; fd++)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    struct switch_process *s = calloc(1, sizeof(*s));
+    bug_on(!s, "no memory for a switch");
+    if (begin(s, argv[0], &err)) {
+        log_line("%s", err.text);
+        switch_uplinks_close(&s->uplinks);
+        answer_start(&err);
+        return err.status;
+    }
+    prctl(PR_SET_NAME, "droste-switches");
+    answer_start(NULL);
+    event_loop_post(s->loop, find_ports, s);
+    event_loop_run(s->loop);
+    end(s);
+    return EXIT_STATUS_OK;
+}
