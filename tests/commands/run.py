@@ -6,7 +6,8 @@ A line that begins with "$ " is a Unix command line, lines with "> " behind it b
 standard output and standard error together, and "[status N]" when it does not end with 0. Lines before the first
 command are remarks. $GUEST is tests/guest/cli_guest.S, a kernel that does what its command line says; without its name it is
 looked for beside DROSTE, and it shows as <guest>. The commands of a file share one folder, which is the current one and
-DROSTE_HOME; it shows as <home>, an id of a VM as <id>. VMs that still run at the end are turned off. --update writes what
+DROSTE_HOME; it shows as <home>, an id of a VM as <id>, an address
+from the pool as <a-pool-mac>. VMs that still run at the end are turned off. --update writes what
 was printed into the file, to be read before it is committed.
 """
 import difflib
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 
+MACS = re.compile(r"00155D(?!AABBCC)[0-9A-F]{6}")
 IDS = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 
 
@@ -42,7 +44,7 @@ def execute(command, home, env):
     except subprocess.TimeoutExpired:
         return ["[not done within 60 seconds]"]
     out = done.stdout.decode("utf-8", "replace").replace(home, "<home>").replace(env["GUEST"], "<guest>")
-    lines = IDS.sub("<id>", out).split("\n")
+    lines = MACS.sub("<a-pool-mac>", IDS.sub("<id>", out)).split("\n")
     if lines[-1] == "":
         lines.pop()
     if done.returncode:

@@ -44,6 +44,17 @@ static int tell_memory(struct cmdlet_call *c, const struct vm_config *before, co
     return same || now->state != VM_RUNNING ? 0 : worker_set_memory(&v->store, after, err);
 }
 
+/* What was not heard is not stored either. */
+static bool tell(struct cmdlet_call *c, const struct vm_change *change, const struct vm_config *before,
+                 struct vm_folder *f, const struct vm_status *now, struct err *err)
+{
+    if (!change->tell || !now->responds || change->tell(c, f->config, err) == 0)
+        return true;
+    *f->config = *before;
+    (void)!store_put(f, err); /* the first error is the one that is told */
+    return false;
+}
+
 static bool check_and_store(struct cmdlet_call *c, const struct vm_entry *e, const struct vm_change *change,
                             struct vm_folder *f, const struct vm_status *now, int *result)
 {
@@ -59,7 +70,8 @@ static bool check_and_store(struct cmdlet_call *c, const struct vm_entry *e, con
     if (change->apply(c, f->config, &err) == 0) {
         if (!vm_rules(c, e, d, &rc, result))
             return false;
-        if (tell_memory(c, before, f->config, now, &err) == 0 && store_put(f, &err) == 0)
+        if (tell_memory(c, before, f->config, now, &err) == 0 && store_put(f, &err) == 0 &&
+            tell(c, change, before, f, now, &err))
             return true;
     }
     *result = vm_error(c, e, d, &err);

@@ -213,7 +213,7 @@ static const struct vm_disk *added(const struct vm_config *before, const struct 
 static int add_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
     static const struct vm_change change = {"Hard drive", "add a hard drive to the virtual machine \"%s\".",
-                                            apply_add};
+                                            .apply = apply_add};
     struct vm_entry now;
     int result;
     if (!vm_change(c, v, e, &change, &now, &result))
@@ -255,7 +255,7 @@ static int apply_remove(struct cmdlet_call *c, struct vm_config *k, struct err *
 static int remove_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
     static const struct vm_change change = {
-        "Hard drive", "remove a hard drive from the virtual machine \"%s\".", apply_remove};
+        "Hard drive", "remove a hard drive from the virtual machine \"%s\".", .apply = apply_remove};
     struct vm_entry now;
     int result;
     return vm_change(c, v, e, &change, &now, &result) ? 0 : result;

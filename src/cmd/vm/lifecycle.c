@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cmd/vm/vms.h"
+#include "mgmt/adapters.h"
 
 struct act {
     enum vm_action action;
@@ -51,6 +52,17 @@ static int perform_and_pass(struct cmdlet_call *c, struct vms *v, const struct v
 
 /* ---- Start-VM ---- */
 
+/* It runs: what cannot be connected now can be later. */
+static void connect_adapters(struct cmdlet_call *c, struct vms *v, const struct vm_config *k)
+{
+    for (unsigned i = 0; i < k->adapter_count; i++) {
+        struct err err = {0};
+        if (k->adapters[i].switch_name[0] && adapter_connect(&v->store, k, i, &err))
+            call_warning(c, "The adapter '%s' of \"%s\" is not connected: %s", k->adapters[i].name, k->name,
+                         err.text);
+    }
+}
+
 static int run_start(struct cmdlet_call *c, struct vms *v, struct vm_folder *f, const struct vm_status *now,
                      struct err *err)
 {
@@ -63,7 +75,10 @@ static int run_start(struct cmdlet_call *c, struct vms *v, struct vm_folder *f, 
     }
     if (!rules_check(&rc, &found))
         return err_set_id(err, EXIT_STATUS_USAGE, found.refusal.error, "%s", found.refusal.text);
-    return worker_start(&v->store, f, err);
+    if (adapters_prepare(&v->store, f->config, err) || worker_start(&v->store, f, err))
+        return -1;
+    connect_adapters(c, v, f->config);
+    return 0;
 }
 
 static int start_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)

@@ -37,21 +37,21 @@ static int change(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e
 static int enable_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
     static const struct vm_change ch = {NULL, "enable resource metering of the virtual machine \"%s\".",
-                                        apply_enable};
+                                        .apply = apply_enable};
     return change(c, v, e, &ch);
 }
 
 static int disable_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
     static const struct vm_change ch = {NULL, "disable resource metering of the virtual machine \"%s\".",
-                                        apply_disable};
+                                        .apply = apply_disable};
     return change(c, v, e, &ch);
 }
 
 static int reset_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
     static const struct vm_change ch = {NULL, "reset resource metering of the virtual machine \"%s\".",
-                                        apply_reset};
+                                        .apply = apply_reset};
     return change(c, v, e, &ch);
 }
 

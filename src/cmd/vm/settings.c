@@ -49,7 +49,8 @@ static int apply_processor(struct cmdlet_call *c, struct vm_config *k, struct er
 static const struct part processor = {
 
     show_processor,
-    {"Processor", "configure the processor settings of the virtual machine \"%s\".", apply_processor}};
+    {"Processor", "configure the processor settings of the virtual machine \"%s\".",
+     .apply = apply_processor}};
 
 static int get_processor(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
@@ -104,7 +105,8 @@ static int apply_memory(struct cmdlet_call *c, struct vm_config *k, struct err *
 }
 
 static const struct part memory = {
-    show_memory, {"Memory", "configure the memory settings of the virtual machine \"%s\".", apply_memory}};
+    show_memory,
+    {"Memory", "configure the memory settings of the virtual machine \"%s\".", .apply = apply_memory}};
 
 static int get_memory(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
@@ -168,7 +170,7 @@ static int apply_firmware(struct cmdlet_call *c, struct vm_config *k, struct err
 static const struct part firmware = {
 
     show_firmware,
-    {"Firmware", "configure the firmware settings of the virtual machine \"%s\".", apply_firmware}};
+    {"Firmware", "configure the firmware settings of the virtual machine \"%s\".", .apply = apply_firmware}};
 
 static int get_firmware(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {

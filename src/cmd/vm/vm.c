@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cmd/vm/adapters.h"
 #include "cmd/vm/disks.h"
+#include "cmd/vm/stores.h"
 #include "cmd/vm/vms.h"
 
 /* ---- New-VM ---- */
@@ -32,18 +34,6 @@ static int set_name(char out[101], const char *name, struct err *err)
     return 0;
 }
 
-/* Locally administered, and told apart by bytes of the VM's own random id. */
-static void add_adapter(struct vm_config *k)
-{
-    char id[VM_ID_SIZE];
-    struct vm_adapter *a = &k->adapters[k->adapter_count++];
-    schema_defaults(&vm_adapter_schema, a);
-    vm_id_new(id);
-    snprintf(a->mac, sizeof(a->mac), "02155D%.6s", id);
-    for (char *p = a->mac; *p; p++)
-        *p = *p >= 'a' ? (char)(*p - 'a' + 'A') : *p;
-}
-
 static int set_vendor(struct cmdlet_call *c, struct vm_config *k)
 {
     struct host_facts host;
@@ -61,8 +51,8 @@ static int compose(struct cmdlet_call *c, struct vm_config *k, struct err *err)
     k->vendor = (unsigned)set_vendor(c, k);
     if (arg_given(c, "Engine"))
         k->engine = (unsigned)arg_word(c, "Engine");
-    add_adapter(k);
-    if (set_name(k->name, name ? name : "New virtual machine", err) ||
+    if (adapter_add(k, NULL, NULL, arg_string(c, "SwitchName"), err) ||
+        set_name(k->name, name ? name : "New virtual machine", err) ||
         vm_set_memory(&k->memory, arg_int(c, "MemoryStartupBytes", 512 * (i64)MIB), err) ||
         set_version(c, k, err))
         return -1;
@@ -114,6 +104,7 @@ static int give_all(struct cmdlet_call *c, struct vms *v)
         else if (give(c, v, e))
             return -1;
     }
+    stores_tell_others(c, STORES_VMS);
     return 0;
 }
 
@@ -164,7 +155,8 @@ static int apply_set(struct cmdlet_call *c, struct vm_config *k, struct err *err
 
 static int set_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
-    static const struct vm_change change = {NULL, "configure the virtual machine \"%s\".", apply_set};
+    static const struct vm_change change = {NULL, "configure the virtual machine \"%s\".",
+                                            .apply = apply_set};
     struct vm_entry now;
     int result;
     return vm_change(c, v, e, &change, &now, &result) ? vm_passthru(c, v, &now) : result;
@@ -183,7 +175,8 @@ static int apply_rename(struct cmdlet_call *c, struct vm_config *k, struct err *
 
 static int rename_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
-    static const struct vm_change change = {NULL, "rename the virtual machine \"%s\".", apply_rename};
+    static const struct vm_change change = {NULL, "rename the virtual machine \"%s\".",
+                                            .apply = apply_rename};
     struct vm_entry now;
     int result;
     return vm_change(c, v, e, &change, &now, &result) ? vm_passthru(c, v, &now) : result;
@@ -206,7 +199,7 @@ static int apply_update(struct cmdlet_call *c, struct vm_config *k, struct err *
 static int update_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
     static const struct vm_change change = {
-        NULL, "update the configuration version of the virtual machine \"%s\".", apply_update};
+        NULL, "update the configuration version of the virtual machine \"%s\".", .apply = apply_update};
     struct vm_entry now;
     int result;
     if (e->config->version == version_newest()) {

@@ -136,7 +136,7 @@ static const char *status_text(const struct vm_status *s)
         return s->reason;
     if (s->state != VM_OFF && s->state != VM_SAVED && !s->responds)
         return "Its process does not respond, or its control socket is in another folder (XDG_RUNTIME_DIR)";
-    return "Operating normally";
+    return s->report.notice[0] ? s->report.notice : "Operating normally";
 }
 
 /* Of dynamic memory whose guest says what it uses. */

@@ -66,6 +66,8 @@ struct vm_change {
     const char *device;   /* "Processor"; NULL: the VM itself */
     const char *sentence; /* of call_should(), with one %s for the name */
     int (*apply)(struct cmdlet_call *c, struct vm_config *config, struct err *err);
+    /* Of a running VM, after it is stored: tells who has to know. NULL: nobody. */
+    int (*tell)(struct cmdlet_call *c, const struct vm_config *config, struct err *err);
 };
 /* *now: what the VM's entry is afterwards, in the call's arena. 0: done; 1: not wanted (-WhatIf); -1 or a
  * told error: *result. */
