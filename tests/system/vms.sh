@@ -41,7 +41,7 @@ grep -q '^Seccomp:.*2' "/proc/$pid/status" && grep -q '^NoNewPrivs:.*1' "/proc/$
 [ "$(ps -o sid= -p "$pid" | tr -d ' ')" != "$(ps -o sid= -p $$ | tr -d ' ')" ] && ok "in a session of its own" || fail "session"
 wait_for 10 grep -q hello "$DROSTE_HOME"/vm/*/console.log && ok "its console is logged" || fail "no hello in the log"
 wait_for 10 d Stop-VM "$mark one" && [ "$(state "$mark one")" = Off ] && ok "the power button shuts it down" || fail "Stop-VM"
-wait_for 5 gone && [ -z "$(ls "$DROSTE_HOME/run")" ] && ok "nothing is left of it" || fail "left: $(workers) $(ls "$DROSTE_HOME/run")"
+wait_for 5 gone && [ -z "$(find "$DROSTE_HOME/run" ! -type d)" ] && ok "nothing is left of it" || fail "left: $(workers) $(ls "$DROSTE_HOME/run")"
 
 # A socket that is elsewhere, as after a change of XDG_RUNTIME_DIR: never a second worker
 d Start-VM "$mark one"
@@ -153,7 +153,7 @@ wait_for 5 gone && ok "$rounds rounds of kill -9" || fail "workers left: $(worke
 d Get-VM >/dev/null 2>err
 [ -s err ] && fail "after the rounds: $(cat err)"
 ! grep -hE 'Sanitizer|runtime error|sandbox|bug' "$DROSTE_HOME"/vm/*/worker.log || fail "a worker complained"
-d Remove-VM "$mark*" -Force && [ -z "$(ls -A "$DROSTE_HOME/vm" "$DROSTE_HOME/run" | grep -v :)" ] && ok "removed, nothing left" ||
+d Remove-VM "$mark*" -Force && [ -z "$(find "$DROSTE_HOME/vm" "$DROSTE_HOME/run" ! -type d)" ] && ok "removed, nothing left" ||
     fail "left: $(ls -A "$DROSTE_HOME/vm" "$DROSTE_HOME/run")"
 
 # Many, and the figures; the best of some tries, because others may use the machine
