@@ -144,13 +144,17 @@ static bool rule_setting_version(const struct rule_case *c, char *out)
 
 static bool rule_kvm_absent(const struct rule_case *c, char *out)
 {
-    return c->after->engine == VM_ENGINE_KVM && !c->host->kvm && name(out, c->host->kvm_why);
+    bool asked =
+        c->occasion != ON_CHANGE || differs(c, "engine"); /* a VM from elsewhere keeps its other settings */
+    return asked && c->after->engine == VM_ENGINE_KVM && !c->host->kvm && name(out, c->host->kvm_why);
 }
 
 static bool rule_kvm_cannot_nest(const struct rule_case *c, char *out)
 {
     const struct vm_config *a = c->after;
-    return a->engine == VM_ENGINE_KVM && a->expose && !c->host->kvm_nests[a->vendor] &&
+    bool asked =
+        c->occasion != ON_CHANGE || differs(c, "engine") || differs(c, "expose") || differs(c, "vendor");
+    return asked && a->engine == VM_ENGINE_KVM && a->expose && !c->host->kvm_nests[a->vendor] &&
            name(out, c->host->kvm_no_nested[a->vendor]);
 }
 

@@ -140,6 +140,10 @@ static void kvm_must_be_there(void **state)
     assert_true(rules_need_host(&after));
     refused(ON_CHANGE, VM_OFF, RULE_kvm_absent, "there is no /dev/kvm");
     assert_false(rules_need_host(&before));
+    before.engine = VM_ENGINE_KVM; /* from another host: what else it is may change, but start it cannot */
+    strcpy(after.notes, "mine");
+    assert_true(check(ON_CHANGE, VM_OFF));
+    refused(ON_START, VM_OFF, RULE_kvm_absent, "there is no /dev/kvm");
 }
 
 static void settings_need_the_version_that_has_them(void **state)
