@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory operands: linear address, then the soft TLB inline. */
+/*
+ * Memory operands: linear address, then the soft TLB inline. Before it, for what lies near RSP, one page that
+ * the frame holds: most accesses to the stack are on the page of the one before.
+ */
 #include "jit/gen.h"
 
 _Static_assert(sizeof(struct tlb_entry) == 16 && offsetof(struct tlb_entry, page) == 8, "ORDER TLB_ENTRY");
@@ -47,10 +50,9 @@ void linear_address(struct gen *g)
 }
 
 /* The entry's tag differs from the address by the offset in the page alone when it is a hit. */
-void host_address(struct gen *g, unsigned size, bool write)
+static void look_in_tlb(struct gen *g, unsigned size, bool write)
 {
     struct emit *e = &g->e;
-    flags_keep(g);
     emit_reg(e, X_MOV, 8, H_R11, H_R10);
     emit_shift(e, X_SHR, 8, H_R11, PAGE_SHIFT - 4);
     emit_imm(e, X_IMM_AND, 4, H_R11, (TLB_SIZE - 1) << 4);
@@ -59,7 +61,57 @@ void host_address(struct gen *g, unsigned size, bool write)
     emit_imm(e, X_IMM_CMP, 8, H_R10, (i32)(PAGE_SIZE - size));
     go_slow(g, CC_A);
     emit_mem(e, X_ADD, 8, H_R10, MEM(H_R11, 8));
+}
+
+void host_address(struct gen *g, unsigned size, bool write)
+{
+    flags_keep(g);
+    look_in_tlb(g, size, write);
     flags_lost(g);
+}
+
+void stack_address(struct gen *g, i32 disp, unsigned size, bool write)
+{
+    struct emit *e = &g->e;
+    flags_keep(g);
+    emit_lea(e, H_R10, MEM(host_reg_of[RSP], disp));
+    emit_mem(e, X_SUB, 8, H_R10, FRAME(stack_page));
+    emit_mem(e, X_CMP, 8, H_R10, FRAME(stack_room));
+    struct stack_miss *m = &g->stack_miss[g->stack_misses++];
+    *m = (struct stack_miss){
+        .from = emit_jcc(e, CC_AE), .index = g->index, .disp = disp, .size = (u8)size, .write = write};
+    emit_mem(e, X_ADD, 8, H_R10, FRAME(stack_host));
+    m->back = e->len;
+    flags_lost(g);
+}
+
+void emit_stack_misses(struct gen *g)
+{
+    struct emit *e = &g->e;
+    for (unsigned i = 0; i < g->stack_misses; i++) {
+        const struct stack_miss *m = &g->stack_miss[i];
+        emit_patch(e, m->from, e->len);
+        g->index = m->index;
+        emit_lea(e, H_R10, MEM(host_reg_of[RSP], m->disp));
+        call_runtime(g, g->rt->stack);
+        look_in_tlb(g, m->size, m->write);
+        emit_jmp_to(e, m->back);
+    }
+}
+
+static bool near_stack(const struct insn *in, unsigned size)
+{
+    return in->base == RSP && in->index == REG_ZERO && in->seg < FS && size <= JIT_STACK_SIZE;
+}
+
+void operand_address(struct gen *g, unsigned size, bool write)
+{
+    if (near_stack(g->in, size)) {
+        stack_address(g, g->in->disp, size, write);
+        return;
+    }
+    linear_address(g);
+    host_address(g, size, write);
 }
 
 void check_canonical(struct gen *g)

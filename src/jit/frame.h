@@ -30,6 +30,8 @@ struct jit_frame {
     u16 fl;
     u8 vec;    /* VEC_* */
     u32 mxcsr; /* scratch */
+    /* A page that may be read and written, the stack's: what lies below stack_room in it is at stack_host. */
+    u64 stack_page, stack_room, stack_host;
     u64 unused;
     /* Seldom looked at. */
     u64 places;     /* table of entries, by host address */
@@ -41,10 +43,14 @@ struct jit_frame {
     u64 reason; /* enum jit_reason */
     u64 what;   /* its argument */
     u64 left;   /* R9 */
+    u64 spare;
     u64 pad;
 };
 _Static_assert(offsetof(struct jit_frame, unused) < 128, "short displacements reach what is hot");
 _Static_assert(sizeof(struct jit_frame) % 16 == 0, "the stack stays aligned");
+
+/* Accesses through the stack's page are at most that wide. */
+enum { JIT_STACK_SIZE = 16, JIT_STACK_ROOM = PAGE_SIZE - JIT_STACK_SIZE + 1 };
 
 /* Instructions between two looks at what others ask: some microseconds. */
 enum { JIT_SLICE = 8192 };
@@ -79,13 +85,14 @@ struct jit_exit {
 
 /* Routines that all blocks share, as offsets in the code cache. */
 struct jit_runtime {
-    u32 enter;              /* void (struct cpu *, const void *code, struct jit_frame *) */
-    u32 call;               /* R11: struct jit_site; comes back when the meaning says DONE */
-    u32 call_last;          /* the same for a block's last instruction: never comes back */
-    u32 leave_at;           /* R10: RIP */
-    u32 leave_chain;        /* R10: RIP, R11: struct jit_exit */
-    u32 slice;              /* R10: RIP, R11: its block's near entry, to which it comes back if it may */
-    u32 lookup;             /* R10: RIP, canonical; flags and R11 are lost */
+    u32 enter;       /* void (struct cpu *, const void *code, struct jit_frame *) */
+    u32 call;        /* R11: struct jit_site; comes back when the meaning says DONE */
+    u32 call_last;   /* the same for a block's last instruction: never comes back */
+    u32 leave_at;    /* R10: RIP */
+    u32 leave_chain; /* R10: RIP, R11: struct jit_exit */
+    u32 slice;       /* R10: RIP, R11: its block's near entry, to which it comes back if it may */
+    u32 lookup;      /* R10: RIP, canonical; flags and R11 are lost */
+    u32 stack;       /* R10: linear address whose page becomes stack_page if it may; R11, flags are lost */
     u32 load_xmm, load_ymm; /* as much as may be: `vec` tells. R10, R11 and flags are lost */
 };
 

@@ -44,6 +44,15 @@ struct miss {
     i32 release; /* what RSP still rises by */
 };
 
+/* An access that the stack's page does not hold. */
+struct stack_miss {
+    size_t from, back;
+    unsigned index;
+    i32 disp;
+    u8 size;
+    bool write;
+};
+
 struct gen {
     struct emit e;
     u32 base; /* where e.buf will lie in the code cache */
@@ -58,6 +67,8 @@ struct gen {
     unsigned exits;
     struct miss miss[EXITS_MAX];
     unsigned misses;
+    struct stack_miss stack_miss[BLOCK_MAX * 2];
+    unsigned stack_misses;
 
     /* The current instruction. */
     unsigned index;
@@ -114,7 +125,11 @@ void effective_address(struct gen *g);
 void linear_address(struct gen *g);
 /* R10: linear to host address for `size` bytes, or the slow case. Keeps the flags first; R11 is lost. */
 void host_address(struct gen *g, unsigned size, bool write);
-void check_canonical(struct gen *g); /* R10; flags and R11 are lost */
+/* R10: host address of the memory operand, or of what lies at RSP plus disp. The same. */
+void operand_address(struct gen *g, unsigned size, bool write);
+void stack_address(struct gen *g, i32 disp, unsigned size, bool write);
+void emit_stack_misses(struct gen *g); /* out of line */
+void check_canonical(struct gen *g);   /* R10; flags and R11 are lost */
 
 /* Of the block's instruction i: may it look at the guest's flags before it writes any; which does it surely
  * overwrite. */

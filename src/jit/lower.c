@@ -177,8 +177,7 @@ static void plain_memory(struct gen *g, const struct form *f, bool flags, bool h
 {
     const struct insn *in = g->in;
     enum host_reg reg = H_NONE;
-    linear_address(g);
-    host_address(g, in->mem_size, f->rm_write);
+    operand_address(g, in->mem_size, f->rm_write);
     if (((in->flags & INSN_LOCK) || g->how[g->index] == LOWER_ATOMIC) && in->mem_size > 1)
         refuse_split(g, in->mem_size);
     if (flags)

@@ -165,8 +165,7 @@ static void load_target(struct gen *g)
 {
     const struct insn *in = g->in;
     if (in->flags & INSN_MEM) {
-        linear_address(g);
-        host_address(g, 8, false);
+        operand_address(g, 8, false);
         emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
     } else {
         flags_keep(g);
@@ -193,8 +192,7 @@ bool lower_jmp_indirect(struct gen *g)
 static void push_next(struct gen *g)
 {
     enum host_reg rsp = host_reg_of[RSP];
-    emit_lea(&g->e, H_R10, MEM(rsp, -8));
-    host_address(g, 8, true);
+    stack_address(g, -8, 8, true);
     rip_to(g, H_R11, g->next);
     emit_mem(&g->e, X_MOV_TO, 8, H_R11, MEM(H_R10, 0));
     emit_lea(&g->e, rsp, MEM(rsp, -8));
@@ -228,11 +226,9 @@ bool lower_call_indirect(struct gen *g)
 
 static bool ret(struct gen *g, i32 release)
 {
-    enum host_reg rsp = host_reg_of[RSP];
     if (g->in->size != 8)
         return false;
-    emit_lea(&g->e, H_R10, MEM(rsp, 0));
-    host_address(g, 8, false);
+    stack_address(g, 0, 8, false);
     emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
     jump_late(g, true, 8 + release);
     return true;

@@ -54,8 +54,7 @@ bool lower_bmi(struct gen *g)
     if (!long_address(in))
         return false;
     if (mem) {
-        linear_address(g);
-        host_address(g, in->mem_size, false);
+        operand_address(g, in->mem_size, false);
     }
     if (flags_outlive(g))
         flags_need(g);
@@ -112,8 +111,7 @@ static bool divide(struct gen *g, bool is_signed)
     if (in->size == 1 || !long_address(in))
         return false;
     if (in->flags & INSN_MEM) {
-        linear_address(g);
-        host_address(g, in->size, false);
+        operand_address(g, in->size, false);
         emit_mem(&g->e, X_MOV, in->size, divisor = H_R11, MEM(H_R10, 0));
     } else {
         flags_keep(g);
@@ -200,8 +198,7 @@ bool lower_cmpxchg_wide(struct gen *g)
     struct prefixes p = {.lock = in->flags & INSN_LOCK, .rex_w = in->mem_size == 16};
     if (!long_address(in))
         return false;
-    linear_address(g);
-    host_address(g, in->mem_size, true);
+    operand_address(g, in->mem_size, true);
     refuse_split(g, in->mem_size);
     if (flags_outlive(g))
         flags_need(g);

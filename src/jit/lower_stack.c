@@ -10,8 +10,7 @@ static void move_rsp(struct gen *g, i32 by)
 /* R10: host address of the new top. */
 static void open_top(struct gen *g)
 {
-    emit_lea(&g->e, H_R10, MEM(host_reg_of[RSP], -8));
-    host_address(g, 8, true);
+    stack_address(g, -8, 8, true);
 }
 
 void push_scratch(struct gen *g)
@@ -27,8 +26,7 @@ static bool push_memory(struct gen *g)
 {
     if (g->in->adsize != 8)
         return false;
-    linear_address(g);
-    host_address(g, 8, false);
+    operand_address(g, 8, false);
     emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
     push_scratch(g);
     return true;
@@ -63,8 +61,7 @@ bool lower_pop(struct gen *g)
     const struct insn *in = g->in;
     if (in->size != 8 || (in->flags & INSN_MEM))
         return false;
-    emit_lea(&g->e, H_R10, MEM(host_reg_of[RSP], 0));
-    host_address(g, 8, false);
+    stack_address(g, 0, 8, false);
     if (in->rm == RSP) {
         emit_mem(&g->e, X_MOV, 8, host_reg_of[RSP], MEM(H_R10, 0));
         return true;

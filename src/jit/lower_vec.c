@@ -142,8 +142,7 @@ static void encode(struct gen *g, const struct vec_form *f, unsigned reg, unsign
 static void reach_memory(struct gen *g)
 {
     const struct insn *in = g->in;
-    linear_address(g);
-    host_address(g, in->mem_size, g->info->attr & ATTR_STORE);
+    operand_address(g, in->mem_size, g->info->attr & ATTR_STORE);
     if (!(g->info->attr & ATTR_ALIGN))
         return;
     emit_op_reg(&g->e, (struct prefixes){.byte_rm = true}, TEST_IMM8, 0, H_R10);

@@ -58,6 +58,8 @@ static void load_all(struct emit *e, i32 bias)
         emit_mem(e, X_MOV, 8, H_RAX, MEM(H_RCX, tables[i]));
         emit_mem(e, X_MOV_TO, 8, H_RAX, slot(offsetof(struct jit_frame, tlb_r) + 8 * i, bias));
     }
+    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(stack_room, bias));
+    emit32(e, 0);
     move_gprs(e, false, H_R10);
 }
 
@@ -282,6 +284,38 @@ static void emit_lookup(struct emit *e, u32 leave_at)
     emit_jmp_to(e, leave_at);
 }
 
+/* Jumps away unless the entry at R11 of a table is the page of the address in R10. RAX is lost. */
+static size_t jump_if_other(struct emit *e, struct mem table)
+{
+    emit_mem(e, X_MOV, 8, H_RAX, table);
+    emit_mem(e, X_MOV, 8, H_RAX, (struct mem){.base = H_RAX, .index = H_R11});
+    emit_reg(e, X_XOR, 8, H_RAX, H_R10);
+    emit_imm(e, X_IMM_CMP, 8, H_RAX, PAGE_SIZE - 1);
+    return emit_jcc(e, CC_A);
+}
+
+/* The return address lies below the frame. */
+static void emit_stack(struct emit *e)
+{
+    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(spare, 8));
+    emit_reg(e, X_MOV, 8, H_R11, H_R10);
+    emit_shift(e, X_SHR, 8, H_R11, PAGE_SHIFT - 4);
+    emit_imm(e, X_IMM_AND, 4, H_R11, (TLB_SIZE - 1) << 4);
+    size_t no_read = jump_if_other(e, SLOT(tlb_r, 8)), no_write = jump_if_other(e, SLOT(tlb_w, 8));
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(tlb_w, 8));
+    emit_mem(e, X_MOV, 8, H_RAX, (struct mem){.base = H_RAX, .index = H_R11, .disp = 8});
+    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(stack_host, 8));
+    emit_reg(e, X_MOV, 8, H_RAX, H_R10);
+    emit_imm(e, X_IMM_AND, 8, H_RAX, -(i32)PAGE_SIZE);
+    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(stack_page, 8));
+    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(stack_room, 8));
+    emit32(e, JIT_STACK_ROOM);
+    emit_patch(e, no_read, e->len);
+    emit_patch(e, no_write, e->len);
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(spare, 8));
+    emit8(e, 0xc3);
+}
+
 void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
 {
     rt->enter = (u32)e->len;
@@ -296,6 +330,8 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     emit_slice(e, rt->leave_at);
     rt->lookup = (u32)e->len;
     emit_lookup(e, rt->leave_at);
+    rt->stack = (u32)e->len;
+    emit_stack(e);
     rt->call = (u32)e->len;
     emit_call_meaning(e, counts);
     emit_reg(e, X_TEST, 4, H_RAX, H_RAX);

@@ -256,6 +256,7 @@ bool translate(const struct block *b, struct jit_site *site, struct jit_exit *ex
     translate_body(&g, t);
     t->refuse = emit_entry_refusals(&g, &n);
     emit_exits(&g);
+    emit_stack_misses(&g);
     emit_slow_cases(&g);
     t->len = g.e.len;
     t->sites = g.sites;
