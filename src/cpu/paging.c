@@ -8,6 +8,7 @@
  */
 #include "cpu/paging.h"
 
+#include "cpu/control.h"
 #include "cpu/nested/nested.h"
 
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 32, PTE_D = 64, PTE_PS = 128 };
@@ -167,21 +168,29 @@ static enum outcome walk_read(struct walk *w)
 }
 
 /* SDM 3A 4.6.1 */
-static bool walk_allowed(const struct walk *w, const struct walk_access *a)
+static bool allowed(const struct cpu *c, u64 rights, const struct walk_access *a)
 {
-    bool user_page = w->rights & PTE_U;
+    bool user_page = rights & PTE_U;
     if (a->fetch) {
-        if (w->rights & PTE_NX)
+        if (rights & PTE_NX)
             return false;
-        return a->user ? user_page : !(user_page && (w->c->cr4 & CR4_SMEP));
+        return a->user ? user_page : !(user_page && (c->cr4 & CR4_SMEP));
     }
     if (a->user && !user_page)
         return false;
     if (a->smap && user_page)
         return false;
-    if (a->write && !(w->rights & PTE_W))
-        return !a->user && !(w->c->cr0 & CR0_WP);
+    if (a->write && !(rights & PTE_W))
+        return !a->user && !(c->cr0 & CR0_WP);
     return true;
+}
+
+/* A write by the same class needs no further look at this leaf. */
+static bool writable(const struct cpu *c, u64 leaf, u64 rights, const struct walk_access *a)
+{
+    struct walk_access write = *a;
+    write.write = true;
+    return (leaf & PTE_D) && allowed(c, rights, &write);
 }
 
 /* Sets bits in an entry if it still is what was read. */
@@ -264,30 +273,79 @@ static enum outcome finish(struct cpu *c, u64 lin, const struct walk_access *a, 
     return DONE;
 }
 
+/* ---- the common case ---- */
+
+struct found {
+    u64 gpa, leaf, rights;
+};
+
+/* 4-level paging where nothing has to change and nothing is amiss. END: not so, walk_read() decides. */
+static enum outcome find(struct cpu *c, u64 lin, struct found *f)
+{
+    struct second_access s = {.read = true, .table = true, .user = true, .linear_valid = true, .linear = lin};
+    const u64 address = 0x000ffffffffff000ull;
+    u64 bad = (address & physical_reserved(c)) | (c->efer & EFER_NXE ? 0 : PTE_NX);
+    u64 at = c->cr3 & address;
+    f->rights = PTE_P | PTE_W | PTE_U;
+    for (unsigned shift = 39;; shift -= 9) {
+        bool direct;
+        at += (lin >> shift & 511) * 8;
+        if (second_dimension(c, at, &s, &at, &direct) != DONE)
+            return FAULT;
+        const u64 *p = space_ram(c->memory, at, NULL);
+        u64 e = p ? __atomic_load_n(p, __ATOMIC_RELAXED) : 0;
+        if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || (e & bad))
+            return END;
+        f->rights = (f->rights & (e | PTE_NX)) | (e & PTE_NX);
+        at = e & address;
+        u64 mask = BIT(shift) - 1;
+        if (shift > PAGE_SHIFT && !(e & PTE_PS))
+            continue;
+        if (shift == 39 || (shift == 30 && !cpu_has(c, FEAT_PDPE1GB)) || (at & mask & ~0x1fffull))
+            return END;
+        f->leaf = e;
+        f->gpa = (at & ~mask) | (lin & mask);
+        return DONE;
+    }
+}
+
+/* END: not the common case. */
+static enum outcome walk_common(struct cpu *c, u64 lin, const struct walk_access *a, struct walk_result *r)
+{
+    struct found f;
+    if (!(c->efer & EFER_LMA))
+        return END;
+    enum outcome o = find(c, lin, &f);
+    if (o != DONE)
+        return o;
+    if (!allowed(c, f.rights, a) || (a->write && !(f.leaf & PTE_D)))
+        return END;
+    r->writable = writable(c, f.leaf, f.rights, a);
+    return finish(c, lin, a, f.gpa, r);
+}
+
 enum outcome paging_walk(struct cpu *c, u64 lin, const struct walk_access *a, struct walk_result *r)
 {
     r->writable = true;
     if (!(c->cr0 & CR0_PG))
         return finish(c, lin, a, lin, r);
-    for (;;) {
+    enum outcome o = walk_common(c, lin, a, r);
+    while (o == END) {
         struct walk w = {.c = c, .m = current_mode(c), .lin = lin};
-        enum outcome o = walk_read(&w);
+        o = walk_read(&w);
         if (o == FAULT)
             return FAULT;
         if (o == END)
             return page_fault(c, lin, a, w.error);
-        if (!walk_allowed(&w, a))
+        if (!allowed(c, w.rights, a))
             return page_fault(c, lin, a, PF_P);
         o = walk_mark(&w, a->write);
-        if (o == FAULT)
-            return FAULT;
-        if (o == END)
+        if (o != DONE)
             continue;
-        struct walk_access write = *a;
-        write.write = true;
-        r->writable = (w.entry[w.depth - 1] & PTE_D) && walk_allowed(&w, &write);
+        r->writable = writable(c, w.entry[w.depth - 1], w.rights, a);
         return finish(c, lin, a, w.page + (lin & (w.size - 1)), r);
     }
+    return o;
 }
 
 bool paging_peek(struct cpu *c, u64 lin, u64 *gpa)

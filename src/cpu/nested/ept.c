@@ -6,6 +6,7 @@
  * compare-and-exchange; an entry that changed meanwhile starts the walk again.
  */
 #include "cpu/control.h"
+#include "cpu/nested/second.h"
 #include "cpu/nested/vmx.h"
 
 enum { EPT_R = 1, EPT_W = 2, EPT_X = 4, EPT_RWX = 7, EPT_LARGE = 1 << 7, EPT_A = 1 << 8, EPT_D = 1 << 9 };
@@ -117,6 +118,22 @@ static bool ept_mark(struct cpu *c, struct ept_walk *w, bool write)
     return true;
 }
 
+void vmx_select_eptp(struct cpu *c, u64 eptp)
+{
+    struct second_tag tag = {.root = eptp};
+    c->nested->second_root = eptp;
+    second_select(c->nested->translations, &tag);
+}
+
+_Static_assert((int)EPT_R == SECOND_READ && (int)EPT_W == SECOND_WRITE && (int)EPT_X == SECOND_FETCH,
+               "a remembered translation has EPT's bits");
+
+static void remember(struct cpu *c, const struct ept_walk *w, u64 gpa, u64 to, bool writable)
+{
+    u64 may = (w->rights & EPT_RWX & ~(u64)EPT_W) | (writable ? EPT_W : 0);
+    second_fill(c->nested->translations, gpa, to, (unsigned)may);
+}
+
 static enum outcome stop(struct cpu *c, u32 reason, u64 gpa, const struct second_access *a, u64 qualification)
 {
     vmx_of(c)->second = (struct second_fault){.reason = reason,
@@ -163,6 +180,10 @@ static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_ac
                                   bool *writable)
 {
     u64 eptp = c->nested->second_root;
+    bool write = needs_write(eptp, a);
+    u64 need = (a->read ? EPT_R : 0) | (write ? EPT_W : 0) | (a->fetch ? EPT_X : 0);
+    if (second_find(c->nested->translations, gpa, (unsigned)need, out, writable))
+        return DONE;
     for (;;) {
         struct ept_walk w;
         enum ept_result r = ept_read(c, eptp, gpa, false, &w);
@@ -170,10 +191,9 @@ static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_ac
             nested_trace_walk(c, EXIT_EPT_MISCONFIGURATION, 0, gpa, w.entry, w.depth);
             return stop(c, EXIT_EPT_MISCONFIGURATION, gpa, a, 0);
         }
-        bool write = needs_write(eptp, a);
-        u64 need = (a->read ? EPT_R : 0) | (write ? EPT_W : 0) | (a->fetch ? EPT_X : 0);
         if (r == EPT_NOT_PRESENT || (w.rights & need) != need) {
             struct second_access shown = *a;
+            second_forget(c->nested->translations, gpa); /* a violation forgets. SDM 3C 28.4.3.1 */
             shown.write = write;
             shown.read = a->read || a->table; /* accessed and dirty bits: read, then written */
             (void)violation(c, gpa, &shown, r == EPT_NOT_PRESENT ? 0 : w.rights & EPT_RWX);
@@ -189,6 +209,7 @@ static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_ac
             log_write(c, gpa);
         *out = w.page | (gpa & (w.size - 1));
         *writable = (w.rights & EPT_W) && (!(eptp & EPTP_AD) || (w.entry[w.depth - 1] & EPT_D));
+        remember(c, &w, gpa, *out, *writable);
         return DONE;
     }
 }

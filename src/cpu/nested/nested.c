@@ -9,6 +9,7 @@
 
 #include "cpu/control.h"
 #include "cpu/meanings.h"
+#include "cpu/nested/second.h"
 
 #define ACTIVE_NS 60000000000ull /* a VM entry at most this long ago */
 
@@ -30,6 +31,9 @@ int nested_new(struct cpu *c, const struct nested_trace *trace)
     c->nested = calloc(1, sizeof(*c->nested));
     if (!c->nested || take_trace(c->nested, trace))
         return -1;
+    c->nested->translations = second_new();
+    if (!c->nested->translations)
+        return -1;
     c->nested->gif = true;
     return vmx ? vmx_new(c) : svm_new(c);
 }
@@ -44,6 +48,7 @@ void nested_free(struct cpu *c)
         svm_free(c);
     if (c->nested->own_ring)
         free(c->nested->trace.ring);
+    second_free(c->nested->translations);
     free(c->nested);
     c->nested = NULL;
 }
@@ -58,6 +63,7 @@ void nested_reset(struct cpu *c)
     n->gif = true;
     n->second_root = 0;
     n->asid = 0;
+    second_flush_all(n->translations);
     __atomic_store_n(&n->entries, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&n->last_entry, 0, __ATOMIC_RELAXED);
     if (n->vmx)
@@ -84,6 +90,7 @@ int nested_load(struct cpu *c, const struct state_image *img, struct err *err)
     const struct nested_state *n = c->nested;
     if (!n || !n->ops || !n->ops->state)
         return 0;
+    second_flush_all(n->translations);
     int r = state_load(img, n->ops->state, c->index, vendor_state(n), err);
     nested_operation_changed(c);
     c->nested->trace_time = n->last_entry;

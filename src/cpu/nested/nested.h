@@ -66,15 +66,17 @@ struct nested_ops {
 
 struct vmx;
 struct svm;
+struct second_cache;
 
 struct nested_state {
     const struct nested_ops *ops;
-    bool guest;          /* non-root operation */
-    bool second;         /* EPT or nested paging is on in it */
-    bool iret_keeps_nmi; /* IRET leaves NMI blocking alone: NMIs are the hypervisor's */
-    bool gif;            /* SVM's global interrupt flag; always true on the Intel model */
-    u64 second_root;     /* EPTP or nCR3: the TLB tag */
-    u32 asid;            /* VPID or ASID: the TLB tag */
+    bool guest;                        /* non-root operation */
+    bool second;                       /* EPT or nested paging is on in it */
+    bool iret_keeps_nmi;               /* IRET leaves NMI blocking alone: NMIs are the hypervisor's */
+    bool gif;                          /* SVM's global interrupt flag; always true on the Intel model */
+    u64 second_root;                   /* EPTP or nCR3: the TLB tag */
+    struct second_cache *translations; /* second.h */
+    u32 asid;                          /* VPID or ASID: the TLB tag */
     u64 *pdpte;     /* four PDPTE registers that PAE paging uses (EPT), or NULL: from memory at every walk */
     u64 entries;    /* successful VM entries; this and the next two: any thread reads them, atomically */
     u64 last_entry; /* clock_now() of the last one */

@@ -7,6 +7,7 @@
  * struct svm for #VMEXIT(NPF) (15.25.6). Like the guest's own walk it decides first and sets A and D bits
  * afterwards, atomically.
  */
+#include "cpu/nested/second.h"
 #include "cpu/nested/svm.h"
 
 #include "cpu/control.h"
@@ -114,6 +115,16 @@ static u64 root_of(const struct npt_walk *w)
     return w->s->ctl.nested_cr3 & mask;
 }
 
+static void walk_begin(struct npt_walk *w, struct cpu *c, bool peek)
+{
+    w->c = c;
+    w->s = c->nested->svm;
+    w->m = host_mode(w->s);
+    w->peek = peek;
+    w->depth = 0;
+    w->error = 0;
+}
+
 /* False: w->error says why it ends. */
 static bool walk_read(struct npt_walk *w, u64 gpa)
 {
@@ -187,17 +198,58 @@ static enum outcome nested_fault(struct cpu *c, u64 gpa, const struct second_acc
     return FAULT;
 }
 
+/* What a remembered translation depends on besides nCR3: the ASID, and the host's registers at VMRUN. */
+static struct second_tag tag_of(const struct svm *s)
+{
+    u64 mode = (s->host.efer & (EFER_NXE | EFER_LMA)) | (s->host.cr4 & (CR4_PAE | CR4_PSE));
+    return (struct second_tag){.root = s->ctl.nested_cr3, .more = s->ctl.asid | mode << 32};
+}
+
+void svm_set_nested(struct cpu *c)
+{
+    struct nested_state *n = c->nested;
+    const struct svm *s = n->svm;
+    n->second = svm_nested_paging(s);
+    n->second_root = n->second ? s->ctl.nested_cr3 : 0;
+    n->asid = s->ctl.asid;
+    if (!n->second)
+        return;
+    struct second_tag tag = tag_of(s);
+    second_select(n->translations, &tag);
+}
+
+static bool of_asid(const struct second_tag *t, const void *arg)
+{
+    return (u32)t->more == *(const u32 *)arg;
+}
+
+void svm_forget_asid(struct cpu *c, u32 asid)
+{
+    second_flush(c->nested->translations, of_asid, &asid);
+}
+
+static void remember(const struct npt_walk *w, u64 gpa, u64 to, bool writable)
+{
+    second_fill(w->c->nested->translations, gpa, to,
+                SECOND_READ | (writable ? SECOND_WRITE : 0) | (w->rights & PTE_NX ? 0 : SECOND_FETCH));
+}
+
 enum outcome npt_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out, bool *writable)
 {
     const struct svm *s = c->nested->svm;
     bool write = a->write || a->table;
+    unsigned need = SECOND_READ | (write ? SECOND_WRITE : 0) | (a->fetch ? SECOND_FETCH : 0);
+    if (likely(!a->peek) && second_find(c->nested->translations, gpa, need, out, writable))
+        return DONE;
     for (;;) {
-        struct npt_walk w = {.c = c, .s = s, .m = host_mode(s), .peek = a->peek};
+        struct npt_walk w;
+        walk_begin(&w, c, a->peek);
         bool beyond = w.m->levels == 4 ? gpa >> 48 : w.m->levels == 3 ? gpa >> 32 : gpa >> 32;
         bool there = !beyond && walk_read(&w, gpa);
         if (a->peek && !there)
             return FAULT;
         if (!there || (!a->peek && !allowed(&w, write, a->fetch))) {
+            second_forget(c->nested->translations, gpa); /* a fault forgets */
             (void)nested_fault(c, gpa, a, write, w.error);
             nested_trace_walk(c, SVM_EXIT_NPF, s->npf_info, gpa, w.entry, w.depth);
             return FAULT;
@@ -206,6 +258,8 @@ enum outcome npt_translate(struct cpu *c, u64 gpa, const struct second_access *a
             continue;
         *out = w.page + (gpa & (w.size - 1));
         *writable = (w.rights & PTE_W) && (w.entry[w.depth - 1] & PTE_D);
+        if (!a->peek)
+            remember(&w, gpa, *out, *writable);
         return DONE;
     }
 }

@@ -65,6 +65,13 @@ struct vmcb *svm_vmcb(struct cpu *c, u64 pa)
     return p && len >= PAGE_SIZE ? p : NULL;
 }
 
+void svm_vmcb_written(struct cpu *c, u64 pa)
+{
+    const struct page_info *p = space_page(c->memory, pa);
+    if (p && __atomic_load_n(&p->watch, __ATOMIC_SEQ_CST))
+        space_written(c->memory, pa, PAGE_SIZE);
+}
+
 static void saving(void *obj)
 {
     struct svm *s = obj;
@@ -88,9 +95,8 @@ static int loaded(void *obj)
     n->gif = s->gif;
     n->entries = s->entries;
     n->last_entry = s->last_entry;
-    n->second = s->guest && svm_nested_paging(s);
-    n->second_root = n->second ? s->ctl.nested_cr3 : 0;
-    n->asid = s->guest ? s->ctl.asid : 0;
+    if (s->guest)
+        svm_set_nested(c);
     c->guest_tsc_offset = s->guest ? s->ctl.tsc_offset : 0;
     c->guest_tsc_ratio = s->guest ? svm_tsc_ratio(c) : TSC_RATIO_1;
     if (s->guest)

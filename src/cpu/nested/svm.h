@@ -85,6 +85,14 @@ static inline bool svm_nested_paging(const struct svm *s)
 
 /* The VMCB at a physical address an instruction gave, or NULL: misaligned, not RAM. */
 struct vmcb *svm_vmcb(struct cpu *c, u64 pa);
+void svm_vmcb_written(struct cpu *c, u64 pa); /* after a store of ours: the page may be watched */
+
+/* Nothing wants to be asked at every boundary any more. */
+static inline void svm_withdraw_request(struct cpu *c)
+{
+    if (atomic_load_explicit(&c->requests, memory_order_relaxed) & REQ_NESTED)
+        atomic_fetch_and(&c->requests, ~(unsigned)REQ_NESTED);
+}
 
 static inline bool svm_long_paging(const struct vmcb_save *v)
 {
@@ -112,6 +120,11 @@ enum outcome svm_insn(struct cpu *c, const struct insn *in);
 
 /* svm_insn.c: #UD and #GP of the SVM instructions. APM 3 VMRUN etc. */
 enum outcome svm_allowed(struct cpu *c);
+
+/* npt.c: c->nested as the VMCB and the host's registers at VMRUN ask for it; also after a saved state. */
+void svm_set_nested(struct cpu *c);
+/* Forgets nested translations: of one ASID. */
+void svm_forget_asid(struct cpu *c, u32 asid);
 
 /* svm_event.c */
 enum outcome svm_boundary(struct cpu *c, unsigned r, u8 shadow);

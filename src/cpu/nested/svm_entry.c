@@ -6,6 +6,7 @@
  * check refuses the processor can run. The VMCB's clean bits are not looked at, as the manual allows (15.15):
  * copy, checks and loads are a fiftieth of a round trip, and a cached field could only be stale.
  */
+#include "cpu/nested/second.h"
 #include "cpu/nested/svm.h"
 
 #include "cpu/control.h"
@@ -21,7 +22,7 @@ static enum outcome refuse(struct cpu *c, u64 pa, struct vmcb *v)
     v->control.exit_code = SVM_EXIT_INVALID;
     v->control.exit_info1 = v->control.exit_info2 = 0;
     v->control.exit_int_info = 0;
-    space_written(c->memory, pa, sizeof(*v));
+    svm_vmcb_written(c, pa);
     c->nested->gif = false;
     return END;
 }
@@ -104,10 +105,12 @@ static void flush(struct cpu *c, const struct vmcb_control *ctl)
     switch (ctl->tlb_control) {
     case TLB_CONTROL_ALL:
         tlb_flush_all(c);
+        second_flush_all(c->nested->translations);
         break;
     case TLB_CONTROL_ASID:
     case TLB_CONTROL_ASID_LOCAL:
         tlb_flush_matching(c, of_asid, &ctl->asid);
+        svm_forget_asid(c, ctl->asid);
         break;
     default:
         break;
@@ -131,9 +134,7 @@ static void become_guest(struct cpu *c)
     struct svm *s = n->svm;
     n->guest = true;
     n->gif = true;
-    n->second = svm_nested_paging(s);
-    n->second_root = n->second ? s->ctl.nested_cr3 : 0;
-    n->asid = s->ctl.asid;
+    svm_set_nested(c);
     nested_entered(c, s->ctl.event_inj & EVENT_VALID ? s->ctl.event_inj : 0);
     c->guest_tsc_offset = s->ctl.tsc_offset;
     c->guest_tsc_ratio = svm_tsc_ratio(c);
@@ -175,8 +176,9 @@ enum outcome svm_enter(struct cpu *c, u64 pa, struct vmcb *v)
 {
     struct svm *s = c->nested->svm;
     s->vmcb = pa;
-    struct vmcb_save save = v->save;
-    s->ctl = v->control;
+    struct vmcb_save save;
+    memcpy(&save, &v->save, offsetof(struct vmcb_save, reserved7));
+    memcpy(&s->ctl, &v->control, offsetof(struct vmcb_control, reserved4));
     s->failed = svm_check(c, &s->ctl, &save);
     if (s->failed)
         return refuse(c, pa, v);

@@ -119,7 +119,7 @@ static enum outcome vmsave(struct cpu *c, const struct insn *in)
     v->save.sysenter_cs = c->sysenter_cs;
     v->save.sysenter_esp = c->sysenter_esp;
     v->save.sysenter_eip = c->sysenter_eip;
-    space_written(c->memory, pa, sizeof(*v));
+    svm_vmcb_written(c, pa);
     return END;
 }
 DEFINE_MEANING_ONE(vmsave, vmsave);
@@ -163,6 +163,7 @@ static enum outcome invlpga(struct cpu *c, const struct insn *in)
     if (allowed(c, in) != DONE)
         return FAULT;
     tlb_flush_page(c, rax_address(c, in), true);
+    svm_forget_asid(c, (u32)c->regs[RCX]);
     return END;
 }
 DEFINE_MEANING_ONE(invlpga, invlpga);

@@ -123,6 +123,8 @@ bool vmx_fault(struct cpu *c, const struct fault *f, const struct event *during)
 enum outcome vmx_boundary(struct cpu *c, unsigned r, u8 shadow);
 bool vmx_due(struct cpu *c);
 bool vmx_timer_over(const struct cpu *c); /* the preemption timer has run out */
+/* REQ_INTR for what came while nobody could take it: at each crossing. */
+void vmx_ask_interrupt(struct cpu *c);
 /* REQ_NESTED as windows, timer and threshold need it. */
 void vmx_arm(struct cpu *c);
 /* A boundary with c->stepping TAKEN: true: exit taken. */
@@ -144,6 +146,7 @@ enum outcome vmx_deliver_virtual(struct cpu *c);
 void vmx_take_posted(struct cpu *c); /* posted-interrupt processing */
 
 /* ept.c */
+void vmx_select_eptp(struct cpu *c, u64 eptp); /* the second dimension's root from now on */
 enum outcome vmx_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out, bool *writable);
 
 /* vmx_caps.c: what IA32_VMX_* say. */

@@ -75,7 +75,9 @@ void vmx_set_nested(struct cpu *c)
     struct nested_state *n = c->nested;
     n->guest = true;
     n->second = ctl2(v, EPT) || ctl2(v, APIC_ACCESSES);
-    n->second_root = ctl2(v, EPT) ? F(EPTP) : 0;
+    n->second_root = 0;
+    if (ctl2(v, EPT))
+        vmx_select_eptp(c, F(EPTP));
     n->pdpte = ctl2(v, EPT) ? &vmx_of(c)->v.f[VMCS_PDPTE0] : NULL;
     n->asid = ctl2(v, VPID) ? (u16)F(VPID) : 0;
     bool keeps = ctl(v, PIN, NMI) && !ctl(v, PIN, VIRTUAL_NMI); /* 25.3 IRET */

@@ -217,8 +217,15 @@ enum outcome vmx_boundary(struct cpu *c, unsigned r, u8 shadow)
     return END;
 }
 
+void vmx_ask_interrupt(struct cpu *c)
+{
+    if (!(atomic_load(&c->requests) & REQ_INTR) && c->apic.pending && c->apic.pending(c->apic.opaque) >= 0)
+        cpu_request(c, REQ_INTR);
+}
+
 void vmx_arm(struct cpu *c)
 {
-    cpu_request(c,
-                REQ_INTR | (wants_look(c) ? REQ_NESTED : 0)); /* INTR: what came while nobody could take it */
+    vmx_ask_interrupt(c);
+    if (wants_look(c))
+        cpu_request(c, REQ_NESTED);
 }

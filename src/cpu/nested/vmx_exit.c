@@ -209,7 +209,8 @@ void vmx_exit(struct cpu *c, const struct vmx_exit *e)
     if (x->deadline != CLOCK_NEVER)
         timer_cancel(&x->timer);
     x->deadline = CLOCK_NEVER;
-    atomic_fetch_and(&c->requests, ~(unsigned)REQ_NESTED);
+    if (atomic_load_explicit(&c->requests, memory_order_relaxed) & REQ_NESTED)
+        atomic_fetch_and(&c->requests, ~(unsigned)REQ_NESTED);
     write_back(c, x);
     c->guest_tsc_ratio = TSC_RATIO_1;
     c->guest_tsc_offset = 0; /* the area takes the host's TSC */
@@ -217,7 +218,7 @@ void vmx_exit(struct cpu *c, const struct vmx_exit *e)
     load_host(c, x, e->reason);
     if (bad)
         vmx_abort(c, 1);
-    cpu_request(c, REQ_INTR); /* what waited while the guest ran */
+    vmx_ask_interrupt(c);
 }
 
 void vmx_exit_behind(struct cpu *c, u32 reason, u64 qualification)

@@ -5,6 +5,7 @@
  */
 #include "cpu/control.h"
 #include "cpu/meanings.h"
+#include "cpu/nested/second.h"
 #include "cpu/nested/vmx.h"
 #include "cpu/operands.h"
 #include "cpu/system.h"
@@ -271,6 +272,11 @@ static bool match_guests(const struct tlb_tag *t, const void *arg)
     return t->level != 0;
 }
 
+static bool of_root(const struct second_tag *t, const void *arg)
+{
+    return ((t->root ^ *(const u64 *)arg) & 0x000ffffffffff000ull) == 0;
+}
+
 static enum outcome invept(struct cpu *c, const struct insn *in)
 {
     u64 type, d[2];
@@ -279,6 +285,10 @@ static enum outcome invept(struct cpu *c, const struct insn *in)
     if ((type != 1 && type != 2) || (type == 1 && !vmx_eptp_valid(c, d[0])))
         return failed(c, "INVEPT", ERR_INVALIDATE_OPERAND);
     tlb_flush_matching(c, type == 1 ? match_eptp : match_guests, &d[0]);
+    if (type == 1)
+        second_flush(c->nested->translations, of_root, &d[0]);
+    else
+        second_flush_all(c->nested->translations);
     return succeeded(c);
 }
 DEFINE_MEANING_ONE(invept, invept);

@@ -143,7 +143,8 @@ static INTERCEPT(on_vmfunc)
     (void)space_read(c->memory, F(EPTP_LIST) + 8ull * index, &eptp, 8);
     if (!vmx_eptp_valid(c, eptp))
         return vmx_leave(c, in, EXIT_VMFUNC, 0);
-    vmx_of(c)->v.f[VMCS_EPTP] = c->nested->second_root = eptp;
+    vmx_of(c)->v.f[VMCS_EPTP] = eptp;
+    vmx_select_eptp(c, eptp);
     mmu_space_changed(c);
     return END;
 }
