@@ -34,11 +34,16 @@ struct clock {
 /* A callback that arms itself in the past must not keep the loop from its other work. */
 #define FIRES_PER_CALL 256
 
-static u64 host_now(void)
+static u64 host_time(clockid_t id)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(id, &t);
     return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
+}
+
+static u64 host_now(void)
+{
+    return host_time(CLOCK_MONOTONIC);
 }
 
 struct clock *clock_new(enum clock_mode mode, u64 wall_ns)
@@ -69,17 +74,29 @@ enum clock_mode clock_mode(const struct clock *c)
     return c->mode;
 }
 
-u64 clock_now(const struct clock *c)
+static u64 read_by(const struct clock *c, clockid_t id)
 {
     for (;;) {
         unsigned s = atomic_load_explicit(&c->sequence, memory_order_acquire);
         u64 now = atomic_load_explicit(&c->frozen, memory_order_acquire);
-        if (now == CLOCK_NEVER)
-            now = host_now() - atomic_load_explicit(&c->offset, memory_order_acquire);
+        if (now == CLOCK_NEVER) {
+            u64 host = host_time(id), offset = atomic_load_explicit(&c->offset, memory_order_acquire);
+            now = host > offset ? host - offset : 0;
+        }
         atomic_thread_fence(memory_order_acquire);
         if (likely(!(s & 1) && s == atomic_load_explicit(&c->sequence, memory_order_relaxed)))
             return now;
     }
+}
+
+u64 clock_now(const struct clock *c)
+{
+    return read_by(c, CLOCK_MONOTONIC);
+}
+
+u64 clock_lately(const struct clock *c)
+{
+    return read_by(c, CLOCK_MONOTONIC_COARSE);
 }
 
 u64 clock_wall(const struct clock *c)

@@ -37,7 +37,10 @@ struct clock *clock_new(enum clock_mode mode, u64 wall_ns);
 void clock_free(struct clock *c);
 
 enum clock_mode clock_mode(const struct clock *c);
-u64 clock_now(const struct clock *c);  /* nanoseconds since the machine was created, paused time left out */
+u64 clock_now(const struct clock *c); /* nanoseconds since the machine was created, paused time left out */
+/* The same when it need not be exact, in a fifth of the time: never ahead of it, and behind it by what the
+ * host's CLOCK_MONOTONIC_COARSE is behind, some milliseconds. */
+u64 clock_lately(const struct clock *c);
 u64 clock_wall(const struct clock *c); /* nanoseconds since 1970 UTC, as the guest should see them */
 void clock_pause(struct clock *c);     /* counts; time stands still until as many clock_resume() */
 void clock_resume(struct clock *c);

@@ -45,6 +45,8 @@ static bool store_masked(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
 u64 tsc_host(const struct cpu *c)
 {
     u64 ns = clock_now(c->clock), hz = c->model->tsc_hz;
+    if (likely(hz == 1000000000))
+        return ns + c->tsc_offset;
     return ns / 1000000000 * hz + ns % 1000000000 * hz / 1000000000 + c->tsc_offset;
 }
 

@@ -103,6 +103,8 @@ static bool tag_equal(const struct tlb_tag *a, const struct tlb_tag *b)
            a->level == b->level && a->mode == b->mode;
 }
 
+_Static_assert(TLB_CONTEXTS == 16, "recent[] is indexed by four bits");
+
 /* The context of this tag, else an unused place, else the one longest not used. */
 static struct tlb_ctx *ctx_find(struct tlb *t, const struct tlb_tag *tag)
 {
@@ -137,11 +139,23 @@ void tlb_set_class(struct cpu *c, enum tlb_class class, bool look)
     t->x = t->cur->fetch[c->cpl == 3];
 }
 
+/* World switches and changes of CR3 go to and fro between few spaces. */
+static struct tlb_ctx *ctx_of(struct tlb *t, const struct tlb_tag *tag)
+{
+    u64 h =
+        (tag->root >> PAGE_SHIFT ^ tag->nested >> PAGE_SHIFT ^ tag->asid ^ (u64)tag->pcid << 8 ^ tag->level) *
+        0x9e3779b97f4a7c15ull;
+    struct tlb_ctx **recent = &t->recent[h >> 60];
+    if (!*recent || !(*recent)->used || !tag_equal(&(*recent)->tag, tag))
+        *recent = ctx_find(t, tag);
+    return *recent;
+}
+
 void tlb_select(struct cpu *c, const struct tlb_tag *tag)
 {
     struct tlb *t = c->tlb;
     if (!t->cur->used || !tag_equal(&t->cur->tag, tag)) {
-        t->cur = ctx_find(t, tag);
+        t->cur = ctx_of(t, tag);
         t->generation++;
     }
     t->cur->last_use = ++t->clock;

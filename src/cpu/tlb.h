@@ -62,6 +62,8 @@ struct tlb {
     struct tlb_ctx *cur;
     struct tlb_entry *r, *w, *x; /* cur's tables for the current access class: the fast path's only loads */
     struct tlb_ctx *ctx[TLB_CONTEXTS]; /* allocated on first use */
+    struct tlb_ctx
+        *recent[TLB_CONTEXTS];     /* by hash of the tag: where it was lately, to be checked; or NULL */
     const struct tlb_entry *never; /* a table without entries: accesses that must be looked at one by one */
     u64 clock;                     /* LRU */
     u64 fetch_ids;                 /* the last one given */

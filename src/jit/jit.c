@@ -17,7 +17,7 @@
 
 #include "base/exec_pages.h"
 #include "cpu/jit_port.h"
-#include "cpu/tlb.h"
+#include "cpu/mmu.h"
 #include "jit/emit.h"
 #include "jit/translate.h"
 
@@ -286,14 +286,24 @@ static bool asked(struct cpu *c)
     return cpu_attention(c);
 }
 
-/* The way into the translation at RIP (its far entry), or NULL. Entered behind its checks when its first
- * instruction must come before anything else. */
-static const void *way_on(struct jit *j, struct cpu *c, struct jit_frame *f)
+/* Host address of the instruction at RIP, or NULL with the outcome. */
+static const u8 *code_here(struct cpu *c, enum outcome *o)
+{
+    u64 gpa;
+    void *host = tlb_hit(c->tlb->x, c->rip, 1);
+    if (unlikely(!host))
+        *o = mmu_fetch_page(c, c->rip, &gpa, &host);
+    return *o == DONE ? host : NULL;
+}
+
+/* The way into the translation at RIP (its far entry), or NULL with the outcome. Entered behind its checks when
+ * its first instruction must come before anything else. */
+static const void *way_on(struct jit *j, struct cpu *c, struct jit_frame *f, enum outcome *o)
 {
     if ((c->code_mode & CODE_MODE_MASK) != MODE_64 || asked(c) || !cpu_runs_blocks(c) ||
         c->retired >= c->budget_end)
         return NULL;
-    const u8 *host = tlb_hit(c->tlb->x, c->rip, 1);
+    const u8 *host = code_here(c, o);
     if (!host)
         return NULL;
     see_changes(j, c);
@@ -330,7 +340,7 @@ const void *jit_after(struct cpu *c, const struct jit_site *s, struct jit_frame 
     if (!j->single && (o == FAULT || o == END || o == AGAIN))
         o = cpu_next(c, o);
     c->code_dirty = 0;
-    const void *code = !j->single && o == DONE ? way_on(j, c, f) : NULL;
+    const void *code = !j->single && o == DONE ? way_on(j, c, f, &o) : NULL;
     f->what = o;
     return code;
 }

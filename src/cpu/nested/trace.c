@@ -36,7 +36,7 @@ void nested_entered(struct cpu *c, u64 event)
 {
     struct nested_state *n = c->nested;
     __atomic_store_n(&n->entries, n->entries + 1, __ATOMIC_RELAXED);
-    n->trace_time = clock_now(c->clock);
+    n->trace_time = clock_lately(c->clock);
     __atomic_store_n(&n->last_entry, n->trace_time, __ATOMIC_RELAXED);
     struct nested_event *e = begin(c, NESTED_ENTRY);
     e->code = event;
