@@ -296,8 +296,8 @@ static const u8 *code_here(struct cpu *c, enum outcome *o)
     return *o == DONE ? host : NULL;
 }
 
-/* The way into the translation at RIP (its far entry), or NULL with the outcome. Entered behind its checks when
- * its first instruction must come before anything else. */
+/* The way into the translation at RIP (its far entry), or NULL with the outcome. Entered behind its checks
+ * when its first instruction must come before anything else. */
 static const void *way_on(struct jit *j, struct cpu *c, struct jit_frame *f, enum outcome *o)
 {
     if ((c->code_mode & CODE_MODE_MASK) != MODE_64 || asked(c) || !cpu_runs_blocks(c) ||

@@ -7,6 +7,7 @@
  */
 #include "cpu/debug.h"
 #include "cpu/msr.h"
+#include "cpu/nested/second.h"
 #include "cpu/nested/vmx.h"
 #include "cpu/system.h"
 
@@ -176,8 +177,10 @@ static void load_guest(struct cpu *c, struct vmx *x)
     vmx_set_nested(c);
     cpu_mode_changed(c);
     debug_registers_changed(c);
-    if (!ctl2(v, VPID))
+    if (!ctl2(v, VPID)) {
         tlb_flush_matching(c, match_vpid_0, NULL);
+        second_flush_all(c->nested->translations); /* more than is asked for: as processors show it */
+    }
 }
 
 /* What is injected, as a trace shows it. */
