@@ -65,6 +65,7 @@ static void stop_at_letter(void *opaque, u8 byte)
 static struct machine *build(bool amd, struct serial_sink serial)
 {
     struct machine_config c = {.memory = 2 * MIB,
+                               .memory_most = 100 * MIB,
                                .cpus = 1,
                                .vendor = amd ? VENDOR_AMD : VENDOR_INTEL,
                                .nested = true,

@@ -498,6 +498,40 @@ static void damaged_state_is_refused(void **state)
     rig_free(&r);
 }
 
+/* What has come since the start is saved with the rest, block by block. */
+static void growth_is_saved(void **state)
+{
+    const u64 base = 4 * GIB, block = 4 * MIB;
+    RIG(r, guest_idle, .memory_most = 100 * MIB);
+    struct state_image img = {0};
+    struct err err = {0};
+    struct machine_ram ram;
+    space_plug(machine_memory(r.machine), base + 2 * block, 3 * block);
+    assert_int_equal(space_write(machine_memory(r.machine), base + 4 * block + 8, "came later", 11), 0);
+    assert_int_equal(space_write(machine_memory(r.machine), base, "x", 1), -1);
+    assert_int_equal(machine_save(r.machine, &img, &err), 0);
+    struct rig copy = r;
+    char text[11];
+    rig_make(&copy);
+    if (machine_restore(copy.machine, &img, &err))
+        fail_msg("%s", err.text);
+    struct space *s = machine_memory(copy.machine);
+    assert_int_equal(space_plugged(s, base, 100 * MIB), 3 * block);
+    assert_int_equal(space_plugged(s, base + 2 * block, 3 * block), 3 * block);
+    assert_int_equal(space_read(s, base + 4 * block + 8, text, sizeof(text)), 0);
+    assert_string_equal(text, "came later");
+    machine_ram_state(copy.machine, &ram);
+    assert_int_equal(ram.assigned, 8 * MIB + 3 * block);
+    assert_int_equal(ram.most, 8 * MIB + 128 * MIB);
+    machine_free(copy.machine);
+    copy.config.memory_most = 0;
+    rig_make(&copy);
+    assert_int_equal(machine_restore(copy.machine, &img, &err), -1);
+    machine_free(copy.machine);
+    state_free(&img);
+    rig_free(&r);
+}
+
 static void impossible_machines(void **state)
 {
     struct machine_config c = {.memory = 8 * MIB, .cpus = 0, .engine = &ENGINE};
@@ -552,6 +586,7 @@ int main(void)
         cmocka_unit_test(pause_stands_still),
         cmocka_unit_test(save_in_the_middle),
         cmocka_unit_test(damaged_state_is_refused),
+        cmocka_unit_test(growth_is_saved),
         cmocka_unit_test(impossible_machines),
     };
     return engine_is_here() ? cmocka_run_group_tests(tests, NULL, NULL) : 77; /* meson: skipped */
