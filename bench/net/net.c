@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* The switch against the kernel's bridge, in turn (bench/README.md): net [SECONDS [PASSES]]. */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lane.h"
+#include "net/wire.h"
+
+enum { BRIDGE, SWITCH, LANES };
+
+static struct lane *(*const lanes[LANES])(const struct sample *s, struct err *err) = {bridge_open,
+                                                                                      switch_open};
+static struct sample samples[4];
+
+/* A TCP segment of so many payload bytes; with size, one that still has to be cut. */
+static void make(struct sample *s, const char *name, size_t payload, u16 size, u32 window, bool touch)
+{
+    static const u8 headers[NUMBER_AT] = {
+        [0] = 2,     [5] = 2,   [6] = 2,     [11] = 1,    [12] = 8, /* to 02::02 from 02::01, IPv4 */
+        [14] = 0x45, [22] = 64, [23] = 6,    [26] = 10,   [29] = 1,
+        [30] = 10,   [33] = 2,                            /* 10.0.0.1 to 10.0.0.2 */
+        [35] = 80,   [37] = 80, [46] = 0x50, [47] = 0x10, /* 20 bytes of header, ACK */
+    };
+    memcpy(s->bytes, headers, sizeof(headers));
+    store_be16(s->bytes + 16, (u16)(40 + payload));
+    u32 sum = 0;
+    for (unsigned i = 14; i < 34; i += 2)
+        sum += load_be16(s->bytes + i);
+    store_be16(s->bytes + 24, (u16) ~((sum & 0xffff) + (sum >> 16)));
+    s->name = name;
+    s->len = sizeof(headers) + payload;
+    s->offload = (struct frame_offload){
+        FRAME_NEEDS_CSUM, size ? FRAME_GSO_TCP4 : FRAME_GSO_NONE, NUMBER_AT, size, 34, 16};
+    s->window = window;
+    s->touch = touch;
+}
+
+static struct flow measure(unsigned lane, const struct sample *s, double seconds)
+{
+    struct err err = {0};
+    struct lane *l = lanes[lane](s, &err);
+    if (!l) {
+        fprintf(stderr, "bench/net: %s\n", err.text);
+        exit(1);
+    }
+    struct flow f = flow_run(l, seconds);
+    l->ops->close(l);
+    return f;
+}
+
+static double best[ARRAY_SIZE(samples)][LANES]; /* frames a second */
+
+static bool pass(double seconds)
+{
+    bool whole = true;
+    for (unsigned s = 0; s < ARRAY_SIZE(samples); s++)
+        for (unsigned l = 0; l < LANES; l++) {
+            struct flow f = measure(l, &samples[s], seconds);
+            double rate = (double)f.frames / f.seconds;
+            best[s][l] = rate > best[s][l] ? rate : best[s][l];
+            if (f.lost)
+                fprintf(stderr, "bench/net: %llu frames were lost (%s, %s)\n", (unsigned long long)f.lost,
+                        samples[s].name, l == BRIDGE ? "bridge" : "switch");
+            whole &= !f.lost;
+        }
+    return whole;
+}
+
+static void print(void)
+{
+    printf("%-34s %22s %22s %7s\n", "", "bridge and TAPs", "switch", "ratio");
+    for (unsigned s = 0; s < ARRAY_SIZE(samples); s++) {
+        double bits = (double)samples[s].len * 8 / 1e9, *b = best[s];
+        printf("%-34s %9.0f/s %5.1f Gbit/s %9.0f/s %5.1f Gbit/s %7.2f\n", samples[s].name, b[BRIDGE],
+               b[BRIDGE] * bits, b[SWITCH], b[SWITCH] * bits, b[SWITCH] / b[BRIDGE]);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    double seconds = argc > 1 ? atof(argv[1]) : 0.5;
+    int passes = argc > 2 ? atoi(argv[2]) : 5;
+    if (seconds <= 0 || passes <= 0) {
+        fprintf(stderr, "usage: net [SECONDS [PASSES]], both above 0\n");
+        return 2;
+    }
+    if (unshare(CLONE_NEWNET) < 0) {
+        fprintf(stderr, "bench/net: no network namespace of its own: %s; it needs root (CAP_SYS_ADMIN)\n",
+                strerror(errno));
+        return 1;
+    }
+    make(&samples[0], "1500 bytes", 1460, 0, 256, false);
+    make(&samples[1], "64 KiB (TSO)", 45 * 1448, 1448, 8, false);
+    make(&samples[2], "1500 bytes, all written and read", 1460, 0, 256, true);
+    make(&samples[3], "64 KiB (TSO), all written and read", 45 * 1448, 1448, 8, true);
+    bool whole = true;
+    for (int i = 0; i < passes; i++)
+        whole &= pass(seconds);
+    print();
+    return whole ? 0 : 1;
+}
