@@ -79,6 +79,8 @@ enum net_drop vlan_in(const struct port_policy *p, const struct frame *f, struct
         return tagged_in(p, f, out);
     if (is_vlan_type(type))
         return DROP_TAGS;
+    if (frame_len(f) > FRAME_MAX - FRAME_TAG) /* a trunk adds a tag */
+        return DROP_MALFORMED;
     out->frame = *f;
     out->vlan = vlan_of_untagged(p);
     out->priority = 0;

@@ -42,7 +42,6 @@ static bool end_send(struct net_port *p, const struct frame *f)
     if (e->full)
         return false;
     assert_int_equal(frame_needs(f) & ~e->accepts, 0);
-    assert_true(frame_check(f) || f->body_len);
     if (e->got < PARTS)
         net_text_show(e->out[e->got], sizeof(e->out[0]), f);
     e->got++;
