@@ -38,6 +38,12 @@ static void mark(bool used[256], const char *prefix, const char *mac)
         used[strtoul(mac + PREFIX_DIGITS, NULL, 16) & 0xff] = true;
 }
 
+static void mark_vm(bool used[256], const char *prefix, const struct vm_config *c)
+{
+    for (unsigned i = 0; c && i < c->adapter_count; i++)
+        mark(used, prefix, c->adapters[i].mac);
+}
+
 static int mark_vms(bool used[256], const char *prefix, struct store *s, struct err *err)
 {
     struct vm_entry *list;
@@ -45,8 +51,7 @@ static int mark_vms(bool used[256], const char *prefix, struct store *s, struct 
     if (store_list(s, &list, &count, err))
         return -1;
     for (unsigned i = 0; i < count; i++)
-        for (unsigned k = 0; list[i].config && k < list[i].config->adapter_count; k++)
-            mark(used, prefix, list[i].config->adapters[k].mac);
+        mark_vm(used, prefix, list[i].config);
     store_list_free(list, count);
     return 0;
 }
@@ -66,7 +71,7 @@ static int mark_switches(bool used[256], const char *prefix, struct err *err)
     return r;
 }
 
-int mac_pool_take(char out[13], struct err *err)
+int mac_pool_take(const struct vm_config *with, char out[13], struct err *err)
 {
     struct store s;
     bool used[256] = {false};
@@ -74,6 +79,7 @@ int mac_pool_take(char out[13], struct err *err)
     if (store_open(&s, err))
         return -1;
     prefix_of(&s, out);
+    mark_vm(used, out, with);
     int r = mark_vms(used, out, &s, err) || mark_switches(used, out, err) ? -1 : 0;
     store_close(&s);
     if (r)

@@ -9,10 +9,12 @@
 
 #include "base/err.h"
 #include "base/types.h"
+#include "config/vm_config.h"
 
-/* Twelve hexadecimal digits. -1 and err: all 256 are in use, or the store cannot be read. Two commands at one
- * moment may be given the same; it is told when the second adapter is connected. */
-int must_check mac_pool_take(char out[13], struct err *err);
+/* Twelve hexadecimal digits that neither an adapter of the store has nor one of `with` (NULL: nothing).
+ * -1 and err: all 256 are in use, or the store cannot be read. Two commands at one moment may be given the
+ * same; it is told when the second adapter is connected. */
+int must_check mac_pool_take(const struct vm_config *with, char out[13], struct err *err);
 /* The first and the last of this store. */
 int must_check mac_pool_range(char first[13], char last[13], struct err *err);
 

@@ -47,7 +47,7 @@
 #include "config/schema.h"
 #include "mgmt/state.h"
 
-#define MESSAGE_MAX 8192 /* bytes of a packet */
+#define MESSAGE_MAX 16384 /* bytes of a packet: every field at its longest, escaped */
 
 #define MESSAGE_TYPES(X)                                                                                     \
     X(OK)                                                                                                    \

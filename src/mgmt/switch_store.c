@@ -288,7 +288,7 @@ int switch_store_create(const struct switch_store *s, struct switch_config *c, s
 {
     vm_id_new(c->id);
     c->created = (u64)time(NULL);
-    if (switch_config_has_host(c) && !c->mac[0] && mac_pool_take(c->mac, err))
+    if (switch_config_has_host(c) && !c->mac[0] && mac_pool_take(NULL, c->mac, err))
         return -1;
     int lock = lock_store(s, err);
     if (lock < 0)

@@ -199,11 +199,11 @@ static void addresses_are_of_the_pool_and_free(void **state)
     assert_int_equal(mac_pool_range(first, last, &err), 0);
     assert_memory_equal(first, "00155D", 6);
     assert_memory_equal(first, last, 10);
-    assert_int_equal(mac_pool_take(mac, &err), 0);
+    assert_int_equal(mac_pool_take(NULL, mac, &err), 0);
     assert_string_equal(mac, first);
     struct switch_config c = create("a", SWITCH_INTERNAL);
     assert_string_equal(c.mac, first);
-    assert_int_equal(mac_pool_take(mac, &err), 0);
+    assert_int_equal(mac_pool_take(NULL, mac, &err), 0);
     assert_string_not_equal(mac, first);
     assert_string_equal(create("b", SWITCH_PRIVATE).mac, "");
 }

@@ -117,9 +117,15 @@ static struct value status_of(struct cmdlet_call *c, const struct message *p)
     return value_array(call_arena(c), &ok, p->up ? 1 : 0);
 }
 
+/* p: NULL without a port. */
 static const char *describe(struct cmdlet_call *c, const struct vm_adapter *n, const struct vm_entry *e,
                             const struct message *p)
 {
+    struct vms *v = call_state(c);
+    if (!p && n->switch_name[0] && worker_lives(&v->store, e->id))
+        return arena_printf(call_arena(c), "Its switch does not run: Start-VMSwitch '%s'", n->switch_name);
+    if (!p)
+        return "";
     if (!p->spoofed || n->spoofing)
         return "";
     return arena_printf(
@@ -135,7 +141,8 @@ struct value adapter_object(struct cmdlet_call *c, const struct vm_entry *e, uns
     const struct vm_adapter *n = &e->config->adapters[i];
     struct message port = {.type = MESSAGE_PORT};
     struct value o = object_new(a, call_type(c, "VMNetworkAdapter"));
-    if (!adapter_port(e->config, i, &port))
+    bool plugged = adapter_port(e->config, i, &port);
+    if (!plugged)
         port = (struct message){.type = MESSAGE_PORT};
     object_set(o, "Name", value_string(a, n->name));
     object_set(o, "Id", value_printf(a, "Microsoft:%s\\%s", vm_upper_id(c, e->id), vm_upper_id(c, n->id)));
@@ -147,7 +154,7 @@ struct value adapter_object(struct cmdlet_call *c, const struct vm_entry *e, uns
     object_set(o, "Connected", value_bool(n->switch_name[0]));
     set_rules(c, o, n);
     set_counters(c, o, &port);
-    object_set(o, "StatusDescription", value_string(a, describe(c, n, e, &port)));
+    object_set(o, "StatusDescription", value_string(a, describe(c, n, e, plugged ? &port : NULL)));
     object_set(o, "Status", status_of(c, &port));
     object_set(o, "IPAddresses", value_array(a, NULL, 0));
     return o;
@@ -211,7 +218,8 @@ int adapter_change(struct cmdlet_call *c, struct vms *v, const struct vm_entry *
 
 /* ---- Set-VMNetworkAdapter ---- */
 
-static int give_address(struct vm_adapter *n, const char *mac, bool dynamic, struct err *err)
+static int give_address(const struct vm_config *k, struct vm_adapter *n, const char *mac, bool dynamic,
+                        struct err *err)
 {
     if (mac && dynamic)
         return err_set_id(err, EXIT_STATUS_USAGE, ERROR_INVALID_PARAMETER,
@@ -224,7 +232,7 @@ static int give_address(struct vm_adapter *n, const char *mac, bool dynamic, str
             mac);
     if (mac || dynamic)
         n->static_mac = mac;
-    return dynamic ? mac_pool_take(n->mac, err) : 0;
+    return dynamic ? mac_pool_take(k, n->mac, err) : 0;
 }
 
 static void give_switch(struct cmdlet_call *c, const char *param, bool *on)
@@ -244,7 +252,7 @@ static int apply_set(struct cmdlet_call *c, struct vm_config *k, struct err *err
     if (arg_given(c, "PortMirroring"))
         n->mirroring = (unsigned)arg_word(c, "PortMirroring");
     n->maximum_bandwidth = (u64)arg_int(c, "MaximumBandwidth", (i64)n->maximum_bandwidth);
-    return give_address(n, arg_string(c, "StaticMacAddress"), arg_switch(c, "DynamicMacAddress"), err);
+    return give_address(k, n, arg_string(c, "StaticMacAddress"), arg_switch(c, "DynamicMacAddress"), err);
 }
 
 int adapter_tell_rules(struct cmdlet_call *c, const struct vm_config *k, struct err *err)
@@ -289,7 +297,7 @@ int adapter_add(struct vm_config *k, const char *name, const char *mac, const ch
     memset(n, 0, sizeof(*n));
     schema_defaults(&vm_adapter_schema, n);
     vm_id_new(n->id);
-    if ((name && adapter_rename(n, name, err)) || give_address(n, mac, !mac, err) ||
+    if ((name && adapter_rename(n, name, err)) || give_address(k, n, mac, !mac, err) ||
         (switch_name && adapter_name_switch(n, switch_name, err)))
         return -1;
     k->adapter_count++;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cmd/vm/vms.h"
+#include "mgmt/mac_pool.h"
 
 static struct value engine(struct cmdlet_call *c, const char *name, enum vm_vendor vendor, bool runs,
                            bool nests, const char *reason)
@@ -47,7 +48,7 @@ static int get_vm_host(struct cmdlet_call *c)
     struct vms *v = call_state(c);
     struct arena *a = call_arena(c);
     struct host_facts h;
-    char name[HOST_NAME_MAX + 1] = "localhost";
+    char name[HOST_NAME_MAX + 1] = "localhost", first[13], last[13];
     gethostname(name, sizeof(name) - 1);
     vm_host(c, &h);
     struct value o = object_new(a, call_type(c, "VMHost"));
@@ -56,6 +57,10 @@ static int get_vm_host(struct cmdlet_call *c)
     object_set(o, "LogicalProcessorCount", value_int(h.processors));
     object_set(o, "MemoryCapacity", value_int((i64)h.memory));
     object_set(o, "VirtualMachinePath", value_string(a, v->store.data_path));
+    if (mac_pool_range(first, last, NULL) == 0) {
+        object_set(o, "MacAddressMinimum", value_string(a, first));
+        object_set(o, "MacAddressMaximum", value_string(a, last));
+    }
     object_set(o, "ProcessorVendor", value_static(vm_vendor_words[h.vendor]));
     object_set(o, "EngineAuto", chosen(c, &h));
     object_set(o, "Engines", engines(c, &h));

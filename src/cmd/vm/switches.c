@@ -352,7 +352,7 @@ static int apply_set(struct cmdlet_call *c, struct switch_config *k, struct err 
     if (set_text(k->uplink, sizeof(k->uplink), "The interface", arg_string(c, "NetAdapterName"), err) ||
         set_text(k->notes, sizeof(k->notes), "The note", arg_string(c, "Notes"), err))
         return -1;
-    return switch_config_has_host(k) && !k->mac[0] ? mac_pool_take(k->mac, err) : 0;
+    return switch_config_has_host(k) && !k->mac[0] ? mac_pool_take(NULL, k->mac, err) : 0;
 }
 
 static bool same_network(const struct switch_config *a, const struct switch_config *b)

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cmd/vm/vms.h"
+#include "mgmt/mac_pool.h"
 #include "mgmt/copy_file.h"
 
 #define MACHINES "Virtual Machines"
@@ -238,13 +239,26 @@ static int read_export(struct cmdlet_call *c, const char *path, struct vm_config
     return !file || vm_config_read(k, AT_FDCWD, file, err) || find_files(c, k, file, err) ? -1 : 0;
 }
 
+/* Both may run, so their adapters have other addresses; the ones that the user gave stay. */
+static int become_another(struct vm_config *k, struct err *err)
+{
+    vm_id_new(k->id);
+    for (unsigned i = 0; i < k->adapter_count; i++) {
+        struct vm_adapter *n = &k->adapters[i];
+        vm_id_new(n->id);
+        if (!n->static_mac && mac_pool_take(k, n->mac, err))
+            return -1;
+    }
+    return 0;
+}
+
 static int copy_in(struct cmdlet_call *c, struct vms *v, struct vm_config *k, struct err *err)
 {
     struct arena *a = call_arena(c);
     const char *given = arg_string(c, "VhdDestinationPath");
     const char *root = given ? vm_path(c, given, true, err) : arena_printf(a, "%s/disks", v->store.data_path);
-    if (arg_switch(c, "GenerateNewId"))
-        vm_id_new(k->id);
+    if (arg_switch(c, "GenerateNewId") && become_another(k, err))
+        return -1;
     if (!root || (!given && make_folder(root, err)))
         return -1;
     root = arena_printf(a, "%s/%s", root, k->id);
