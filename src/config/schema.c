@@ -91,12 +91,9 @@ static const char *text_fault(const struct setting *s, const char *p)
         return is_line(p) ? NULL : "has a control character";
     case TEXT_PATH:
         return !*p || *p == '/' ? NULL : "is not an absolute path";
-    case TEXT_GUID_OR_NONE:
-        if (!*p)
-            return NULL;
-        /* fall through */
     case TEXT_GUID:
-        return is_guid(p) ? NULL : "is not a GUID in lower case";
+    case TEXT_GUID_OR_NONE:
+        return is_guid(p) || (!*p && s->form == TEXT_GUID_OR_NONE) ? NULL : "is not a GUID in lower case";
     case TEXT_MAC:
         return !*p || (strlen(p) == 12 && is_hex(p, 12, false)) ? NULL : "is not 12 hexadecimal digits";
     default:
