@@ -38,7 +38,8 @@ struct block {
 
 static void put(struct block *b, const void *data, size_t len)
 {
-    memcpy(b->bytes + b->len, data, len);
+    if (len) /* memcpy() never takes NULL */
+        memcpy(b->bytes + b->len, data, len);
     b->len += len;
 }
 

@@ -20,8 +20,8 @@ static int append_all(struct switches *s, const struct switch_store *from, struc
     struct switch_entry *all = realloc(s->list, (s->count + count + 1) * sizeof(*all));
     if (all) {
         s->list = all;
-        memcpy(all + s->count, list, count * sizeof(*list));
-        s->count += count;
+        for (unsigned i = 0; i < count; i++)
+            all[s->count++] = list[i];
     }
     free(list);
     return all ? 0 : err_set(err, EXIT_STATUS_HOST, "out of memory for the list of switches");
