@@ -135,6 +135,13 @@ static int exit_status(const struct supervisor *s)
     return EXIT_STATUS_HOST;
 }
 
+void supervisor_before_wait(struct supervisor *s, void (*begin)(void *opaque), void *opaque)
+{
+    bug_on(s->more_count == SUPERVISOR_MORE_MAX, "more than %d things to wait for", SUPERVISOR_MORE_MAX);
+    s->more[s->more_count].begin = begin;
+    s->more[s->more_count++].opaque = opaque;
+}
+
 static int wait_prepared(struct supervisor *s)
 {
     timer_init(&s->deadline, s->clock, on_deadline, s);
@@ -143,6 +150,8 @@ static int wait_prepared(struct supervisor *s)
         timer_arm(&s->deadline, s->timeout_ms * 1000000);
     if (!event_loop_add(s->loop, s->signals, EVENT_READ, on_signal, s))
         return -1;
+    for (unsigned i = 0; i < s->more_count; i++)
+        s->more[i].begin(s->more[i].opaque);
     event_loop_run(s->loop);
     return 0;
 }

@@ -15,6 +15,8 @@
 #include "base/event_loop.h"
 #include "cmd/terminal.h"
 
+enum { SUPERVISOR_MORE_MAX = 8 };
+
 struct supervisor {
     sigset_t old_mask;
     int signals; /* a signalfd */
@@ -27,6 +29,11 @@ struct supervisor {
     int status;         /* the worker's, as waitpid() has it */
     int reason;         /* exit status decided by us: a signal, the timeout; 0 when the guest decides */
     u64 timeout_ms;
+    struct {
+        void (*begin)(void *opaque);
+        void *opaque;
+    } more[SUPERVISOR_MORE_MAX]; /* what else the loop waits for */
+    unsigned more_count;
 };
 
 int must_check supervisor_begin(struct supervisor *s, struct err *err);
@@ -35,6 +42,10 @@ int must_check supervisor_begin(struct supervisor *s, struct err *err);
  * its control socket, which hangs up when either side ends. The child ignores the terminal's signals. */
 pid_t supervisor_start(struct supervisor *s, const char *title, int (*body)(void *arg, int control),
                        void *arg, int *control, struct err *err);
+
+/* begin() is called in supervisor_wait(), when its loop and clock are there and before it waits. At most
+ * SUPERVISOR_MORE_MAX. */
+void supervisor_before_wait(struct supervisor *s, void (*begin)(void *opaque), void *opaque);
 
 /* Waits for the worker; the exit status of the whole run. */
 int supervisor_wait(struct supervisor *s);

@@ -5,10 +5,8 @@
  */
 #include "main/run.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,57 +16,7 @@
 #include "main/engine.h"
 #include "main/last_words.h"
 #include "main/nested_kept.h"
-#include "mgmt/switch.h"
-
-static int connect_user(struct run_job *job, unsigned i, struct err *err)
-{
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return err_set(err, EXIT_STATUS_HOST, "cannot make a network cable: %s", strerror(errno));
-    job->net_worker[i] = pair[0];
-    job->net_switch[i] = pair[1];
-    return 0;
-}
-
-/* Locally administered and random: many runs may meet on a switch. */
-static void give_address(struct run_net *n)
-{
-    if (n->has_mac)
-        return;
-    bug_on(getrandom(n->mac, sizeof(n->mac), 0) != sizeof(n->mac), "no random numbers");
-    n->mac[0] = (u8)((n->mac[0] & ~1) | 2);
-    n->has_mac = true;
-}
-
-/* The run is known to the switch by ids of its own. */
-static int connect_switch(struct run_job *job, unsigned i, struct err *err)
-{
-    struct run_net *n = &job->config.nets[i];
-    struct message plug = {.type = MESSAGE_PLUG};
-    struct err why = {0};
-    vm_id_new(plug.vm);
-    vm_id_new(plug.adapter_id);
-    give_address(n);
-    snprintf(plug.mac, sizeof(plug.mac), "%02X%02X%02X%02X%02X%02X", n->mac[0], n->mac[1], n->mac[2],
-             n->mac[3], n->mac[4], n->mac[5]);
-    snprintf(plug.vm_name, sizeof(plug.vm_name), "%.100s",
-             job->config.name ? job->config.name : "droste run");
-    snprintf(plug.adapter_name, sizeof(plug.adapter_name), "Network Adapter %u", i + 1);
-    job->net_worker[i] = switch_plug(n->switch_name, &plug, &why);
-    return job->net_worker[i] < 0
-               ? err_set(err, why.status, "--net switch=%.100s: %.450s", n->switch_name, why.text)
-               : 0;
-}
-
-static int connect_cables(struct run_job *job, struct err *err)
-{
-    for (unsigned i = 0; i < job->config.net_count; i++) {
-        job->net_switch[i] = -1;
-        if (job->config.nets[i].switch_name ? connect_switch(job, i, err) : connect_user(job, i, err))
-            return -1;
-    }
-    return 0;
-}
+#include "main/run_cables.h"
 
 static bool has_user_net(const struct run_job *job)
 {
@@ -105,9 +53,7 @@ static int start_worker(struct supervisor *s, struct run_job *job, struct err *e
     s->worker = supervisor_start(s, "droste-vm", run_worker, job, &s->worker_control, err);
     if (s->worker < 0)
         return -1;
-    for (unsigned i = 0; i < job->config.net_count; i++)
-        close(job->net_worker[i]);
-    return 0;
+    return run_cables_keep(job, s);
 }
 
 static int run_guest(struct run_job *job, struct err *err)
@@ -119,7 +65,8 @@ static int run_guest(struct run_job *job, struct err *err)
         prctl(PR_SET_NAME, job->config.name);
     if (job->terminal)
         log_line("press " TERMINAL_ESCAPE_NAME " to quit, twice to send it to the guest");
-    if (supervisor_begin(&s, err) == 0 && connect_cables(job, err) == 0 && start_network(&s, job, err) == 0) {
+    if (supervisor_begin(&s, err) == 0 && run_cables_connect(job, err) == 0 &&
+        start_network(&s, job, err) == 0) {
         if (job->terminal)
             terminal_enter(&s.terminal);
         if (start_worker(&s, job, err) == 0) {

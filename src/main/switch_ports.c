@@ -101,9 +101,10 @@ static int check_address(struct switch_process *s, const struct message *plug, c
         if (p && p != but && plug->mac[0] && strcasecmp(p->is.mac, plug->mac) == 0)
             return err_set_id(
                 err, EXIT_STATUS_USAGE, ERROR_OBJECT_EXISTS,
-                "The hardware address %s is in use on the switch '%s', by '%s' of '%s'. Give one of "
-                "the two another: Set-VMNetworkAdapter -StaticMacAddress, or -DynamicMacAddress.",
-                plug->mac, s->config.name, p->is.adapter_name, p->is.vm_name);
+                "The hardware address %s is in use on the switch '%s', by '%s'%s%s. Give one of the two "
+                "another: Set-VMNetworkAdapter -DynamicMacAddress, or mac= of droste run.",
+                plug->mac, s->config.name, p->is.vm_name, p->is.adapter_name[0] ? ": " : "",
+                p->is.adapter_name);
     }
     if (plug->mac[0] && strcasecmp(s->config.mac, plug->mac) == 0)
         return err_set_id(
@@ -189,11 +190,17 @@ void switch_port_spoofed(struct switch_process *s, struct switch_port *p)
     struct message m = {.type = MESSAGE_NOTICE};
     if (p->is.spoofing || p->noticed)
         return;
-    snprintf(m.notice, sizeof(m.notice),
-             "Frames from other addresses than its own are dropped at '%.60s': Set-VMNetworkAdapter -VMName "
-             "'%.60s' "
-             "-Name '%.60s' -MacAddressSpoofing On lets them pass",
-             p->is.adapter_name, p->is.vm_name, p->is.adapter_name);
+    if (p->is.adapter_name[0])
+        snprintf(
+            m.notice, sizeof(m.notice),
+            "Frames from other addresses than its own are dropped at '%.60s': Set-VMNetworkAdapter -VMName "
+            "'%.60s' -Name '%.60s' -MacAddressSpoofing On lets them pass",
+            p->is.adapter_name, p->is.vm_name, p->is.adapter_name);
+    else
+        snprintf(m.notice, sizeof(m.notice),
+                 "frames from other addresses than its own are dropped by the switch: a stored virtual "
+                 "machine can let "
+                 "them pass (Set-VMNetworkAdapter -MacAddressSpoofing On)");
     p->noticed = message_send(p->cable, &m, -1, NULL) == 0;
 }
 

@@ -10,12 +10,14 @@
 #include "main/worker_gdb.h"
 #include "main/worker_parts.h"
 #include "main/worker_trace.h"
+#include "mgmt/message.h"
 #include "vm/machine.h"
 
 struct worker {
     struct run_job *job;
     struct console *console;
     struct machine *machine;
+    int control;
     struct worker_gdb *gdb; /* NULL: no --gdb */
     bool quit;              /* by the escape key or the debugger */
 };
@@ -40,10 +42,21 @@ static void on_quit(void *opaque)
     machine_stop(w->machine);
 }
 
-static void on_hang_up(void *opaque, int events)
+/* New cables to switches come from the first process; it hangs up to end the machine. */
+static void on_control(void *opaque, int events)
 {
     struct worker *w = opaque;
-    machine_stop(w->machine);
+    struct message m;
+    struct err err = {0};
+    int passed, r = message_receive(w->control, &m, &passed, &err);
+    if (r == 0 || (r < 0 && (events & EVENT_HANGUP)))
+        machine_stop(w->machine);
+    if (r <= 0)
+        return;
+    if (m.type == MESSAGE_CABLE && cables_give(&w->job->cables, (unsigned)m.adapter, passed, &err) == 0)
+        return;
+    if (passed >= 0)
+        close(passed);
 }
 
 static int build(struct worker *w, int control, struct err *err)
@@ -62,7 +75,8 @@ static int build(struct worker *w, int control, struct err *err)
     if (!w->machine)
         return -1;
     struct console_guest guest = {to_guest, on_quit, w};
-    if (!event_loop_add(machine_loop(w->machine), control, 0, on_hang_up, w))
+    w->control = control;
+    if (!event_loop_add(machine_loop(w->machine), control, EVENT_READ, on_control, w))
         return err_set(err, EXIT_STATUS_HOST, "no memory for the worker's control socket");
     if (console_attach(w->console, machine_loop(w->machine), guest, err) < 0)
         return -1;

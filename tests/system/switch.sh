@@ -162,6 +162,18 @@ status=0
 [ $status = 2 ] && grep -q "no virtual switch 'none'" "$work/none" || fail "switch=none: status $status, $(cat "$work/none")"
 say "droste run joins"
 
+"$droste" run --engine soft --kernel "$guest/vmlinuz" --memory 128M --net switch=lab --initrd "$work/img" --append "console=ttyS0 quiet me=10.9.0.8 peer=10.9.0.1" >"$work/long" 2>"$work/long.err" </dev/null &
+runner=$!
+log[run]=$work/long
+await run 60 reply
+kill -9 "$(switch ProcessId)"
+await run 20 "carrier 1"
+await run 20 reply
+await a 20 reply
+kill $runner
+wait $runner || true
+say "a run brings a switch back whose supervisor was killed"
+
 # A worker that dies
 pid=$(d -Command "(Get-VM ${mark}c).ProcessId")
 [ "$pid" -gt 1 ] || fail "c does not run"
