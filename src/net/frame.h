@@ -25,13 +25,19 @@
 #define FRAME_TAG     4     /* bytes of a VLAN tag; a head has FRAME_HEAD + FRAME_TAG bytes at most */
 
 enum { FRAME_NEEDS_CSUM = 1, FRAME_DATA_VALID = 2 }; /* frame_offload.flags */
-enum { FRAME_GSO_NONE = 0, FRAME_GSO_TCP4 = 1, FRAME_GSO_TCP6 = 4, FRAME_GSO_ECN = 0x80 };
+enum {
+    FRAME_GSO_NONE = 0,
+    FRAME_GSO_TCP4 = 1,
+    FRAME_GSO_TCP6 = 4,
+    FRAME_GSO_UDP = 5, /* only host interfaces give such frames; no receiver takes them as they are */
+    FRAME_GSO_ECN = 0x80,
+};
 
 struct frame_offload {
     u8 flags;
-    u8 gso;          /* FRAME_GSO_TCP4 or _TCP6, to which _ECN may be added */
+    u8 gso;          /* FRAME_GSO_*; _ECN may be added to _TCP4 and _TCP6 */
     u16 hdr_len;     /* a hint, never trusted */
-    u16 gso_size;    /* TCP payload bytes of each segment */
+    u16 gso_size;    /* payload bytes of each segment */
     u16 csum_start;  /* the sum goes from here to the end ... */
     u16 csum_offset; /* ... and belongs so many bytes after csum_start */
 };
@@ -51,6 +57,7 @@ enum {
     FRAME_ACCEPTS_TSO6 = 4,
     FRAME_ACCEPTS_ECN = 8,
     FRAME_ACCEPTS_ALL = 15,
+    FRAME_ACCEPTS_USO = 16, /* no receiver so far */
 };
 
 static inline size_t frame_len(const struct frame *f)
@@ -82,18 +89,18 @@ static inline int frame_iov(const struct frame *f, struct iovec iov[2])
     return f->body_len ? 2 : 1;
 }
 
-/* Where the layers of a TCP segment lie, counted from the frame's start. */
-struct frame_tcp {
-    u16 ip, tcp, payload;
-    bool v6;
+/* Where the layers of a frame to be segmented lie, counted from its start. upper: TCP, or UDP. */
+struct frame_layers {
+    u16 ip, upper, payload;
+    bool v6, udp;
 };
 
 /* True if length, pieces and offloads fit together and with the headers: a checksum field that lies in head;
- * for TSO an IPv4 or IPv6 header (behind at most two VLAN tags, IPv6 without extension headers) and a TCP
- * header that are whole, in head, and where csum_start says. */
+ * for segmentation an IPv4 or IPv6 header (behind at most two VLAN tags, IPv6 without extension headers) and
+ * a TCP or UDP header that are whole, in head, and where csum_start says. */
 bool must_check frame_check(const struct frame *f);
 /* The layers of a frame that frame_check() passed and whose gso is not NONE. */
-struct frame_tcp frame_tcp(const struct frame *f);
+struct frame_layers frame_layers(const struct frame *f);
 /* The FRAME_ACCEPTS_* a receiver must have to get f as it is; 0: it is finished. */
 u32 frame_needs(const struct frame *f);
 

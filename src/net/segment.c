@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TCP segmentation and checksums in software (net/segment.h).
+ * TCP and UDP segmentation and checksums in software (net/segment.h).
  *
  * The sender left the pseudo header's sum in the checksum field (virtio 1.3 5.1.6.2), over the length of the
  * whole. For segments it is made anew: their lengths differ. A segment's head is a copy of the headers with
@@ -66,13 +66,13 @@ static void put_sum(u8 *p, u16 sum, bool udp)
 
 #define HEAD_ROOM (FRAME_HEAD + FRAME_TAG)
 
-/* csum_offset tells the protocol: 6 is UDP's. */
 static void finish_checksum(const struct frame *f, void (*emit)(void *, const struct frame *), void *opaque)
 {
     const struct frame_offload *o = &f->offload;
     u8 head[HEAD_ROOM];
     memcpy(head, f->head, f->head_len);
-    put_sum(head + o->csum_start + o->csum_offset, sum_from(f, o->csum_start), o->csum_offset == 6);
+    put_sum(head + o->csum_start + o->csum_offset, sum_from(f, o->csum_start),
+            o->csum_offset == CSUM_OFFSET_UDP);
     struct frame out = {head, f->head_len, f->body, f->body_len, {0}};
     emit(opaque, &out);
 }
@@ -81,75 +81,79 @@ static void finish_checksum(const struct frame *f, void (*emit)(void *, const st
 
 struct segmenter {
     const struct frame *f;
-    struct frame_tcp t;
+    struct frame_layers at;
     u8 head[HEAD_ROOM];
 };
 
-/* Payload bytes [at, at + len) as the rest of a frame whose head is headers: what lies in f's own head is
+/* Payload bytes [from, from + len) as the rest of a frame whose head is headers: what lies in f's own head is
  * copied behind them. */
-static struct frame piece(struct segmenter *s, size_t at, size_t len)
+static struct frame piece(struct segmenter *s, size_t from, size_t len)
 {
-    size_t in_head = s->f->head_len - s->t.payload, copied = 0;
-    if (at < in_head) {
-        copied = in_head - at < len ? in_head - at : len;
-        memcpy(s->head + s->t.payload, s->f->head + s->t.payload + at, copied);
+    size_t in_head = s->f->head_len - s->at.payload, copied = 0;
+    if (from < in_head) {
+        copied = in_head - from < len ? in_head - from : len;
+        memcpy(s->head + s->at.payload, s->f->head + s->at.payload + from, copied);
     }
-    struct frame out = {s->head, s->t.payload + copied, NULL, len - copied, {0}};
+    struct frame out = {s->head, s->at.payload + copied, NULL, len - copied, {0}};
     if (out.body_len)
-        out.body = s->f->body + (at + copied - in_head);
+        out.body = s->f->body + (from + copied - in_head);
     return out;
 }
 
 static void put_ip(struct segmenter *s, unsigned number, size_t len)
 {
-    u8 *ip = s->head + s->t.ip;
-    if (s->t.v6) {
-        store_be16(ip + 4, (u16)(s->t.payload - s->t.tcp + len));
+    u8 *ip = s->head + s->at.ip;
+    if (s->at.v6) {
+        store_be16(ip + 4, (u16)(s->at.payload - s->at.upper + len));
         return;
     }
-    store_be16(ip + 2, (u16)(s->t.payload - s->t.ip + len));
-    store_be16(ip + 4, (u16)(load_be16(s->f->head + s->t.ip + 4) + number));
+    store_be16(ip + 2, (u16)(s->at.payload - s->at.ip + len));
+    store_be16(ip + 4, (u16)(load_be16(s->f->head + s->at.ip + 4) + number));
     memset(ip + 10, 0, 2);
-    put_sum(ip + 10, fold(add(0, ip, s->t.tcp - s->t.ip)), false);
+    put_sum(ip + 10, fold(add(0, ip, s->at.upper - s->at.ip)), false);
 }
 
 /* CWR belongs to the first segment alone (RFC 3168 6.1.2), FIN and PSH to the last. */
-static void put_tcp(struct segmenter *s, size_t at, bool last)
+static void put_tcp(struct segmenter *s, size_t from, bool last)
 {
-    const u8 *original = s->f->head + s->t.tcp;
-    u8 *tcp = s->head + s->t.tcp;
-    store_be32(tcp + 4, load_be32(original + 4) + (u32)at);
-    tcp[13] = (u8)(original[13] & ~((at ? TCP_CWR : 0) | (last ? 0 : TCP_FIN | TCP_PSH)));
-    memset(tcp + 16, 0, 2);
+    const u8 *original = s->f->head + s->at.upper;
+    u8 *tcp = s->head + s->at.upper;
+    store_be32(tcp + 4, load_be32(original + 4) + (u32)from);
+    tcp[13] = (u8)(original[13] & ~((from ? TCP_CWR : 0) | (last ? 0 : TCP_FIN | TCP_PSH)));
 }
 
-static u64 pseudo_header(const struct segmenter *s, size_t tcp_len)
+static u64 pseudo_header(const struct segmenter *s, size_t len)
 {
-    u8 tail[4] = {0, IP_TCP, (u8)(tcp_len >> 8), (u8)tcp_len};
-    u64 sum = s->t.v6 ? add(0, s->head + s->t.ip + 8, 32) : add(0, s->head + s->t.ip + 12, 8);
+    u8 tail[4] = {0, s->at.udp ? IP_UDP : IP_TCP, (u8)(len >> 8), (u8)len};
+    u64 sum = s->at.v6 ? add(0, s->head + s->at.ip + 8, 32) : add(0, s->head + s->at.ip + 12, 8);
     return add(sum, tail, 4);
 }
 
-static void emit_segment(struct segmenter *s, unsigned number, size_t at, size_t len, bool last,
+static void emit_segment(struct segmenter *s, unsigned number, size_t from, size_t len, bool last,
                          void (*emit)(void *, const struct frame *), void *opaque)
 {
+    size_t upper_len = s->at.payload - s->at.upper + len;
+    u8 *upper = s->head + s->at.upper, *field = upper + (s->at.udp ? CSUM_OFFSET_UDP : CSUM_OFFSET_TCP);
     put_ip(s, number, len);
-    put_tcp(s, at, last);
-    struct frame out = piece(s, at, len);
-    u64 sum = sum_from(&out, s->t.tcp) + pseudo_header(s, s->t.payload - s->t.tcp + len);
-    put_sum(s->head + s->t.tcp + 16, fold(sum), false);
+    if (s->at.udp)
+        store_be16(upper + 4, (u16)upper_len);
+    else
+        put_tcp(s, from, last);
+    memset(field, 0, 2);
+    struct frame out = piece(s, from, len);
+    put_sum(field, fold(sum_from(&out, s->at.upper) + pseudo_header(s, upper_len)), s->at.udp);
     emit(opaque, &out);
 }
 
 /* A pure header (no payload) leaves as one segment. */
 static void finish_segments(const struct frame *f, void (*emit)(void *, const struct frame *), void *opaque)
 {
-    struct segmenter s = {.f = f, .t = frame_tcp(f)};
-    size_t len = frame_len(f) - s.t.payload, at = 0, size = f->offload.gso_size;
-    memcpy(s.head, f->head, s.t.payload);
-    for (unsigned number = 0; number == 0 || at < len; number++, at += size) {
-        size_t n = len - at < size ? len - at : size;
-        emit_segment(&s, number, at, n, at + n == len, emit, opaque);
+    struct segmenter s = {.f = f, .at = frame_layers(f)};
+    size_t len = frame_len(f) - s.at.payload, from = 0, size = f->offload.gso_size;
+    memcpy(s.head, f->head, s.at.payload);
+    for (unsigned number = 0; number == 0 || from < len; number++, from += size) {
+        size_t n = len - from < size ? len - from : size;
+        emit_segment(&s, number, from, n, from + n == len, emit, opaque);
     }
 }
 

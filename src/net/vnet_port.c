@@ -42,8 +42,7 @@ static bool port_send(struct net_port *p, const struct frame *f)
     struct iovec iov[3] = {{&h, sizeof(h)}};
     int n = frame_iov(f, iov + 1);
     if (h.gso_type && !h.hdr_len) {
-        struct frame_tcp t = frame_tcp(f);
-        h.hdr_len = t.payload;
+        h.hdr_len = frame_layers(f).payload;
     }
     return writev(v->fd, iov, 1 + n) >= 0; /* a full queue drops */
 }

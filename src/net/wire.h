@@ -15,6 +15,8 @@ enum {
     ETHERTYPE_MIN = 0x0600,  /* smaller ones are lengths */
 };
 
+enum { CSUM_OFFSET_UDP = 6, CSUM_OFFSET_TCP = 16 }; /* within their headers */
+
 enum { IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ICMPV6 = 58 };
 
 static inline u16 load_be16(const u8 *p)

@@ -49,10 +49,10 @@ static u16 sum(u32 s, const u8 *p, size_t len)
 
 static void checksums_are_right(const u8 *p, size_t len, bool v6)
 {
-    const u8 *ip = p + 14, *tcp = ip + (v6 ? 40 : 20);
-    size_t tcp_len = len - (size_t)(tcp - p);
+    const u8 *ip = p + 14, *upper = ip + (v6 ? 40 : 20);
+    size_t upper_len = len - (size_t)(upper - p);
     u16 pseudo = v6 ? sum(0, ip + 8, 32) : sum(0, ip + 12, 8);
-    assert_int_equal(sum(pseudo + 6u + (u32)tcp_len, tcp, tcp_len), 0xffff);
+    assert_int_equal(sum((u32)pseudo + ip[v6 ? 6 : 9] + (u32)upper_len, upper, upper_len), 0xffff);
     if (!v6)
         assert_int_equal(sum(0, ip, 20), 0xffff);
 }
@@ -97,6 +97,33 @@ static void large_frames_become_segments(void **state)
     segment("A>B tcp4:151 tso:50", 151, 50);
     segment("A>B tcp4:303 tso:101", 303, 101); /* pieces of odd length */
     segment("A>B tcp4:0 tso:1448", 0, 1448);
+}
+
+/* UDP: datagrams of their own, each with its length. */
+static void long_datagrams_become_short_ones(void **state)
+{
+    static struct net_text t;
+    static struct pieces p;
+    const char *texts[] = {"A>B udp4:1>2 long:2000 uso:500", "A>B udp6:1>2 long:2000 uso:500"};
+    for (unsigned i = 0; i < ARRAY_SIZE(texts); i++) {
+        size_t headers = i ? 62 : 42, done = 0;
+        p.count = 0;
+        net_text_build(&t, texts[i]);
+        struct frame f = net_text_frame(&t);
+        assert_true(frame_check(&f));
+        assert_true(frame_needs(&f) & ~FRAME_ACCEPTS_ALL);
+        frame_finish(&f, FRAME_ACCEPTS_ALL, keep, &p);
+        assert_int_equal(p.count, 5); /* 2040 bytes */
+        for (unsigned k = 0; k < p.count; k++) {
+            const u8 *s = p.bytes[k];
+            size_t n = k < 4 ? 500 : 40;
+            assert_int_equal(p.len[k], headers + n);
+            assert_int_equal(load_be16(s + headers - 4), 8 + n);
+            assert_memory_equal(s + headers, t.bytes + headers + done, n);
+            checksums_are_right(s, p.len[k], i);
+            done += n;
+        }
+    }
 }
 
 static void a_checksum_is_finished_alone(void **state)
@@ -515,6 +542,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_frames_become_segments),
+        cmocka_unit_test(long_datagrams_become_short_ones),
         cmocka_unit_test(a_checksum_is_finished_alone),
         cmocka_unit_test(what_is_accepted_stays_as_it_is),
         cmocka_unit_test(a_capture_reads_back),

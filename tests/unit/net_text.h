@@ -184,6 +184,13 @@ static inline void text_word(struct net_text *t, struct text_ip6 *ip6, const cha
         t->offload = (struct frame_offload){FRAME_NEEDS_CSUM, 0, 0, 0, (u16)a, (u16)b};
     } else if (!strcmp(w, "csum")) {
         t->offload.flags = FRAME_NEEDS_CSUM;
+    } else if (sscanf(w, "long:%u", &a) == 1) {
+        for (size_t end = t->len + a; t->len < end; t->len++)
+            t->bytes[t->len] = (u8)(t->len * 5);
+    } else if (sscanf(w, "uso:%u", &a) == 1) {
+        t->offload.flags = FRAME_NEEDS_CSUM;
+        t->offload.gso = FRAME_GSO_UDP;
+        t->offload.gso_size = (u16)a;
     } else if (sscanf(w, "tso:%u", &a) == 1) {
         t->offload.flags = FRAME_NEEDS_CSUM;
         t->offload.gso = ip6->at ? FRAME_GSO_TCP6 : FRAME_GSO_TCP4;

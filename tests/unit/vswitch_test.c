@@ -315,6 +315,8 @@ static void what_cannot_be_is_dropped(void **state)
         "A>B arp csum@65535+65535",
         "A>B v5 udp4:1>2 csum@14+0", /* on the tag */
         "A>B v5 udp4:1>2 csum@17+0",
+        "A>B tcp4:4000 uso:1000",       /* no UDP */
+        "A>B udp4:1>2 uso:1000 cut:40", /* no whole header */
         "A>B tcp4:4000 tso:0",
         "A>B tcp4:4000 tso:47",
         "A>B udp4:1>2 tso:1000",        /* no TCP */

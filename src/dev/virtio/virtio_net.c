@@ -118,7 +118,7 @@ static void put_header(struct net *n, const struct vq_chain *c, const struct fra
     }
     if (o->gso) {
         h.gso_size = o->gso_size;
-        h.hdr_len = frame_tcp(f).payload;
+        h.hdr_len = frame_layers(f).payload;
     }
     vq_write(&n->virtio.vq[RX], c, 0, &h, HEADER);
 }
