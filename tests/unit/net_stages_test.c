@@ -351,7 +351,7 @@ static void pipes_end_a_capture_but_never_hold_it_up(void **state)
     assert_non_null(strstr(err.text, "the disk is full"));
 }
 
-/* --- a switch whose ports are captured: pcap in, pcap out --- */
+/* --- a switch, policy by policy: captures in, captures out --- */
 
 struct recorder {
     struct net_port port;
@@ -378,55 +378,104 @@ static void forget(void *opaque, struct capture *c)
     *(struct capture **)opaque = NULL;
 }
 
-static void a_switch_is_captured_at_its_ports(void **state)
+/* Frames, comma by comma, into a capture. */
+static void write_script(int fd, const char *frames)
 {
-    static struct reader source, r;
-    static struct capture *c[2];
-    struct recorder port[2] = {{.port.ops = &recorder_ops}, {.port.ops = &recorder_ops}};
+    char text[400], *save = NULL;
     struct err err = {0};
-    const struct vswitch_config config = {.now = no_time, .capture_ended = forget};
-    const struct port_policy a = {.mac = {2, 0, 0, 0, 0, 10}, .dhcp_guard = true},
-                             b = {.mac = {2, 0, 0, 0, 0, 11}, .vlan_mode = VLAN_MODE_TRUNK};
-    struct vswitch *sw = vswitch_new(&config, &err);
-    struct vswitch_port *pa = vswitch_port_add(sw, &port[0].port, &a, &c[0], &err);
-    struct vswitch_port *pb = vswitch_port_add(sw, &port[1].port, &b, &c[1], &err);
-    int in = file(), at_a = file(), at_b = file();
+    struct capture *c = capture_new(dup(fd), "lab1", 0, 0, &err);
+    snprintf(text, sizeof(text), "%s", frames);
+    for (char *f = strtok_r(text, ",", &save); f; f = strtok_r(NULL, ",", &save))
+        capture_text(c, 0, CAPTURE_IN, f + (*f == ' '));
+    capture_free(c);
+}
+
+/* What a capture says in the same form; way: which frames. */
+static const char *read_script(int fd, const char *way)
+{
+    static struct reader r;
+    static char text[600];
     u64 at;
-    /* The input is a capture, too. */
-    struct capture *script = capture_new(dup(in), "lab1", 0, 0, &err);
-    capture_text(script, 0, CAPTURE_IN, "A>B arp");
-    capture_text(script, 0, CAPTURE_IN, "A>B udp4:67>68");
-    capture_text(script, 0, CAPTURE_IN, "A>* v0 arp");
-    capture_free(script);
-    c[0] = capture_new(dup(at_a), "lab1", 0, 0, &err);
-    c[1] = capture_new(dup(at_b), "lab1", 0, 0, &err);
-    vswitch_port_capture(pa, c[0]);
-    vswitch_port_capture(pb, c[1]);
-    read_file(&source, in);
-    beginning(&source);
-    u32 type, len;
-    for (const u8 *p; (p = next_block(&source, &type, &len));) {
-        struct frame f = frame_plain(p + 20, load_le(p + 12, 4));
-        port[0].port.sink.receive(port[0].port.sink.opaque, &f);
+    *text = 0;
+    read_file(&r, fd);
+    beginning(&r);
+    for (const char *p = packet(&r, &at); strcmp(p, "end"); p = packet(&r, &at)) {
+        assert_int_equal(at, 7);
+        assert_int_equal(strncmp(p, way, strlen(way)), 0);
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", *text ? ", " : "",
+                 p + strlen(way) + 1);
     }
-    read_file(&r, at_a);
-    beginning(&r);
-    assert_string_equal(packet(&r, &at), "in A>B arp");
-    assert_string_equal(packet(&r, &at), "in A>B ip4"); /* as it came, dropped or not */
-    assert_string_equal(packet(&r, &at), "in A>* v0 arp");
-    assert_string_equal(packet(&r, &at), "end");
-    read_file(&r, at_b);
-    beginning(&r);
-    assert_string_equal(packet(&r, &at), "out A>B arp");
-    assert_int_equal(at, 7);
-    assert_string_equal(packet(&r, &at), "out A>* arp");
-    assert_string_equal(packet(&r, &at), "end");
-    capture_free(c[0]);
-    capture_free(c[1]);
+    return text;
+}
+
+struct stage {
+    const char *a, *b; /* policies; frames go in at a */
+    const char *in, *seen_in, *out;
+};
+
+static void feed(struct net_port *p, int capture)
+{
+    static struct reader source;
+    u32 type, len;
+    read_file(&source, capture);
+    beginning(&source);
+    for (const u8 *b; (b = next_block(&source, &type, &len));) {
+        struct frame f = frame_plain(b + 20, load_le(b + 12, 4));
+        p->sink.receive(p->sink.opaque, &f);
+    }
+    p->sink.flush(p->sink.opaque);
+}
+
+/* One capture in at a; one of a and one of b out. */
+static void run_stage(const struct stage *s)
+{
+    struct recorder port[2] = {{.port.ops = &recorder_ops}, {.port.ops = &recorder_ops}};
+    struct port_policy policy[2] = {net_text_policy(s->a), net_text_policy(s->b)};
+    const struct vswitch_config config = {.now = no_time};
+    struct err err = {0};
+    struct vswitch *sw = vswitch_new(&config, &err);
+    struct capture *c[2];
+    int script = file(), at[2];
+    for (unsigned i = 0; i < 2; i++) {
+        struct vswitch_port *p = vswitch_port_add(sw, &port[i].port, &policy[i], NULL, &err);
+        at[i] = file();
+        c[i] = capture_new(dup(at[i]), "lab1", 0, 0, &err);
+        vswitch_port_capture(p, c[i]);
+    }
+    write_script(script, s->in);
+    feed(&port[0].port, script);
+    assert_string_equal(read_script(at[0], "in"), s->seen_in);
+    assert_string_equal(read_script(at[1], "out"), s->out);
     vswitch_free(sw);
-    close(in);
-    close(at_a);
-    close(at_b);
+    for (unsigned i = 0; i < 2; i++) {
+        capture_free(c[i]);
+        close(at[i]);
+    }
+    close(script);
+}
+
+static void captures_in_captures_out(void **state)
+{
+    static const struct stage stages[] = {
+        /* What enters is seen as it came, dropped or not. */
+        {"A", "B", "A>B arp, K>B arp, A>* v0 arp", "A>B arp, K>B arp, A>* v0 arp", "A>B arp, A>* arp"},
+        {"A spoofing", "B", "A>B arp, K>B arp", "A>B arp, K>B arp", "A>B arp, K>B arp"},
+        {"A", "B spoofing", "A>K arp, A>B arp", "A>K arp, A>B arp", "A>K arp, A>B arp"},
+        {"A", "B", "A>K arp, A>M arp", "A>K arp, A>M arp", "A>M arp"},
+        {"A access:5", "B access:5", "A>B arp, A>B v5 arp", "A>B arp, A>B v5 arp", "A>B arp"},
+        {"A access:5", "B access:6", "A>B arp, A>* arp", "A>B arp, A>* arp", ""},
+        {"A trunk:5,6", "B trunk:5", "A>B v5/3 arp, A>B v6 arp, A>* v5 v6 arp",
+         "A>B v5/3 arp, A>B v6 arp, A>* v5 v6 arp", "A>B v5/3 arp"},
+        {"A access:5", "B trunk:5", "A>* arp", "A>* arp", "A>* v5 arp"},
+        {"A trunk:5 native:6", "B access:6", "A>B arp, A>B v5 arp", "A>B arp, A>B v5 arp", "A>B arp"},
+        {"A dhcp", "B", "A>* udp4:67>68, A>* arp", "A>* ip4, A>* arp", "A>* arp"},
+        {"A router", "B", "A>* icmp6:134, A>* icmp6:135", "A>* ip6, A>* ip6", "A>* ip6"},
+        {"A source", "B destination", "A>K arp", "A>K arp", "A>K arp"},
+        {"A bits:1000000", "B", "A>B tcp4:60000, A>B tcp4:60000, A>B tcp4:60000, A>B arp",
+         "A>B ip4, A>B ip4, A>B ip4, A>B arp", "A>B ip4, A>B ip4, A>B ip4"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(stages); i++)
+        run_stage(&stages[i]);
 }
 
 static void a_capture_that_ends_leaves_the_switch_alone(void **state)
@@ -550,7 +599,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_ends_a_capture),
         cmocka_unit_test(a_capture_has_the_size_that_is_allowed),
         cmocka_unit_test(pipes_end_a_capture_but_never_hold_it_up),
-        cmocka_unit_test(a_switch_is_captured_at_its_ports),
+        cmocka_unit_test(captures_in_captures_out),
         cmocka_unit_test(a_capture_that_ends_leaves_the_switch_alone),
         cmocka_unit_test(an_outlet_outlives_what_is_in_it),
     };

@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "net/frame.h"
+#include "net/policy.h"
 #include "net/wire.h"
 
 struct net_text {
@@ -255,6 +256,52 @@ static inline void net_text_show(char *out, size_t size, const struct frame *f)
         snprintf(out + n, size - n, " tso:%u", f->offload.gso_size);
     else if (f->offload.flags & FRAME_NEEDS_CSUM)
         snprintf(out + n, size - n, " csum");
+}
+
+/* --- policies: "A spoofing dhcp router access:5 trunk:1,2 native:3 source destination limit:8 bits:1000" ---
+ */
+
+static inline void text_trunk(struct port_policy *p, const char *list)
+{
+    unsigned vlan;
+    int n;
+    p->vlan_mode = VLAN_MODE_TRUNK;
+    for (; sscanf(list, "%u%n", &vlan, &n) == 1; list += n + (list[n] == ','))
+        port_policy_allow_vlan(p, (u16)vlan);
+}
+
+static inline void text_policy_word(struct port_policy *p, const char *w)
+{
+    unsigned a;
+    p->spoofing |= !strcmp(w, "spoofing");
+    p->dhcp_guard |= !strcmp(w, "dhcp");
+    p->router_guard |= !strcmp(w, "router");
+    if (!strcmp(w, "source"))
+        p->mirror = MIRROR_SOURCE;
+    if (!strcmp(w, "destination"))
+        p->mirror = MIRROR_DESTINATION;
+    if (!w[1])
+        text_mac(p->mac, *w);
+    if (sscanf(w, "access:%u", &a) == 1)
+        p->vlan_mode = VLAN_MODE_ACCESS, p->vlan = (u16)a;
+    if (sscanf(w, "native:%u", &a) == 1)
+        p->native = (u16)a;
+    if (sscanf(w, "limit:%u", &a) == 1)
+        p->mac_limit = a;
+    if (sscanf(w, "bits:%u", &a) == 1)
+        p->bits_per_second = a;
+    if (!strncmp(w, "trunk:", 6))
+        text_trunk(p, w + 6);
+}
+
+static inline struct port_policy net_text_policy(const char *text)
+{
+    struct port_policy p = {.spoofing = false};
+    char words[200], *save = NULL;
+    snprintf(words, sizeof(words), "%s", text);
+    for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save))
+        text_policy_word(&p, w);
+    return p;
 }
 
 #endif

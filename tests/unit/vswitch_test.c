@@ -104,43 +104,11 @@ static struct bed *new_bed(u32 macs_max)
     return b;
 }
 
-/* A policy in words: "A spoofing dhcp router access:5 trunk:1,2 native:3 source destination limit:8". */
-static struct port_policy policy(const char *text)
-{
-    struct port_policy p = {.spoofing = false};
-    char words[200], *save = NULL;
-    unsigned a, n;
-    snprintf(words, sizeof(words), "%s", text);
-    for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
-        p.spoofing |= !strcmp(w, "spoofing");
-        p.dhcp_guard |= !strcmp(w, "dhcp");
-        p.router_guard |= !strcmp(w, "router");
-        p.mirror = !strcmp(w, "source")        ? MIRROR_SOURCE
-                   : !strcmp(w, "destination") ? MIRROR_DESTINATION
-                                               : p.mirror;
-        if (!w[1])
-            text_mac(p.mac, *w);
-        if (sscanf(w, "access:%u", &a) == 1)
-            p.vlan_mode = VLAN_MODE_ACCESS, p.vlan = (u16)a;
-        if (sscanf(w, "native:%u", &a) == 1)
-            p.native = (u16)a;
-        if (sscanf(w, "limit:%u", &a) == 1)
-            p.mac_limit = a;
-        if (sscanf(w, "bits:%u", &a) == 1)
-            p.bits_per_second = a;
-        if (!strncmp(w, "trunk:", 6))
-            for (p.vlan_mode = VLAN_MODE_TRUNK, w += 6; sscanf(w, "%u%n", &a, &n) == 1;
-                 w += n + (w[n] == ','))
-                port_policy_allow_vlan(&p, (u16)a);
-    }
-    return p;
-}
-
 static void plug(struct bed *b, char name, const char *text)
 {
     struct end *e = &b->end[name - 'a'];
     struct err err = {0};
-    e->policy = policy(text);
+    e->policy = net_text_policy(text);
     if (e->at) {
         vswitch_port_set_policy(e->at, &e->policy);
         return;
@@ -624,17 +592,17 @@ static void a_receiver_gets_what_it_accepts(void **state)
 
 static void policies_without_sense_are_known(void **state)
 {
-    struct port_policy p = policy("A access:4094");
+    struct port_policy p = net_text_policy("A access:4094");
     assert_true(port_policy_ok(&p));
     p.vlan = 4095;
     assert_false(port_policy_ok(&p));
     p.vlan = 0;
     assert_false(port_policy_ok(&p));
-    p = policy("A trunk:1 native:4095");
+    p = net_text_policy("A trunk:1 native:4095");
     assert_false(port_policy_ok(&p));
-    p = policy("M");
+    p = net_text_policy("M");
     assert_false(port_policy_ok(&p));
-    p = policy("A");
+    p = net_text_policy("A");
     p.mirror = 9;
     assert_false(port_policy_ok(&p));
 }
