@@ -36,6 +36,7 @@ enum {
     X_ADD = 0x03,
     X_ADD_TO = 0x01, /* r/m, reg */
     X_SUB = 0x2b,
+    X_SUB_TO = 0x29, /* r/m, reg */
     X_XOR = 0x33,
     X_CMP = 0x3b,
     X_MOV = 0x8b,

@@ -184,6 +184,18 @@ static size_t jump_if_changed(struct emit *e, i32 bias)
     return emit_jcc(e, CC_NE);
 }
 
+/* What the instruction asked of its own vCPU is seen to where the interpreter does it: behind this block.
+ * R12: R9. */
+static void end_slice_if_asked(struct emit *e)
+{
+    emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RBX, CPU(poll)));
+    emit8(e, 0);
+    size_t no = emit_jcc(e, CC_E);
+    emit_mem(e, X_SUB_TO, 8, H_R12, SLOT(end, 8));
+    emit_reg(e, X_XOR, 4, H_R12, H_R12);
+    emit_patch(e, no, e->len);
+}
+
 /* RAX: the outcome. Goes on where jit_after() says, or leaves. */
 static void emit_outcome(struct emit *e, u32 done)
 {
@@ -340,6 +352,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     emit8(e, 0);
     size_t dirty = emit_jcc(e, CC_NE);
     size_t changed = jump_if_changed(e, 8);
+    end_slice_if_asked(e);
     emit_reg(e, X_MOV, 8, H_R10, H_RBX);
     emit_reg(e, X_MOV, 8, H_R9, H_R12);
     load_all(e, 8);
