@@ -17,6 +17,9 @@ static inline enum outcome simd_check(struct cpu *c, const struct insn *in, u32 
     }
     if ((attr & ATTR_SSE) && unlikely(fpu_check_sse(c) != DONE))
         return FAULT;
+    /* CVTPI2PD and CVTPI2PS from memory name no MMX register and enter no MMX state. SDM 2A CVTPI2PD */
+    if ((in->flags & INSN_MEM) && (attr & ATTR_MMX) && insn_infos[in->id].op[0].kind == OP_V)
+        return DONE;
     return attr & ATTR_MMX ? fpu_check_mmx(c) : DONE;
 }
 

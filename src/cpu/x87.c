@@ -62,13 +62,14 @@ static enum outcome x87_memory_in(struct cpu *c, const struct insn *in, u32 attr
     return attr & ATTR_LOAD ? mmu_read(c, *lin, a->mem, size) : DONE;
 }
 
-/* The store happens last: on a fault the image goes back to what it was. */
+/* The store happens last: on a fault the image goes back to what it was. A place that cannot be written is
+ * told even when an unmasked exception keeps the value back. */
 static enum outcome x87_memory_out(struct cpu *c, const struct insn *in, const struct host_args *a, u64 lin,
                                    const u8 *before)
 {
-    if (fpu_sw(c) & ~fpu_cw(c) & NOT_STORED)
-        return DONE;
-    if (likely(mmu_write(c, lin, a->mem, in->mem_size) == DONE))
+    bool kept = fpu_sw(c) & ~fpu_cw(c) & NOT_STORED;
+    if (likely((kept ? mmu_probe_write(c, lin, in->mem_size, AS_CURRENT)
+                     : mmu_write(c, lin, a->mem, in->mem_size)) == DONE))
         return DONE;
     memcpy(c->x87, before, 160);
     return FAULT;
@@ -105,6 +106,13 @@ static enum outcome fninit(struct cpu *c, const struct insn *in)
     return DONE;
 }
 DEFINE_MEANING_ONE(fninit, fninit);
+
+/* FNENI, FNDISI, FNSETPM: of the 8087 and 80287, nothing since; they wait for no exception. SDM 3B 22.18.9 */
+static enum outcome fn_nothing(struct cpu *c, const struct insn *in)
+{
+    return fpu_check_x87(c);
+}
+DEFINE_MEANING_ONE(fn_nothing, fn_nothing);
 
 static enum outcome fnclex(struct cpu *c, const struct insn *in)
 {
