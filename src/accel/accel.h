@@ -41,7 +41,7 @@ struct accel_options {
     int device; /* kvm: a descriptor of /dev/kvm, not owned; 0: the engine opens it */
     /* soft: what a hypervisor in the guest and its processor do to each other. ring: one a vCPU, or NULL. */
     struct nested_trace nested_trace;
-    struct jit_watch jit_watch; /* soft: what the translator makes */
+    struct jit_options translator; /* soft */
 };
 
 #define ACCEL_HASH_STEP 1000000

@@ -94,7 +94,7 @@ static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, unsigned index, con
         ci.nested_trace.ring += index;
     v->vm = vm;
     v->cpu = cpu_new(&ci, err);
-    if (!v->cpu || (vm->init.options.jit && jit_attach(v->cpu, &vm->init.options.jit_watch, err) < 0)) {
+    if (!v->cpu || (vm->init.options.jit && jit_attach(v->cpu, &vm->init.options.translator, err) < 0)) {
         err_set(err, EXIT_STATUS_HOST, "no memory for vCPU %u", index);
         soft_vcpu_free(v);
         return NULL;

@@ -58,7 +58,7 @@ struct jit {
     size_t units_used;
     bool single; /* jit_run_block(): nothing follows the block */
     struct jit_stats stats;
-    struct jit_watch watch;
+    struct jit_options options;
     unsigned vcpu;
     struct translation scratch;
     struct heat heat[1u << HEAT_BITS];
@@ -114,8 +114,8 @@ static void tell(struct jit *j, const struct block *b, u64 rip, const u8 *code)
                          .at = t->at,
                          .native = t->native,
                          .called = t->called};
-    if (j->watch.translated)
-        j->watch.translated(j->watch.opaque, j->vcpu, &v);
+    if (j->options.watch.translated)
+        j->options.watch.translated(j->options.watch.opaque, j->vcpu, &v);
 }
 
 /* The block's code, or NULL when it does not fit into the buffer. */
@@ -162,7 +162,7 @@ static bool hot(struct jit *j, const struct block *b)
     struct heat *h = &j->heat[jit_place_of(b->host) & ((1u << HEAT_BITS) - 1)];
     if (h->host != b->host || h->version != b->version || h->mode != b->mode)
         *h = (struct heat){.host = b->host, .version = b->version, .mode = b->mode};
-    return ++h->runs >= HOT;
+    return ++h->runs >= j->options.hot;
 }
 
 /* Translated and of this version, or NULL. */
@@ -337,10 +337,11 @@ const void *jit_after(struct cpu *c, const struct jit_site *s, struct jit_frame 
 {
     struct jit *j = c->jit_state;
     o = settle(c, s, f->end - left, o);
-    if (!j->single && (o == FAULT || o == END || o == AGAIN))
+    bool stop = j->single || j->options.stop;
+    if (!stop && (o == FAULT || o == END || o == AGAIN))
         o = cpu_next(c, o);
     c->code_dirty = 0;
-    const void *code = !j->single && o == DONE ? way_on(j, c, f, &o) : NULL;
+    const void *code = !stop && o == DONE ? way_on(j, c, f, &o) : NULL;
     f->what = o;
     return code;
 }
@@ -395,7 +396,7 @@ static const struct jit_port port = {.run = run};
 static bool emit_runtime(struct jit *j)
 {
     struct emit e = {.buf = j->scratch.code, .cap = sizeof(j->scratch.code)};
-    runtime_emit(&e, &j->rt, j->watch.counts);
+    runtime_emit(&e, &j->rt, j->options.watch.counts);
     void *code = exec_pages_add(&j->pages, e.buf, e.len);
     j->first = j->pages.used;
     j->scratch.len = e.len;
@@ -403,7 +404,7 @@ static bool emit_runtime(struct jit *j)
     return !e.overflow && code == j->pages.rx;
 }
 
-int jit_attach(struct cpu *c, const struct jit_watch *watch, struct err *err)
+int jit_attach(struct cpu *c, const struct jit_options *options, struct err *err)
 {
     struct jit *j =
         mmap(NULL, sizeof(*j), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -416,8 +417,10 @@ int jit_attach(struct cpu *c, const struct jit_watch *watch, struct err *err)
             munmap(units, UNITS_SIZE);
         return err_set(err, EXIT_STATUS_HOST, "no memory for the translator: use --engine soft,jit=off");
     }
-    if (watch)
-        j->watch = *watch;
+    if (options)
+        j->options = *options;
+    if (!j->options.hot)
+        j->options.hot = HOT;
     j->vcpu = c->index;
     bug_on(!emit_runtime(j), "the translator's routines do not fit");
     j->units = units;

@@ -16,8 +16,8 @@
 #include "cpu/cpu.h"
 #include "jit/watch.h"
 
-/* watch: NULL, or copied; what it points to outlives the vCPU. */
-int must_check jit_attach(struct cpu *c, const struct jit_watch *watch, struct err *err);
+/* options: NULL, or copied; what they point to outlives the vCPU. */
+int must_check jit_attach(struct cpu *c, const struct jit_options *options, struct err *err);
 void jit_detach(struct cpu *c); /* a vCPU that was never attached is allowed */
 
 struct jit_stats {

@@ -30,6 +30,13 @@ struct jit_watch {
     u64 (*counts)[2];
 };
 
+/* How it is to work; zeroes: as always. */
+struct jit_options {
+    struct jit_watch watch;
+    unsigned hot; /* runs of a block before it is translated */
+    bool stop;    /* a run ends where C ends it, with a fault not yet delivered */
+};
+
 /* Guest beside host, a line an instruction. name: NULL, or gives names to constants in host code (addresses
  * of C's data and of routines); it returns false for what it does not know. */
 typedef bool (*jit_name_fn)(void *opaque, u64 value, char *name, size_t cap);

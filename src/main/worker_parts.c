@@ -146,7 +146,7 @@ struct machine *worker_machine(struct run_job *job, struct serial_sink serial, s
         .no_reboot = c->no_reboot,
     };
     if (worker_nested_begin(job, &cfg.options.nested_trace, err) < 0 ||
-        worker_jit_begin(job, &cfg.options.jit_watch, err) < 0)
+        worker_jit_begin(job, &cfg.options.translator.watch, err) < 0)
         return NULL;
     struct machine *m = machine_new(&cfg, err);
     if (m && furnish(m, job, err) == 0 && boot(m, job, err) == 0)

@@ -183,7 +183,7 @@ static u64 pick_target(struct rng *r, unsigned size)
 }
 
 /* The displacement of an operand without registers lies in the bytes: found by value, replaced. */
-static bool patch_disp(struct insn_case *t, i32 disp)
+bool case_patch_disp(struct insn_case *t, i32 disp)
 {
     for (unsigned i = 0; i + 4 <= t->in.len; i++) {
         if ((i32)load_le(t->bytes + i, 4) == t->in.disp) {
@@ -229,7 +229,7 @@ static bool aim(struct rng *r, struct insn_case *t, u64 target)
         return true;
     }
     if (in->base == REG_RIP)
-        return patch_disp(t, (i32)(target - t->start.rip - in->len));
+        return case_patch_disp(t, (i32)(target - t->start.rip - in->len));
     if (in->base < 16 && in->base != in->index) {
         if (in->index < 16 && !one_in(r, 4))
             gpr[in->index] = rng_below(r, 64);
@@ -244,7 +244,7 @@ static bool aim(struct rng *r, struct insn_case *t, u64 target)
         gpr[in->index] = (u64)((i64)(target - disp) >> in->scale);
         return true;
     }
-    return patch_disp(t, (i32)target);
+    return case_patch_disp(t, (i32)target);
 }
 
 static bool uses_stack(const char *name)
@@ -351,6 +351,8 @@ bool case_make(struct rng *r, unsigned id, struct insn_case *t)
         if (!prepare(r, t))
             return false;
         narrow(t);
+        t->len = t->in.len;
+        t->count = 1;
         return true;
     }
     return false;

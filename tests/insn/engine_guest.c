@@ -6,6 +6,7 @@
 
 #include "cpu/code.h"
 #include "cpu/cpu.h"
+#include "cpu/jit_port.h"
 #include "cpu/meanings.h"
 #include "cpu/mmu.h"
 #include "cpu/world.h"
@@ -126,6 +127,7 @@ static int guest_open(void)
         fprintf(stderr, "insn_oracle: %s\n", err.text);
         return -1;
     }
+    world_watch(init.world, memory);
     build_tables();
     enter_user_mode(cpu);
     return 0;
@@ -186,14 +188,77 @@ static enum outcome run_translated(struct cpu *c, const struct insn_case *t)
     return jit_run_block(c, b);
 }
 
+/* ---- runs ---- */
+
+enum { STEPS_MAX = 1000 }; /* a string repeats itself, a jump goes forward */
+
+static bool inside(const struct cpu *c, const struct insn_case *t)
+{
+    return c->rip - t->start.rip < t->len;
+}
+
+/* What the fault is about: the instruction there, as it lies in memory now. */
+static struct insn insn_at(const struct cpu *c)
+{
+    struct insn in = {0};
+    insn_decode(MODE_64, space_ram(memory, c->rip, NULL), 15, &in);
+    return in;
+}
+
+/* The interpreter's way through a block, without what interp.c has around it. */
+static enum outcome run_interpreted(struct cpu *c, const struct insn_case *t)
+{
+    enum outcome o = DONE;
+    for (unsigned steps = 0; o != FAULT && inside(c, t); steps++) {
+        struct insn in = insn_at(c);
+        bug_on(steps == STEPS_MAX, "a run does not end");
+        c->regs[REG_RIP] = c->rip + in.len;
+        o = cpu_settle(c, &in, meaning_of(c, &in)(c, &in));
+        c->code_dirty = 0;
+    }
+    return o;
+}
+
+static enum outcome run_blocks(struct cpu *c, const struct insn_case *t)
+{
+    enum outcome o = DONE;
+    for (unsigned steps = 0; o != FAULT && inside(c, t); steps++) {
+        struct block *b = code_lookup(c, space_ram(memory, c->rip, NULL));
+        bug_on(steps == STEPS_MAX, "a run does not end");
+        c->budget_end = c->retired + STEPS_MAX;
+        if (!b || !c->jit->run(c, b, &o)) {
+            struct insn in = insn_at(c);
+            c->regs[REG_RIP] = c->rip + in.len;
+            o = cpu_settle(c, &in, meaning_of(c, &in)(c, &in));
+            c->code_dirty = 0;
+        }
+    }
+    return o == FAULT && !inside(c, t) ? DONE : o;
+}
+
+/* ---- both ---- */
+
 typedef enum outcome (*execute_fn)(struct cpu *c, const struct insn_case *t);
+
+/* Behind it UD2: translated code does not stop at the run's end by itself. */
+static void set_code(const struct insn_case *t)
+{
+    u8 page[CODE_SIZE];
+    memset(page, 0xcc, sizeof(page));
+    memcpy(page + (t->start.rip - CODE_BASE), t->bytes, t->len);
+    memcpy(page + (t->start.rip - CODE_BASE) + t->len, "\x0f\x0b", 2);
+    space_write(memory, CODE_BASE, page, sizeof(page));
+}
 
 static void guest_run(const struct insn_case *t, struct case_result *r, execute_fn execute)
 {
     struct cpu *c = cpu;
     u8 *area = space_ram(memory, DATA_BASE, NULL);
+    struct insn in = t->in;
     enum outcome o;
     memcpy(area, t->data, AREA_BYTES);
+    if (t->count > 1)
+        set_code(t);
     set_mode(c, t->mode);
     load(c, &t->start);
     world_enter(c);
@@ -203,9 +268,11 @@ static void guest_run(const struct insn_case *t, struct case_result *r, execute_
     world_leave(c);
     *r = (struct case_result){.faulted = o == FAULT};
     store(c, &r->end);
-    r->end.rip = r->faulted ? c->rip : c->regs[REG_RIP];
+    r->end.rip = r->faulted || t->count > 1 ? c->rip : c->regs[REG_RIP];
+    if (r->faulted && t->count > 1)
+        in = insn_at(c);
     if (r->faulted)
-        take_fault(c, &t->in, r);
+        take_fault(c, &in, r);
     memcpy(r->data, area, AREA_BYTES);
     if (c->rflags & FLAG_AC)
         cpu_set_rflags(c, FLAG_R1), cpu_mode_changed(c);
@@ -213,20 +280,21 @@ static void guest_run(const struct insn_case *t, struct case_result *r, execute_
 
 static void interp_run(const struct insn_case *t, struct case_result *r)
 {
-    guest_run(t, r, interpret);
+    guest_run(t, r, t->count > 1 ? run_interpreted : interpret);
 }
 
 static void jit_run(const struct insn_case *t, struct case_result *r)
 {
-    guest_run(t, r, run_translated);
+    guest_run(t, r, t->count > 1 ? run_blocks : run_translated);
 }
 
 static int jit_open(void)
 {
+    static const struct jit_options options = {.hot = 1, .stop = true};
     struct err err = {0};
     if (guest_open() < 0)
         return -1;
-    if (jit_attach(cpu, NULL, &err) == 0)
+    if (jit_attach(cpu, &options, &err) == 0)
         return 0;
     fprintf(stderr, "insn_oracle: %s\n", err.text);
     return -1;

@@ -178,11 +178,11 @@ static void host_run(const struct insn_case *t, struct case_result *r)
         mprotect((void *)RO_BASE, RO_SIZE, PROT_READ);
         memcpy(ro, t->data + DATA_SIZE, RO_SIZE);
     }
-    memcpy((void *)t->start.rip, t->bytes, t->in.len);
+    memcpy((void *)t->start.rip, t->bytes, t->len);
     phase = STARTING;
     asm volatile("int3" ::: "memory", "cc");
     memcpy(r->data, (void *)DATA_BASE, AREA_BYTES);
-    memset((void *)t->start.rip, 0xcc, t->in.len);
+    memset((void *)t->start.rip, 0xcc, t->len);
 }
 
 const struct engine engine_host = {"host", host_open, host_run};

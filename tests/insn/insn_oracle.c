@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * insn_oracle [--seed N] [--cases N] [--only ROW] [--rows] [--fail-max N]
+ * insn_oracle [--seed N] [--cases N] [--sequences] [--only ROW] [--rows] [--fail-max N]
+ *
+ * --sequences: runs of instructions (sequence.c) instead of single ones, of the rows named or of all.
  *
  * Draws rows of the instruction list in turn, makes a random case of each and compares every engine's outcome
  * with the host's: registers, flags, vector and x87 state, memory with its guards, fault vector and address.
@@ -13,6 +15,7 @@
 
 #include "insn_ids.h"
 #include "oracle.h"
+#include "x86/disasm.h"
 
 static const struct engine *const engines[] = {&engine_host, &engine_interp, &engine_jit};
 enum { ENGINES = ARRAY_SIZE(engines) };
@@ -20,11 +23,11 @@ enum { ENGINES = ARRAY_SIZE(engines) };
 static struct {
     u64 seed, cases, fail_max;
     const char *only;
-    bool rows;
+    bool rows, sequences;
 } opt = {.cases = 100000, .fail_max = 20};
 
 static struct {
-    u64 run, faulted, failed, skipped_rows, no_encoding;
+    u64 run, elements, faulted, failed, skipped_rows, no_encoding;
     u32 row_failed[ID_COUNT], row_run[ID_COUNT];
 } stats;
 
@@ -88,13 +91,25 @@ static bool diff_data(const u8 *host, const u8 *other, bool say)
     return true;
 }
 
+/* The instruction at rip. */
+static struct insn where(const struct insn_case *t, u64 rip)
+{
+    struct insn in = t->in;
+    u64 at = rip - t->start.rip;
+    if (t->count > 1 && at < t->len)
+        insn_decode(MODE_64, t->bytes + at, t->len - at < 15 ? (unsigned)(t->len - at) : 15, &in);
+    return in;
+}
+
 static bool differs(const struct insn_case *t, const struct case_result *h, const struct case_result *o,
                     bool say)
 {
     u64 mask = FLAGS_TESTED & ~excluded_flags(t);
     bool d = diff_word("vector", 0, h->faulted ? h->vector : ~0ull, o->faulted ? o->vector : ~0ull, say);
     d |= diff_word("error", 0, h->error, o->error, say);
-    if (!excluded_address(t))
+    struct insn_case at = *t;
+    at.in = where(t, h->end.rip);
+    if (!excluded_address(&at))
         d |= diff_word("cr2", 0, h->cr2, o->cr2, say);
     d |= diff_word("rip", t->start.rip, h->end.rip, o->end.rip, say);
     d |= diff_word("flags", t->start.rflags & mask, h->end.rflags & mask, o->end.rflags & mask, say);
@@ -110,12 +125,27 @@ static bool differs(const struct insn_case *t, const struct case_result *h, cons
     return diff_data(h->data, o->data, say) || d;
 }
 
+static void print_run(const struct insn_case *t)
+{
+    for (unsigned at = 0; at < t->len;) {
+        struct insn in = {.len = 1};
+        char text[128];
+        insn_decode(MODE_64, t->bytes + at, t->len - at, &in);
+        disasm(MODE_64, t->start.rip + at, t->bytes + at, in.len, text, sizeof(text));
+        printf("  %llx  %s\n", (unsigned long long)(t->start.rip + at), text);
+        at += in.len;
+    }
+}
+
 static void report(const struct insn_case *t, const struct engine *e, const struct case_result *h,
                    const struct case_result *o)
 {
-    printf("%s differs from the host: %s, case %llu\n", e->name, row_name(t->in.id),
+    printf("%s differs from the host: %s, case %llu\n", e->name, t->count > 1 ? "a run" : row_name(t->in.id),
            (unsigned long long)stats.run);
-    print_bytes("bytes ", t->bytes, t->in.len);
+    if (t->count > 1)
+        print_run(t);
+    else
+        print_bytes("bytes ", t->bytes, t->len);
     for (unsigned i = 0; i < 16; i++)
         printf("  %-3s %016llx%s", gpr_names[i], (unsigned long long)t->start.gpr[i], i % 4 == 3 ? "\n" : "");
     differs(t, h, o, true);
@@ -128,12 +158,13 @@ static void run_case(const struct insn_case *t)
         engines[i]->run(t, &r[i]);
         if (i == 0 || !differs(t, &r[0], &r[i], false))
             continue;
-        if (stats.failed < opt.fail_max && stats.row_failed[t->in.id] < 2)
+        if (stats.failed < opt.fail_max && (t->count > 1 || stats.row_failed[t->in.id] < 2))
             report(t, engines[i], &r[0], &r[i]);
         stats.failed++;
         stats.row_failed[t->in.id]++;
     }
     stats.run++;
+    stats.elements += t->count;
     stats.row_run[t->in.id]++;
     stats.faulted += r[0].faulted;
 }
@@ -173,8 +204,13 @@ static void summary(unsigned rows)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", 1, 0, 's'}, {"cases", 1, 0, 'c'},    {"only", 1, 0, 'o'},
-                                            {"rows", 0, 0, 'r'}, {"fail-max", 1, 0, 'f'}, {0}};
+    static const struct option options[] = {{"seed", 1, 0, 's'},
+                                            {"cases", 1, 0, 'c'},
+                                            {"only", 1, 0, 'o'},
+                                            {"rows", 0, 0, 'r'},
+                                            {"fail-max", 1, 0, 'f'},
+                                            {"sequences", 0, 0, 'q'},
+                                            {0}};
     opt.seed = (u64)time(NULL);
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
@@ -189,6 +225,9 @@ static void parse(int argc, char **argv)
             break;
         case 'r':
             opt.rows = true;
+            break;
+        case 'q':
+            opt.sequences = true;
             break;
         case 'f':
             opt.fail_max = strtoull(optarg, NULL, 0);
@@ -208,6 +247,8 @@ int main(int argc, char **argv)
     unsigned n = choose_rows(rows);
     if (opt.rows)
         return 0;
+    if (opt.sequences)
+        n = sequence_rows(rows, n, rows);
     if (!n) {
         fprintf(stderr, "insn_oracle: no row to compare%s%s\n", opt.only ? " begins with " : "",
                 opt.only ? opt.only : "");
@@ -219,7 +260,7 @@ int main(int argc, char **argv)
     }
     struct rng r = {{opt.seed * 0x9e3779b97f4a7c15 | 1, opt.seed ^ 0xd1b54a32d192ed03}};
     for (u64 i = 0; i < opt.cases; i++) {
-        if (case_make(&r, rows[i % n], &t))
+        if (opt.sequences ? sequence_make(&r, rows, n, &t) : case_make(&r, rows[i % n], &t))
             run_case(&t);
         else
             stats.no_encoding++;

@@ -39,8 +39,13 @@ struct machine_state {
     u32 mxcsr;
 };
 
+enum { CASE_BYTES = 400 };
+
+/* One instruction, or a run of them. */
 struct insn_case {
-    u8 bytes[16];
+    u8 bytes[CASE_BYTES];
+    unsigned len;   /* of the bytes */
+    unsigned count; /* 1; or of the run's elements, each some instructions: then `in` says nothing */
     struct insn in;
     enum decode_mode mode;      /* MODE_64, or MODE_32: flat 32-bit code in compatibility mode */
     struct machine_state start; /* start.rip: where the bytes lie */
@@ -74,6 +79,13 @@ static inline u64 rng_below(struct rng *r, u64 n)
 }
 /* False when no encoding of row `id` was found in a reasonable number of tries. */
 bool case_make(struct rng *r, unsigned id, struct insn_case *t);
+/* Another displacement for an operand that has nothing else; false when its bytes were not found. */
+bool case_patch_disp(struct insn_case *t, i32 disp);
+
+/* sequence.c: a run of instructions of the given rows, in 64-bit mode; false: this time not. */
+bool sequence_make(struct rng *r, const u16 *rows, unsigned n, struct insn_case *s);
+/* Those of n rows that can be in one, to out. */
+unsigned sequence_rows(const u16 *rows, unsigned n, u16 *out);
 
 /* exclude.c: why row `id` or this very instruction is not compared, or NULL. */
 const char *excluded_row(unsigned id);
