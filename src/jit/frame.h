@@ -7,8 +7,8 @@
  *  - Arithmetic flags: the host's, or frame.fl in the shape of cpu.fl (FL_*), or both; flags.c keeps track.
  *    Direction, interrupt and the other flags stay in struct cpu; the host's DF is 0.
  *  - RIP: frame.rip_page plus a constant of the instruction.
- *  - XMM, YMM and MXCSR: in struct cpu until a block needs them, then the host's until C runs; frame.vec says
- *    which (runtime_vec.c). x87 stays in struct cpu.
+ *  - XMM, YMM MXCSR and x87: in struct cpu until a block needs them, then the host's until C runs; frame.vec
+ *    says which (runtime_vec.c).
  * Host R9 counts down the instructions that may still run; R10 and R11 are scratch; RSP points to the frame.
  *
  * The frame lies on the host's stack, so that short displacements reach it. Everything in it but `home`, `fl`
@@ -55,9 +55,9 @@ enum { JIT_STACK_SIZE = 16, JIT_STACK_ROOM = PAGE_SIZE - JIT_STACK_SIZE + 1 };
 /* Instructions between two looks at what others ask: some microseconds. */
 enum { JIT_SLICE = 8192 };
 
-/* Vector state in the host's registers: 0 (none), or XMM with or without the others. _FP: and MXCSR masks all
- * exceptions. */
-enum { VEC_XMM = 1, VEC_XMM_FP = 2, VEC_YMM = 4, VEC_YMM_FP = 8 };
+/* Vector state in the host's registers: XMM, with or without YMM. _FP: and MXCSR masks all exceptions. X87:
+ * x87 and MMX, whose control word masks all. */
+enum { VEC_XMM = 1, VEC_XMM_FP = 2, VEC_YMM = 4, VEC_YMM_FP = 8, VEC_X87 = 16 };
 
 enum jit_reason {
     JIT_AT,      /* RIP is set: go on there by looking it up */
@@ -85,6 +85,7 @@ struct jit_exit {
 
 /* Routines that all blocks share, as offsets in the code cache. */
 struct jit_runtime {
+    u8 *image;       /* given: 512 bytes for FXSAVE */
     u32 enter;       /* void (struct cpu *, const void *code, struct jit_frame *) */
     u32 call;        /* R11: struct jit_site; comes back when the meaning says DONE */
     u32 call_last;   /* the same for a block's last instruction: never comes back */
@@ -93,12 +94,13 @@ struct jit_runtime {
     u32 slice;       /* R10: RIP, R11: its block's near entry, to which it comes back if it may */
     u32 lookup;      /* R10: RIP, canonical; flags and R11 are lost */
     u32 stack;       /* R10: linear address whose page becomes stack_page if it may; R11, flags are lost */
-    u32 load_xmm, load_ymm; /* as much as may be: `vec` tells. R10, R11 and flags are lost */
+    u32 load_xmm, load_ymm, load_x87; /* as much as may be: `vec` tells. R10, R11 and flags are lost */
 };
 
 struct emit;
 void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);
-void runtime_vec_store(struct emit *e, i32 bias); /* inline; R10: struct cpu. RAX is lost */
+/* Inline; R10: struct cpu, R9 and R11 stay, guest registers are in it already. */
+void runtime_vec_store(struct emit *e, const struct jit_runtime *rt, i32 bias);
 void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2]); /* watch.h; or NULL */
 
 /* jit.c: behind a call of a meaning that does not simply go on. Settles the instruction; where translated

@@ -60,6 +60,7 @@ struct jit {
     struct jit_stats stats;
     struct jit_options options;
     unsigned vcpu;
+    u8 image[512] __attribute__((aligned(64)));
     struct translation scratch;
     struct heat heat[1u << HEAT_BITS];
     struct jit_block
@@ -396,6 +397,7 @@ static const struct jit_port port = {.run = run};
 static bool emit_runtime(struct jit *j)
 {
     struct emit e = {.buf = j->scratch.code, .cap = sizeof(j->scratch.code)};
+    j->rt.image = j->image;
     runtime_emit(&e, &j->rt, j->options.watch.counts);
     void *code = exec_pages_add(&j->pages, e.buf, e.len);
     j->first = j->pages.used;

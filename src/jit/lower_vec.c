@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SSE and AVX: the same instruction on the host's vector registers of the same number.
+ * SSE, AVX and MMX: the same instruction on the host's vector registers of the same number.
  *
  * A block's first vector instruction asks frame.vec for what it needs and has it fetched when it is not there
  * (runtime_vec.c); after that it stays until C runs. Where it cannot be had, for the processor's state or for
@@ -18,17 +18,23 @@ static void test_vec(struct gen *g, u8 bit)
     emit8(&g->e, bit);
 }
 
-static void load_for(struct gen *g, u8 bit)
+static void load_for(struct gen *g, u8 bits)
 {
-    call_runtime(g, bit & (VEC_YMM | VEC_YMM_FP) ? g->rt->load_ymm : g->rt->load_xmm);
+    if (bits & VEC_X87)
+        call_runtime(g, g->rt->load_x87);
+    if (bits & (VEC_YMM | VEC_YMM_FP))
+        call_runtime(g, g->rt->load_ymm);
+    else if (bits & (VEC_XMM | VEC_XMM_FP))
+        call_runtime(g, g->rt->load_xmm);
 }
 
-static void need(struct gen *g, u8 bit)
+void vec_need(struct gen *g, u8 bit)
 {
     static const u8 implied[] = {[VEC_XMM] = VEC_XMM,
                                  [VEC_XMM_FP] = VEC_XMM | VEC_XMM_FP,
                                  [VEC_YMM] = VEC_XMM | VEC_YMM,
-                                 [VEC_YMM_FP] = VEC_XMM | VEC_XMM_FP | VEC_YMM | VEC_YMM_FP};
+                                 [VEC_YMM_FP] = VEC_XMM | VEC_XMM_FP | VEC_YMM | VEC_YMM_FP,
+                                 [VEC_X87] = VEC_X87};
     struct slow *s = &g->slow[g->index];
     if (g->vec & bit)
         return;
@@ -81,6 +87,13 @@ static void add_operand(struct vec_form *f, const struct operand_info *o, const 
         return;
     case OP_V:
         f->reg = in->reg;
+        return;
+    case OP_P:
+        f->reg = in->reg & 7;
+        return;
+    case OP_Q:
+    case OP_N:
+        f->rm = mem ? -1 : in->rm & 7;
         return;
     case OP_H:
         f->vvvv = in->vreg;
@@ -152,6 +165,8 @@ static void reach_memory(struct gen *g)
 
 static u8 bit_for(u32 attr, bool vex)
 {
+    if (attr & ATTR_MMX)
+        return VEC_X87;
     if (attr & ATTR_FPEXC)
         return vex ? VEC_YMM_FP : VEC_XMM_FP;
     return vex ? VEC_YMM : VEC_XMM;
@@ -160,15 +175,18 @@ static u8 bit_for(u32 attr, bool vex)
 bool lower_vec(struct gen *g)
 {
     const struct insn *in = g->in;
+    if (g->info->attr & ATTR_X87)
+        return lower_x87(g);
     u32 attr = g->info->attr;
     bool mem = in->flags & INSN_MEM, writes_flags = g->info->flags_written & FLAGS_ARITH;
     struct vec_form f = {.reg = -1, .vvvv = -1, .rm = -1};
     for (unsigned i = 0; i < ARRAY_SIZE(g->info->op); i++)
         add_operand(&f, &g->info->op[i], in);
-    if (!(attr & (ATTR_SSE | ATTR_AVX)) || (attr & (ATTR_MMX | ATTR_X87)) || f.other ||
+    u32 state = attr & (ATTR_SSE | ATTR_AVX | ATTR_MMX | ATTR_X87);
+    if ((state != ATTR_SSE && state != ATTR_AVX && state != ATTR_MMX) || f.other ||
         (mem && (in->adsize != 8 || !in->mem_size)))
         return false;
-    need(g, bit_for(attr, in->flags & INSN_VEX));
+    vec_need(g, bit_for(attr, in->flags & INSN_VEX));
     if (mem)
         reach_memory(g);
     unsigned reg = f.reg >= 0 ? (unsigned)f.reg : in->modrm >> 3 & 7u,
@@ -190,7 +208,7 @@ bool lower_vec(struct gen *g)
 /* VZEROUPPER, VZEROALL */
 bool lower_vec_zero(struct gen *g)
 {
-    need(g, VEC_YMM);
+    vec_need(g, VEC_YMM);
     emit_vex(&g->e, (struct vex){.map = 1, .l = g->in->flags & INSN_VEX_L}, g->in->opcode);
     return true;
 }

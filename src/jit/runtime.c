@@ -31,8 +31,8 @@ static void move_gprs(struct emit *e, bool store, enum host_reg cpu)
             emit_mem(e, store ? X_MOV_TO : X_MOV, 8, host_reg_of[g], MEM(cpu, CPU(regs) + 8 * (i32)g));
 }
 
-/* R10: struct cpu. RAX is lost. */
-static void store_rest(struct emit *e, i32 bias)
+/* R10: struct cpu, which has the guest registers that are not at home. RAX and RCX are lost. */
+static void store_rest(struct emit *e, const struct jit_runtime *rt, i32 bias)
 {
     for (unsigned i = 0; i < 4; i++) {
         emit_mem(e, X_MOV, 8, H_RAX, slot(8 * i, bias));
@@ -40,7 +40,7 @@ static void store_rest(struct emit *e, i32 bias)
     }
     emit_mem(e, X_MOVZX16, 4, H_RAX, SLOT(fl, bias));
     emit_mem(e, X_MOV_TO, 2, H_RAX, MEM(H_R10, CPU(fl)));
-    runtime_vec_store(e, bias);
+    runtime_vec_store(e, rt, bias);
 }
 
 /* R10: struct cpu. */
@@ -121,7 +121,7 @@ static void set_reason(struct emit *e, enum jit_reason r)
 }
 
 /* R10: RIP; R11: what. */
-static void emit_leave(struct emit *e, enum jit_reason r, u32 done)
+static void emit_leave(struct emit *e, const struct jit_runtime *rt, enum jit_reason r, u32 done)
 {
     set_reason(e, r);
     emit_mem(e, X_MOV_TO, 8, H_R11, SLOT(what, 0));
@@ -129,7 +129,7 @@ static void emit_leave(struct emit *e, enum jit_reason r, u32 done)
     emit_mem(e, X_MOV_TO, 8, H_R10, MEM(H_R11, CPU(rip)));
     emit_reg(e, X_MOV, 8, H_R10, H_R11);
     move_gprs(e, true, H_R10);
-    store_rest(e, 0);
+    store_rest(e, rt, 0);
     emit_jmp_to(e, done);
 }
 
@@ -147,11 +147,11 @@ static void emit_count(struct emit *e, u64 (*counts)[2])
 }
 
 /* RBX, RBP, R12: struct cpu, site and R9 from here on. The return address lies below the frame. */
-static void emit_call_meaning(struct emit *e, u64 (*counts)[2])
+static void emit_call_meaning(struct emit *e, const struct jit_runtime *rt, u64 (*counts)[2])
 {
     emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 8));
     move_gprs(e, true, H_R10);
-    store_rest(e, 8);
+    store_rest(e, rt, 8);
     emit_reg(e, X_MOV, 8, H_RBX, H_R10);
     emit_reg(e, X_MOV, 8, H_RBP, H_R11);
     emit_reg(e, X_MOV, 8, H_R12, H_R9);
@@ -335,9 +335,9 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     u32 done = (u32)e->len;
     emit_leave_done(e);
     rt->leave_at = (u32)e->len;
-    emit_leave(e, JIT_AT, done);
+    emit_leave(e, rt, JIT_AT, done);
     rt->leave_chain = (u32)e->len;
-    emit_leave(e, JIT_CHAIN, done);
+    emit_leave(e, rt, JIT_CHAIN, done);
     rt->slice = (u32)e->len;
     emit_slice(e, rt->leave_at);
     rt->lookup = (u32)e->len;
@@ -345,7 +345,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     rt->stack = (u32)e->len;
     emit_stack(e);
     rt->call = (u32)e->len;
-    emit_call_meaning(e, counts);
+    emit_call_meaning(e, rt, counts);
     emit_reg(e, X_TEST, 4, H_RAX, H_RAX);
     size_t out = emit_jcc(e, CC_NE);
     emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RBX, CPU(code_dirty)));
@@ -363,7 +363,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     emit_patch(e, out, e->len);
     emit_outcome(e, done);
     rt->call_last = (u32)e->len;
-    emit_call_meaning(e, counts);
+    emit_call_meaning(e, rt, counts);
     emit_outcome(e, done);
     runtime_vec_emit(e, rt);
 }

@@ -3,8 +3,8 @@
  * Guest vector state on its way into the host's registers and back: frame.h's `vec` says which is there.
  *
  * It comes when a block first needs it, and only if the processor's state lets vector instructions run; it
- * goes before C runs. What could forbid it (CR0, CR4, XCR0, MXCSR's masks) changes in C alone, so code that
- * found its bit of `vec` set may go on until the next call. The host's MXCSR is the guest's meanwhile,
+ * goes before C runs. What could forbid it (CR0, CR4, XCR0, masks of exceptions) changes in C alone, so code
+ * that found its bit of `vec` set may go on until the next call. The host's MXCSR is the guest's meanwhile,
  * without the flags that struct cpu has already.
  */
 #include "cpu/fpu.h"
@@ -16,7 +16,7 @@
 #define IN_FRAME(field) MEM(H_RSP, (i32)offsetof(struct jit_frame, field) + 8)
 
 enum { MOVUPS = 0x0f10, MOVUPS_TO = 0x0f11, MXCSR_GROUP = 0x0fae, TEST_IMM = 0xf7, TEST_IMM8 = 0xf6 };
-enum { LDMXCSR = 2, STMXCSR = 3, MXCSR_MASKS = 0x1f80 };
+enum { FX_GROUP = 0x0fae, BYTE_TO = 0x88, LDMXCSR = 2, STMXCSR = 3, MXCSR_MASKS = 0x1f80, CW_MASKS = 0x3f };
 
 /* R10: struct cpu. */
 static void move_xmm(struct emit *e, bool store)
@@ -35,7 +35,7 @@ static void move_ymm(struct emit *e, bool store)
 
 static void set_vec(struct emit *e, u8 bits)
 {
-    emit_op_mem(e, (struct prefixes){0}, 0xc6, 0, IN_FRAME(vec));
+    emit_op_mem(e, (struct prefixes){0}, 0x80, X_IMM_OR, IN_FRAME(vec));
     emit8(e, bits);
 }
 
@@ -72,7 +72,7 @@ static void set_by_masks(struct emit *e, u8 with, u8 without)
     emit_patch(e, unmasked, e->len);
 }
 
-enum { OUTS = 6 };
+enum { OUTS = 8 };
 struct outs {
     size_t from[OUTS];
     unsigned n;
@@ -91,10 +91,15 @@ static void end(struct emit *e, const struct outs *o)
 }
 
 /* SDM 2A tables 2-16 to 2-24; who is refused here is for the meaning, which knows with which fault. */
-static void refuse(struct emit *e, struct outs *o, bool avx)
+static void refuse_any(struct emit *e, struct outs *o)
 {
     test_cpu(e, CPU(cr0), CR0_EM | CR0_TS);
     out(e, o, CC_NE);
+}
+
+static void refuse(struct emit *e, struct outs *o, bool avx)
+{
+    refuse_any(e, o);
     test_cpu(e, CPU(cr4), CR4_OSFXSR);
     out(e, o, CC_E);
     if (!avx)
@@ -110,8 +115,7 @@ static void refuse(struct emit *e, struct outs *o, bool avx)
 static void emit_load_xmm(struct emit *e)
 {
     struct outs o = {.n = 0};
-    emit_op_mem(e, (struct prefixes){0}, 0x80, X_IMM_CMP, IN_FRAME(vec));
-    emit8(e, 0);
+    test_frame(e, IN_FRAME(vec), VEC_XMM);
     out(e, &o, CC_NE);
     emit_mem(e, X_MOV, 8, H_R10, IN_FRAME(cpu));
     refuse(e, &o, false);
@@ -141,6 +145,57 @@ static void emit_load_ymm(struct emit *e)
     end(e, &o);
 }
 
+static void fxsr(struct emit *e, bool load, enum host_reg at)
+{
+    emit_op_mem(e, (struct prefixes){.rex_w = true}, FX_GROUP, load, MEM(at, 0));
+}
+
+/* Registers ST0 to ST7 of an image, through XMM0. */
+static void copy_stack(struct emit *e, struct mem to, struct mem from)
+{
+    for (i32 i = X87_ST; i < X87_ST + 8 * 16; i += 16) {
+        emit_op_mem(e, (struct prefixes){0}, MOVUPS, 0, MEM(from.base, from.disp + i));
+        emit_op_mem(e, (struct prefixes){0}, MOVUPS_TO, 0, MEM(to.base, to.disp + i));
+    }
+}
+
+/* FXRSTOR loads XMM and MXCSR as well: with what they are. Upper halves stay. */
+static void emit_load_x87(struct emit *e, const struct jit_runtime *rt)
+{
+    struct outs o = {.n = 0};
+    test_frame(e, IN_FRAME(vec), VEC_X87);
+    out(e, &o, CC_NE);
+    emit_mem(e, X_MOV, 8, H_R10, IN_FRAME(cpu));
+    refuse_any(e, &o);
+    emit_mem(e, X_MOVZX16, 4, H_R11, MEM(H_R10, CPU(x87) + X87_CW));
+    emit_imm(e, X_IMM_AND, 4, H_R11, CW_MASKS);
+    emit_imm(e, X_IMM_CMP, 4, H_R11, CW_MASKS);
+    out(e, &o, CC_NE);
+    emit_mov_imm(e, H_R11, (u64)rt->image);
+    fxsr(e, false, H_R11);
+    emit_op_mem(e, (struct prefixes){0}, MOVUPS, 0,
+                MEM(H_R10, CPU(x87))); /* control, status, tags; pointers */
+    emit_op_mem(e, (struct prefixes){0}, MOVUPS_TO, 0, MEM(H_R11, 0));
+    copy_stack(e, MEM(H_R11, 0), MEM(H_R10, CPU(x87)));
+    fxsr(e, true, H_R11);
+    set_vec(e, VEC_X87);
+    end(e, &o);
+}
+
+/* R10: struct cpu; RAX and RCX are lost. All but the pointers, which are kept there; C begins with an empty
+ * stack. */
+static void store_x87(struct emit *e, const struct jit_runtime *rt)
+{
+    emit_mov_imm(e, H_RAX, (u64)rt->image);
+    fxsr(e, false, H_RAX);
+    emit_mem(e, X_MOV, 4, H_RCX, MEM(H_RAX, X87_CW)); /* and status */
+    emit_mem(e, X_MOV_TO, 4, H_RCX, MEM(H_R10, CPU(x87) + X87_CW));
+    emit_mem(e, X_MOVZX8, 4, H_RCX, MEM(H_RAX, X87_TAG));
+    emit_mem(e, BYTE_TO, 1, H_RCX, MEM(H_R10, CPU(x87) + X87_TAG));
+    copy_stack(e, MEM(H_R10, CPU(x87)), MEM(H_RAX, 0));
+    emit_bytes(e, "\xdb\xe3", 2); /* fninit */
+}
+
 /* R10: struct cpu; RAX is lost. The host's MXCSR becomes the default again, which C runs under. */
 static void store_mxcsr(struct emit *e, i32 bias)
 {
@@ -157,11 +212,9 @@ static void store_mxcsr(struct emit *e, i32 bias)
     emit_patch(e, same, e->len);
 }
 
-void runtime_vec_store(struct emit *e, i32 bias)
+static void store_vectors(struct emit *e, struct mem vec, i32 bias)
 {
-    struct mem vec = MEM(H_RSP, (i32)offsetof(struct jit_frame, vec) + bias);
-    emit_op_mem(e, (struct prefixes){0}, 0x80, X_IMM_CMP, vec);
-    emit8(e, 0);
+    test_frame(e, vec, VEC_XMM);
     size_t none = emit_jcc(e, CC_E);
     test_frame(e, vec, VEC_YMM);
     size_t wide = emit_jcc(e, CC_NE);
@@ -172,6 +225,20 @@ void runtime_vec_store(struct emit *e, i32 bias)
     emit_bytes(e, "\xc5\xf8\x77", 3); /* vzeroupper: C code need not pay for upper halves */
     emit_patch(e, done, e->len);
     store_mxcsr(e, bias);
+    emit_patch(e, none, e->len);
+}
+
+void runtime_vec_store(struct emit *e, const struct jit_runtime *rt, i32 bias)
+{
+    struct mem vec = MEM(H_RSP, (i32)offsetof(struct jit_frame, vec) + bias);
+    emit_op_mem(e, (struct prefixes){0}, 0x80, X_IMM_CMP, vec);
+    emit8(e, 0);
+    size_t none = emit_jcc(e, CC_E);
+    store_vectors(e, vec, bias);
+    test_frame(e, vec, VEC_X87);
+    size_t no_x87 = emit_jcc(e, CC_E);
+    store_x87(e, rt);
+    emit_patch(e, no_x87, e->len);
     emit_op_mem(e, (struct prefixes){0}, 0xc6, 0, vec);
     emit8(e, 0);
     emit_patch(e, none, e->len);
@@ -183,4 +250,6 @@ void runtime_vec_emit(struct emit *e, struct jit_runtime *rt)
     emit_load_xmm(e);
     rt->load_ymm = (u32)e->len;
     emit_load_ymm(e);
+    rt->load_x87 = (u32)e->len;
+    emit_load_x87(e, rt);
 }
