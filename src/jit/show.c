@@ -5,17 +5,19 @@
 #include <string.h>
 
 #include "cpu/code.h"
+#include "jit/translate.h"
 #include "jit/watch.h"
 #include "x86/disasm.h"
 
-enum { LEFT = 60, TEXT_MAX = 128 };
+enum { LEFT = 60, TEXT_MAX = 128, SHOWN = TRANSLATE_MAX, NOWHERE = SHOWN - 1 };
 
 struct show {
     const struct jit_view *v;
     jit_name_fn name;
     void *opaque;
     FILE *out;
-    u64 base; /* what the code's first byte is shown at */
+    u64 base;          /* what the code's first byte is shown at */
+    bool label[SHOWN]; /* where jumps lead */
 };
 
 static void hex(char *to, const u8 *bytes, unsigned n)
@@ -25,50 +27,96 @@ static void hex(char *to, const u8 *bytes, unsigned n)
     to[2 * n] = 0;
 }
 
-/* Text with every 0xNUMBER that has a name replaced by it. */
-static void put_named(const struct show *s, const char *text)
+/* Length and, for a jump or an address that is another place of this code, which. */
+static unsigned measure(const struct show *s, size_t at, size_t end, size_t *target)
 {
-    char name[TEXT_MAX];
+    struct insn in = {0};
+    unsigned most = end - at < 15 ? (unsigned)(end - at) : 15;
+    *target = NOWHERE;
+    if (insn_decode(MODE_64, s->v->code + at, most, &in) != DECODE_OK)
+        return most;
+    bool jump = insn_infos[in.id].op[0].kind == OP_J, relative = (in.flags & INSN_MEM) && in.base == REG_RIP;
+    size_t to = at + in.len + (jump ? in.imm : (u64)(i64)in.disp);
+    if ((jump || relative) && to < s->v->len)
+        *target = to;
+    return in.len;
+}
+
+static void find_labels(struct show *s)
+{
+    size_t target;
+    for (size_t at = 0; at < s->v->len;
+         at += measure(s, at, s->v->len, &target), s->label[target % SHOWN] = true)
+        ;
+    s->label[NOWHERE] = false;
+}
+
+static unsigned label_at(const struct show *s, size_t at)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i <= at; i++)
+        n += s->label[i];
+    return n;
+}
+
+/* Text with every 0xNUMBER that has a name replaced by it. */
+static void put_named(const struct show *s, const char *text, size_t target)
+{
     for (const char *p = text; *p;) {
+        char name[TEXT_MAX];
         unsigned long long value;
         int n = 0;
-        if (s->name && p[0] == '0' && p[1] == 'x' && sscanf(p, "%llx%n", &value, &n) == 1 &&
-            s->name(s->opaque, value, name, sizeof(name))) {
-            fputs(name, s->out);
-            p += n;
-        } else {
+        if (p[0] != '0' || p[1] != 'x' || sscanf(p, "%llx%n", &value, &n) != 1) {
             fputc(*p++, s->out);
+            continue;
         }
+        if (target != NOWHERE && value == target)
+            fprintf(s->out, "L%u", label_at(s, target));
+        else if (s->name(s->opaque, value, name, sizeof(name)))
+            fputs(name, s->out);
+        else
+            fprintf(s->out, "%.*s", n, p);
+        p += n;
     }
 }
 
-/* Bytes are left out where names are wanted: they hold the numbers that have them. */
-static void put_host(const struct show *s, size_t at, const struct insn *in)
+/* Offsets and bytes are left out where names are wanted: there a change is to show where it is and nowhere
+ * else. */
+static void put_place(const struct show *s, size_t at, unsigned len)
 {
-    char bytes[32], text[TEXT_MAX];
-    unsigned len = in->len;
+    char text[32] = "";
+    if (s->name && s->label[at])
+        snprintf(text, sizeof(text), "L%u:", label_at(s, at));
+    if (s->name) {
+        fprintf(s->out, "%-4s ", text);
+        return;
+    }
+    hex(text, s->v->code + at, len);
+    fprintf(s->out, "%4zx  %-24s ", at, text);
+}
+
+static unsigned put_host(const struct show *s, size_t at, size_t end)
+{
+    char text[TEXT_MAX];
+    size_t target;
+    unsigned len = measure(s, at, end, &target);
     disasm(MODE_64, s->base + at, s->v->code + at, len, text, sizeof(text));
-    hex(bytes, s->v->code + at, len);
-    fprintf(s->out, "%4zx  ", at);
-    if (!s->name)
-        fprintf(s->out, "%-24s ", bytes);
-    put_named(s, text);
+    put_place(s, at, len);
+    if (s->name)
+        put_named(s, text, target);
+    else
+        fputs(text, s->out);
     fputc('\n', s->out);
+    return len;
 }
 
 static void put_range(const struct show *s, size_t from, size_t to, const char *left)
 {
-    while (from < to || *left) {
-        struct insn in = {0};
-        fprintf(s->out, from < to ? "%-*s | " : "%-*s |\n", LEFT, left);
-        left = "";
-        if (from >= to)
-            return;
-        if (insn_decode(MODE_64, s->v->code + from, (unsigned)(to - from < 15 ? to - from : 15), &in) !=
-            DECODE_OK)
-            in.len = (u8)(to - from < 15 ? to - from : 15);
-        put_host(s, from, &in);
-        from += in.len;
+    if (from >= to && *left)
+        fprintf(s->out, "%-*s |\n", LEFT, left);
+    for (; from < to; left = "") {
+        fprintf(s->out, "%-*s | ", LEFT, left);
+        from += put_host(s, from, to);
     }
 }
 
@@ -84,8 +132,10 @@ static void put_guest(const struct show *s, unsigned i, u64 rip, const u8 *bytes
 
 void jit_show(const struct jit_view *v, jit_name_fn name, void *opaque, FILE *out)
 {
-    struct show s = {v, name, opaque, out, name ? 0 : (u64)v->code};
+    struct show s = {v, name, opaque, out, name ? 0 : (u64)v->code, {0}};
     const struct block *b = v->block;
+    if (name)
+        find_labels(&s);
     if (!b) {
         fprintf(out, "routines, %zu bytes at %p\n", v->len, (const void *)v->code);
         put_range(&s, 0, v->len, "");

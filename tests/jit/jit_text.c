@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * jit_text FILE... [--update]: the host code of blocks of guest bytes, beside what the files expect.
+ *
+ * A file is paragraphs. Each begins with a comment and `code HEX...`, the block's bytes; what follows is what
+ * the translator makes of them, as --trace jit shows it, with names for addresses that differ from run to
+ * run. A difference is printed and ends the program with status 1; --update writes the files anew.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cpu/meanings.h"
+#include "jit/translate.h"
+#include "jit/watch.h"
+
+enum { PAGE_OFFSET = 0x100, BASE = 0x100000, TEXT_MAX = 1 << 20 };
+
+/* One block with all that its code may point to. */
+static struct {
+    u8 page[PAGE_SIZE];
+    struct page_info info;
+    struct jit_site site[BLOCK_MAX];
+    struct jit_exit exit[2];
+    struct translation t;
+    u64 place[(sizeof(struct block) + BLOCK_MAX * sizeof(struct uop)) / 8 + 1];
+} * w;
+
+/* Routines lie where no offset of code does. */
+#define ROUTINES(DO)                                                                                         \
+    DO(call, 0x20)                                                                                           \
+    DO(call_last, 0x30)                                                                                      \
+    DO(leave_at, 0x40)                                                                                       \
+    DO(leave_chain, 0x50)                                                                                    \
+    DO(slice, 0x60)                                                                                          \
+    DO(lookup, 0x70)                                                                                         \
+    DO(stack, 0x80)                                                                                          \
+    DO(load_xmm, 0x90)                                                                                       \
+    DO(load_ymm, 0xa0)                                                                                       \
+    DO(load_x87, 0xb0)
+
+static const struct jit_runtime runtime = {
+#define DO(name, at) .name = at,
+    ROUTINES(DO)
+#undef DO
+};
+
+static bool name_of(void *opaque, u64 value, char *name, size_t cap)
+{
+    static const struct {
+        const char *name;
+        u32 at;
+    } routines[] = {
+#define DO(name, at) {#name, at},
+        ROUTINES(DO)
+#undef DO
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(routines); i++)
+        if (value == (u64)routines[i].at - BASE)
+            return snprintf(name, cap, "%s", routines[i].name) > 0;
+    const struct {
+        const char *name;
+        const void *at;
+        size_t size, each;
+    } data[] = {{"site", w->site, sizeof(w->site), sizeof(w->site[0])},
+                {"exit", w->exit, sizeof(w->exit), sizeof(w->exit[0])},
+                {"page", w->page, sizeof(w->page), PAGE_SIZE},
+                {"page_info", &w->info, sizeof(w->info), sizeof(w->info)}};
+    for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
+        u64 off = value - (u64)data[i].at;
+        if (off < data[i].size)
+            return snprintf(name, cap, "%s[%zu]+%zu", data[i].name, (size_t)off / data[i].each,
+                            (size_t)off % data[i].each) > 0;
+    }
+    return false;
+}
+
+static struct block *decode(unsigned len)
+{
+    struct block *b = (struct block *)w->place;
+    u8 *at = w->page + PAGE_OFFSET;
+    *b = (struct block){.host = at, .page = &w->info, .version = 1, .mode = MODE_64};
+    while (b->bytes < len && b->count < BLOCK_MAX) {
+        struct uop *u = &b->uop[b->count++];
+        if (insn_decode(MODE_64, at + b->bytes, len - b->bytes, &u->in) != DECODE_OK)
+            return NULL;
+        const struct meaning *m = insn_meaning[u->in.id];
+        u->fn = (u->in.flags & INSN_MEM ? m->mem : m->reg)[__builtin_ctz(u->in.size) & 3];
+        b->bytes += u->in.len;
+    }
+    return b;
+}
+
+static bool write_block(unsigned len, FILE *out)
+{
+    struct block *b = decode(len);
+    if (!b || !translate(b, w->site, w->exit, &runtime, BASE, &w->t))
+        return false;
+    struct jit_view v = {.block = b,
+                         .rip = 0x400000 + PAGE_OFFSET,
+                         .code = w->t.code,
+                         .len = w->t.len,
+                         .at = w->t.at,
+                         .native = w->t.native,
+                         .called = w->t.called};
+    jit_show(&v, name_of, NULL, out);
+    return true;
+}
+
+/* The bytes behind "code", to the line's end. */
+static unsigned read_code(const char *line)
+{
+    unsigned n = 0, byte;
+    int used;
+    for (line += 4; n < PAGE_SIZE - PAGE_OFFSET && *line == ' ' && sscanf(line, " %2x%n", &byte, &used) == 1;
+         line += used)
+        w->page[PAGE_OFFSET + n++] = (u8)byte;
+    return n;
+}
+
+static char *read_file(const char *path)
+{
+    static char text[TEXT_MAX];
+    FILE *f = fopen(path, "r");
+    size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+    if (f)
+        fclose(f);
+    text[n] = 0;
+    return f ? text : NULL;
+}
+
+/* What the file should be: comments and code lines as they are, the rest made anew. */
+static bool expected(const char *text, const char *path, FILE *out)
+{
+    bool made = false;
+    for (const char *line = text; *line;) {
+        size_t len = strcspn(line, "\n");
+        if (line[0] == '#' || !strncmp(line, "code ", 5)) {
+            if (line[0] == '#' && made)
+                fputc('\n', out);
+            made = false;
+            fprintf(out, "%.*s\n", (int)len, line);
+        }
+        if (!strncmp(line, "code ", 5) && !(made = write_block(read_code(line), out))) {
+            fprintf(stderr, "%s: no block: %.*s\n", path, (int)len, line);
+            return false;
+        }
+        line += len + (line[len] == '\n');
+    }
+    return true;
+}
+
+static void print_difference(const char *path, const char *old, const char *new)
+{
+    size_t i = 0;
+    while (old[i] && old[i] == new[i])
+        i++;
+    while (i && old[i - 1] != '\n')
+        i--;
+    printf("%s differs first at\n- %.*s\n+ %.*s\n", path, (int)strcspn(old + i, "\n"), old + i,
+           (int)strcspn(new + i, "\n"), new + i);
+}
+
+static int do_file(const char *path, bool update)
+{
+    char *old = read_file(path), *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    if (!old || !out || !expected(old, path, out)) {
+        fprintf(stderr, "%s: cannot be read\n", path);
+        return 1;
+    }
+    fclose(out);
+    bool same = !strcmp(old, text);
+    if (!same && !update) {
+        print_difference(path, old, text);
+        printf("If that is meant: build/tests/jit_text tests/jit/*.txt --update, and look at the diff\n");
+    }
+    FILE *f = !same && update ? fopen(path, "w") : NULL;
+    if (f)
+        fputs(text, f), fclose(f);
+    free(text);
+    return !same && !f;
+}
+
+int main(int argc, char **argv)
+{
+    bool update = argc > 1 && !strcmp(argv[argc - 1], "--update");
+    int status = 0;
+    w = aligned_alloc(PAGE_SIZE, ALIGN_UP(sizeof(*w), PAGE_SIZE));
+    memset(w, 0, sizeof(*w));
+    for (int i = 1; i < argc - update; i++)
+        status |= do_file(argv[i], update);
+    return argc > 1 ? status : 2;
+}
