@@ -13,7 +13,7 @@
 
 enum run_engine { RUN_ENGINE_AUTO, RUN_ENGINE_KVM, RUN_ENGINE_SOFT };
 enum run_vendor { RUN_VENDOR_HOST, RUN_VENDOR_INTEL, RUN_VENDOR_AMD };
-enum run_jit { RUN_JIT_DEFAULT, RUN_JIT_ON, RUN_JIT_OFF };
+enum run_jit { RUN_JIT_DEFAULT, RUN_JIT_ON, RUN_JIT_OFF, RUN_JIT_CHAOS };
 enum run_serial { RUN_SERIAL_STDIO, RUN_SERIAL_NONE, RUN_SERIAL_FILE };
 enum run_action { RUN_GUEST, RUN_HELP, RUN_VERSION };
 
@@ -48,6 +48,7 @@ struct run_config {
     const char *name; /* NULL when none was given, as with all strings here */
     enum run_engine engine;
     enum run_jit jit;
+    u64 chaos; /* RUN_JIT_CHAOS: its seed */
     enum run_vendor vendor;
     struct run_module modules[RUN_MODULES_MAX];
     struct run_disk disks[RUN_DISKS_MAX];

@@ -190,6 +190,14 @@ int run_parse_nested(struct run_value *v, struct err *err)
     return on_off(v->text, &v->config->nested) ? 0 : bad_form(v, err);
 }
 
+/* chaos or chaos:SEED, for our own tests: HACKING.md */
+static bool take_chaos(const char *text, u64 *seed)
+{
+    const char *rest = after(text, "chaos:");
+    *seed = strcmp(text, "chaos") == 0;
+    return *seed || (rest && whole_number(rest, UINT32_MAX, seed) && *seed);
+}
+
 int run_parse_engine(struct run_value *v, struct err *err)
 {
     static const char *const names[] = {"auto", "kvm", "soft"};
@@ -204,11 +212,12 @@ int run_parse_engine(struct run_value *v, struct err *err)
         }
     bool jit = true;
     const char *value = comma ? after(comma + 1, "jit=") : NULL;
-    if (!found || (comma && (!value || !on_off(value, &jit))))
+    bool chaos = value && take_chaos(value, &c->chaos);
+    if (!found || (comma && !chaos && (!value || !on_off(value, &jit))))
         return bad_form(v, err);
     if (comma && c->engine != RUN_ENGINE_SOFT)
         return bad(v, err, "jit= belongs to the soft engine: write --engine soft,jit=on|off");
-    c->jit = !comma ? RUN_JIT_DEFAULT : jit ? RUN_JIT_ON : RUN_JIT_OFF;
+    c->jit = !comma ? RUN_JIT_DEFAULT : chaos ? RUN_JIT_CHAOS : jit ? RUN_JIT_ON : RUN_JIT_OFF;
     return 0;
 }
 

@@ -12,7 +12,7 @@ void go_slow(struct gen *g, u8 cc)
 {
     struct slow *s = &g->slow[g->index];
     bug_on(s->jumps == SLOW_JUMPS, "too many slow jumps in one instruction");
-    s->from[s->jumps++] = emit_jcc(&g->e, cc);
+    s->from[s->jumps++] = chaos_one_in(g->rt->chaos, 32) ? emit_jmp(&g->e) : emit_jcc(&g->e, cc);
 }
 
 static void add_segment_base(struct gen *g)

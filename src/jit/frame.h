@@ -86,6 +86,7 @@ struct jit_exit {
 /* Routines that all blocks share, as offsets in the code cache. */
 struct jit_runtime {
     u8 *image;       /* given: 512 bytes for FXSAVE */
+    u64 *chaos;      /* given: what chaos_one_in() draws from, or NULL */
     u32 enter;       /* void (struct cpu *, const void *code, struct jit_frame *) */
     u32 call;        /* R11: struct jit_site; comes back when the meaning says DONE */
     u32 call_last;   /* the same for a block's last instruction: never comes back */
@@ -96,6 +97,17 @@ struct jit_runtime {
     u32 stack;       /* R10: linear address whose page becomes stack_page if it may; R11, flags are lost */
     u32 load_xmm, load_ymm, load_x87; /* as much as may be: `vec` tells. R10, R11 and flags are lost */
 };
+
+/* Never true without chaos. xorshift64 */
+static inline bool chaos_one_in(u64 *state, unsigned n)
+{
+    if (likely(!state))
+        return false;
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return (*state >> 20) % n == 0;
+}
 
 struct emit;
 void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);

@@ -23,6 +23,7 @@
 
 #define CODE_SIZE   (32 * MIB)
 #define UNITS_SIZE  (32 * MIB)
+#define CHAOS_SIZE  (2 * MIB)
 #define HEAT_BITS   14
 #define BUCKET_BITS 15
 #define PAGE_BITS   12
@@ -123,7 +124,8 @@ static void tell(struct jit *j, const struct block *b, u64 rip, const u8 *code)
 static struct jit_block *make(struct jit *j, const struct block *b, u64 rip)
 {
     size_t most = sizeof(struct jit_block) + b->count * sizeof(struct jit_site);
-    if (j->units_used + most > UNITS_SIZE || ALIGN_UP(j->pages.used, 16) + TRANSLATE_MAX > CODE_SIZE)
+    if (j->units_used + most > UNITS_SIZE ||
+        ALIGN_UP(j->pages.used, 16) + TRANSLATE_MAX > (j->options.chaos ? CHAOS_SIZE : CODE_SIZE))
         forget_all(j);
     struct jit_block *u = (struct jit_block *)(j->units + j->units_used);
     u32 base = (u32)ALIGN_UP(j->pages.used, 16);
@@ -342,6 +344,7 @@ const void *jit_after(struct cpu *c, const struct jit_site *s, struct jit_frame 
     if (!stop && (o == FAULT || o == END || o == AGAIN))
         o = cpu_next(c, o);
     c->code_dirty = 0;
+    stop |= chaos_one_in(j->rt.chaos, 8);
     const void *code = !stop && o == DONE ? way_on(j, c, f, &o) : NULL;
     f->what = o;
     return code;
@@ -361,6 +364,16 @@ static enum outcome run_from(struct jit *j, struct cpu *c, const struct block *b
     return DONE;
 }
 
+/* Chaos: true when the block is for the interpreter after all. No translated code is on the stack. */
+static bool upset(struct jit *j, struct cpu *c)
+{
+    if (chaos_one_in(j->rt.chaos, 32))
+        tlb_flush_current(c, true);
+    if (chaos_one_in(j->rt.chaos, 4096))
+        forget_all(j);
+    return chaos_one_in(j->rt.chaos, 16);
+}
+
 /* The first block runs in any case: the loop looked at requests and at the budget before it asked. While a
  * request waits, the run ends behind that block. */
 static bool run(struct cpu *c, const struct block *b, enum outcome *o)
@@ -369,6 +382,8 @@ static bool run(struct cpu *c, const struct block *b, enum outcome *o)
     if ((b->mode & CODE_MODE_MASK) != MODE_64)
         return false;
     see_changes(j, c);
+    if (upset(j, c))
+        return false;
     struct jit_block *u = find(j, b, c->rip);
     if (!u)
         return false;
@@ -422,7 +437,9 @@ int jit_attach(struct cpu *c, const struct jit_options *options, struct err *err
     if (options)
         j->options = *options;
     if (!j->options.hot)
-        j->options.hot = HOT;
+        j->options.hot = j->options.chaos ? 2 : HOT;
+    if (j->options.chaos)
+        j->rt.chaos = &j->options.chaos;
     j->vcpu = c->index;
     bug_on(!emit_runtime(j), "the translator's routines do not fit");
     j->units = units;

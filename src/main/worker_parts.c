@@ -137,6 +137,7 @@ struct machine *worker_machine(struct run_job *job, struct serial_sink serial, s
         .nested = c->nested,
         .engine = job->engine,
         .options = {.jit = c->jit != RUN_JIT_OFF,
+                    .translator.chaos = c->chaos,
                     .icount = c->icount,
                     .hash = c->hash_path ? worker_trace_hash : NULL,
                     .hash_opaque = job,

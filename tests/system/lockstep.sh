@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# --icount: Linux to user space, a disk and random numbers, three times, with and without the translator: the same
-# console and, about every million instructions, the same state of the processor; at the end of the whole machine.
+# --icount: Linux to user space, a disk and random numbers, four times, with and without the translator, and once with
+# all that it keeps falling away at random (jit=chaos): the same console and, about every million instructions, the same
+# state of the processor; at the end of the whole machine.
 . "$(dirname "$0")/lib.bash"
 initramfs "$work/img" -m virtio_pci -m virtio_blk -m virtio-rng <<'I'
 dd if=/dev/zero bs=1M count=2 2>/dev/null | sha256sum
@@ -36,11 +37,14 @@ first=$!
 run translated on
 wait $first || fail "the interpreted run failed"
 run again on
+run chaos chaos
 same interpreted translated
 same translated again
+same translated chaos
 retired=$(sed -n 's/^end \([0-9]*\) .*/\1/p' "$work/again.hash")
 expect_line "\"retired\": $retired, \"cpu_ns\": [1-9]" "$work/again.json"
 expect_line '"translated": [1-9].*"native": [1-9]' "$work/again.json"
 expect_line '"translated": 0,' "$work/interpreted.json"
+expect_line '"jit_resets": [1-9][0-9]' "$work/chaos.json"
 [ "$(wc -l <"$work/again.hash")" -gt 100 ] || fail "the hashes are missing"
 echo "$(wc -l <"$work/again.hash") states are equal; $(tail -n 1 "$work/again.hash")"

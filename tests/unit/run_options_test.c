@@ -188,6 +188,8 @@ static const struct {
     {{"--engine", "kvm", "--trace", "jit"}, 2, "use --engine soft"},
     {{"--engine", "soft,jit=off", "--trace", "perf=f"}, 2, "leave jit=off away"},
     {{"--trace", "jit", "--trace", "jit=f"}, 2, "given twice"},
+    {{"--engine", "soft,jit=chaos:0"}, 2, "auto|kvm|soft"},
+    {{"--engine", "soft,jit=chaos:x"}, 2, "auto|kvm|soft"},
     {{"--trace", "perf="}, 2, "perf[=FILE]"},
     {{"--trace", "exits="}, 2, "exits[=FILE]"},
     {{"--trace", "nestedly"}, 2, "nested[=FILE]"},
