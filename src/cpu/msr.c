@@ -10,6 +10,7 @@
 #include "cpu/meanings.h"
 #include "cpu/nested/nested.h"
 #include "cpu/system.h"
+#include "cpu/world.h"
 
 enum { ANY = 3, INTEL = 1, AMD = 2 };
 enum msr_kind { MSR_STORE, MSR_READ_ONLY, MSR_IGNORE, MSR_FIELD, MSR_CANONICAL, MSR_CALL, MSR_APIC };
@@ -203,10 +204,20 @@ static bool msr_read_kvm_wall_clock(struct cpu *c, const struct msr_row *r, u32 
     return true;
 }
 
+static void put_wall_clock(struct cpu *c, void *address)
+{
+    c->msr_store[MSR_SLOT_KVM_WALL_CLOCK] = *(const u64 *)address;
+}
+
+/* One for all processors. Linux Documentation/virt/kvm/x86/msr.rst, MSR_KVM_WALL_CLOCK_NEW */
 static bool msr_write_kvm_wall_clock(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
 {
-    *word(c, r, i) = v;
-    kvmclock_write_wall(c, v);
+    if (c->world)
+        world_each(c->world, put_wall_clock, &v);
+    else
+        put_wall_clock(c, &v);
+    if (v)
+        kvmclock_write_wall(c, v);
     return true;
 }
 

@@ -61,6 +61,18 @@ GUEST(
     ".byte 0xba, 0x04, 0x06, 0xb8, 0x00, 0x34, 0xef, 0xf4\n" /* mov dx, 604; mov ax, 3400; out dx, ax; hlt */
     ".fill 8, 1, 0x90\n");
 
+/* The second processor says where the wall clock shall be; the first sees it in its own register. */
+GUEST(guest_wall_clock,
+      "mov $0x8000, %edi; mov $(2f - guest_wall_clock + 0x100020), %esi; mov $64, %ecx; rep movsb\n"
+      "movl $0xc4500, 0xfee00300\n"
+      "movl $0xc4608, 0xfee00300\n"
+      "mov $0x4b564d00, %ecx\n"
+      "1: pause; rdmsr; cmp $0x3000, %eax; jne 1b\n"
+      "1: pause; movl 0x3000, %eax; test %eax, %eax; jz 1b; test $1, %eax; jnz 1b\n"
+      "cmpl $1600000000, 0x3004; jb 1b\n" PRINT("'W'") POWER_OFF
+      ".code16\n2: mov $0x4b564d00, %ecx; mov $0x3000, %eax; xor %edx, %edx; wrmsr; 3: cli; hlt; jmp "
+      "3b\n.code32\n");
+
 /* One-shot local APIC timer, interrupt at vector 0x40; sleeps until it came, then powers off. */
 GUEST(guest_timer,
       "mov $0x200000, %esp\n"
@@ -277,6 +289,13 @@ static void second_processor(void **state)
 {
     RIG(r, guest_smp, .cpus = 2);
     expect(&r, MACHINE_POWERED_OFF, "A");
+    rig_free(&r);
+}
+
+static void one_wall_clock_for_all(void **state)
+{
+    RIG(r, guest_wall_clock, .cpus = 2, .wall_ns = 1700000000000000000ull);
+    expect(&r, MACHINE_POWERED_OFF, "W");
     rig_free(&r);
 }
 
@@ -573,6 +592,7 @@ int main(void)
         cmocka_unit_test(reset_boots_again),
         cmocka_unit_test(no_reboot),
         cmocka_unit_test(second_processor),
+        cmocka_unit_test(one_wall_clock_for_all),
         cmocka_unit_test(timer_ends_halt),
         cmocka_unit_test(old_interrupt_controller),
         cmocka_unit_test(level_until_lowered),
