@@ -18,10 +18,9 @@
 
 #include "net/ring.h"
 
-#define MEMORY     (2 * (RING_HEADER + (u64)LINK_RING))
-#define AREA       (2 * (RING_HEADER + 2 * (u64)LINK_RING)) /* each way's records appear twice */
-#define SEALS      (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-#define BELLS_ONCE 64
+#define MEMORY (2 * (RING_HEADER + (u64)LINK_RING))
+#define AREA   (2 * (RING_HEADER + 2 * (u64)LINK_RING)) /* each way's records appear twice */
+#define SEALS  (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 struct hello {
     char magic[8];
@@ -215,14 +214,11 @@ int link_fd(const struct link *l)
 bool link_wake(struct link *l)
 {
     u8 bell;
-    for (unsigned i = 0; i < BELLS_ONCE; i++) {
-        ssize_t got = recv(l->fd, &bell, 1, MSG_DONTWAIT);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-    }
-    return true;
+    ssize_t got;
+    do
+        got = recv(l->fd, &bell, 1, MSG_DONTWAIT);
+    while (got < 0 && errno == EINTR);
+    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
 }
 
 const char *link_broken(const struct link *l)

@@ -39,7 +39,7 @@ void link_close(struct link *l);
 int link_abandon(struct link *l); /* the same, but gives the descriptor back */
 
 int link_fd(const struct link *l); /* readable: a bell, or the other side is gone */
-/* Takes the bells. False: the other side is gone; what it sent before can still be received. */
+/* Takes a bell, if there is one. False: the other side is gone; what it sent before can still be received. */
 bool link_wake(struct link *l);
 /* NULL, or what the other side did wrong: nothing passes any more. */
 const char *link_broken(const struct link *l);

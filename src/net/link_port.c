@@ -104,12 +104,15 @@ static void drain(struct link_port *l)
 
 static void run_again(void *opaque);
 
-static void serve(struct link_port *l)
+/* rang: the socket has something, a bell or the other side's end, which is looked at once the ring is empty.
+ */
+static void serve(struct link_port *l, bool rang)
 {
     for (unsigned n = 0; n < BURSTS; n++) {
         if (burst(l))
             continue;
-        bool there = link_wake(l->link);
+        bool there = !rang || link_wake(l->link);
+        rang = false;
         if (!there)
             drain(l);
         if (!there || link_broken(l->link)) {
@@ -133,12 +136,12 @@ static void run_again(void *opaque)
     if (!a->port)
         free(a);
     else if (a->port->watch)
-        serve(a->port);
+        serve(a->port, false);
 }
 
 static void on_event(void *opaque, int events)
 {
-    serve(opaque);
+    serve(opaque, true);
 }
 
 /* --- life --- */
