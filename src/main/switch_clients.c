@@ -12,9 +12,11 @@
 
 #include "main/switch_parts.h"
 
-enum { CLIENTS_MAX = 64 };
+/* Root and the owner are always let in. */
+enum { OTHERS_MAX = 64, USER_MAX = 16 };
 
 struct client {
+    struct client *next;
     struct switch_process *process;
     int fd;
     struct event_watch *watch;
@@ -24,10 +26,13 @@ struct client {
 static void hang_up(struct client *c)
 {
     struct switch_process *s = c->process;
+    struct client **at = &s->clients;
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
     event_loop_remove(s->loop, c->watch);
     close(c->fd);
     free(c);
-    s->client_count--;
     switch_look_for_idleness(s);
 }
 
@@ -268,22 +273,32 @@ static void on_client(void *opaque, int events)
         hang_up(c);
 }
 
+static bool has_room(const struct switch_process *s, uid_t user)
+{
+    unsigned others = 0, same = 0;
+    for (const struct client *c = s->clients; c; c = c->next) {
+        others += !may_all(c);
+        same += c->user == user;
+    }
+    return user == 0 || user == geteuid() || (others < OTHERS_MAX && same < USER_MAX);
+}
+
 static bool begin_client(struct switch_process *s, int fd)
 {
     struct ucred who;
     socklen_t len = sizeof(who);
-    struct client *c = s->client_count < CLIENTS_MAX ? calloc(1, sizeof(*c)) : NULL;
-    if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len)) {
-        free(c);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) || !has_room(s, who.uid))
         return false;
-    }
-    *c = (struct client){.process = s, .fd = fd, .user = who.uid};
+    struct client *c = calloc(1, sizeof(*c));
+    if (!c)
+        return false;
+    *c = (struct client){.process = s, .fd = fd, .user = who.uid, .next = s->clients};
     c->watch = event_loop_add(s->loop, fd, EVENT_READ, on_client, c);
     if (!c->watch) {
         free(c);
         return false;
     }
-    s->client_count++;
+    s->clients = c;
     switch_look_for_idleness(s);
     return true;
 }

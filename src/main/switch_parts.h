@@ -15,6 +15,7 @@
 #include "mgmt/switch.h"
 
 struct switch_process;
+struct client;
 
 enum { SWITCH_PORTS_MAX = 256, SWITCH_UPLINK_PORT = 1000 /* the number of the first way out */ };
 
@@ -42,7 +43,8 @@ struct switch_process {
     char uplink_capture_path[sizeof(((struct message *)0)->text)];
     bool user_host; /* the child is the host's network */
     struct switch_port *ports[SWITCH_PORTS_MAX];
-    unsigned port_count, client_count;
+    unsigned port_count;
+    struct client *clients;
     struct {
         pid_t pid; /* 0: there is none */
         int process, calls, events;

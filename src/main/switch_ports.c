@@ -4,7 +4,6 @@
  * gets a new link for it, whose other end goes through the cable. Workers are not trusted: their end is only
  * ever written to, without waiting, and looked at for its end.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -14,6 +13,8 @@
 #include "mgmt/adapters.h"
 #include "mgmt/worker.h"
 #include "net/link.h"
+
+enum { OTHERS_PORTS_MAX = 64 };
 
 struct switch_port *switch_port_find(struct switch_process *s, const char *vm, const char *adapter)
 {
@@ -34,7 +35,8 @@ void switch_port_unplug(struct switch_process *s, struct switch_port *p)
     struct message m = {.type = MESSAGE_UNPLUG, .port = p->number};
     (void)!switch_child_call(s, &m, -1, NULL, NULL); /* it may have seen for itself */
     event_loop_remove(s->loop, p->watch);
-    close(p->cable);
+    if (p->cable >= 0)
+        close(p->cable);
     if (p->capture >= 0)
         close(p->capture);
     s->ports[p->number] = NULL;
@@ -53,7 +55,8 @@ static void capture(struct switch_process *s, struct switch_port *p)
         log_line("capture: %s", err.text);
 }
 
-static int link_port(struct switch_process *s, struct switch_port *p, struct err *err)
+/* A cable that takes no message is of no use any more: then *dead. */
+static int link_port(struct switch_process *s, struct switch_port *p, bool *dead, struct err *err)
 {
     int ends[2];
     struct message plug = {.type = MESSAGE_PLUG, .port = p->number, .rule = p->is.rule},
@@ -63,21 +66,24 @@ static int link_port(struct switch_process *s, struct switch_port *p, struct err
     int r = switch_child_call(s, &plug, ends[0], NULL, err);
     p->linked = r == 0;
     if (r == 0)
-        r = message_send(p->cable, &hand, ends[1], err);
+        *dead = message_send(p->cable, &hand, ends[1], err) != 0;
     close(ends[0]);
     close(ends[1]);
-    if (p->linked)
+    if (p->linked && !*dead)
         capture(s, p);
-    return r;
+    return *dead ? -1 : r;
 }
 
 void switch_ports_link(struct switch_process *s)
 {
     for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++) {
         struct err err = {0};
-        if (!s->ports[i] || s->ports[i]->linked || link_port(s, s->ports[i], &err) == 0)
+        bool dead = false;
+        if (!s->ports[i] || s->ports[i]->linked || link_port(s, s->ports[i], &dead, &err) == 0)
             continue;
         log_line("port of '%s': %s", s->ports[i]->is.vm_name, err.text);
+        if (dead)
+            switch_port_unplug(s, s->ports[i]);
         if (!s->child.pid)
             return; /* its end brings us here again */
     }
@@ -115,6 +121,23 @@ static int check_address(struct switch_process *s, const struct message *plug, c
     return 0;
 }
 
+static bool is_cable(int fd)
+{
+    int domain = 0, type = 0;
+    socklen_t len = sizeof(domain);
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET &&
+           fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
+static unsigned ports_of(const struct switch_process *s, uid_t owner)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++)
+        n += s->ports[i] && s->ports[i]->owner == owner;
+    return n;
+}
+
 static void on_cable_end(void *opaque, int events)
 {
     struct switch_port *p = opaque;
@@ -148,8 +171,12 @@ int switch_port_plug(struct switch_process *s, const struct message *plug, int c
 {
     struct switch_port *old = switch_port_find(s, plug->vm, plug->adapter_id);
     struct err later = {0};
-    if (fcntl(cable, F_SETFL, O_NONBLOCK))
-        return err_set(err, EXIT_STATUS_HOST, "the cable cannot be used: %s", strerror(errno));
+    bool dead = false;
+    if (!is_cable(cable))
+        return err_set_id(err, EXIT_STATUS_USAGE, ERROR_INVALID_PARAMETER, "That descriptor is no cable.");
+    if (owner && owner != geteuid() && ports_of(s, owner) >= OTHERS_PORTS_MAX)
+        return err_set_id(err, EXIT_STATUS_USAGE, ERROR_OPERATION_FAILED,
+                          "A user has at most %d ports on another's switch.", OTHERS_PORTS_MAX);
     if (check_address(s, plug, old, err))
         return -1;
     struct switch_port *p = new_port(s, plug, cable, owner, err);
@@ -160,11 +187,16 @@ int switch_port_plug(struct switch_process *s, const struct message *plug, int c
     s->ports[p->number] = p;
     s->port_count++;
     switch_look_for_idleness(s);
-    if (link_port(s, p, &later)) {
+    if (link_port(s, p, &dead, &later) == 0)
+        return 0;
+    if (!dead) {
         log_line("port of '%s': %s", p->is.vm_name, later.text);
         switch_port_down(s, p);
+        return 0;
     }
-    return 0;
+    p->cable = -1; /* stays the caller's */
+    switch_port_unplug(s, p);
+    return err_set(err, later.status, "%s", later.text);
 }
 
 int switch_port_rule(struct switch_process *s, struct switch_port *p, const struct message *rule,
@@ -191,11 +223,7 @@ void switch_port_spoofed(struct switch_process *s, struct switch_port *p)
     if (p->is.spoofing || p->noticed)
         return;
     if (p->is.adapter_name[0])
-        snprintf(
-            m.notice, sizeof(m.notice),
-            "Frames from other addresses than its own are dropped at '%.60s': Set-VMNetworkAdapter -VMName "
-            "'%.60s' -Name '%.60s' -MacAddressSpoofing On lets them pass",
-            p->is.adapter_name, p->is.vm_name, p->is.adapter_name);
+        adapter_spoofing_notice(m.notice, sizeof(m.notice), p->is.vm_name, p->is.adapter_name);
     else
         snprintf(m.notice, sizeof(m.notice),
                  "frames from other addresses than its own are dropped by the switch: a stored virtual "

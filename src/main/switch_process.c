@@ -213,7 +213,7 @@ void switch_repair_soon(struct switch_process *s)
 static bool may_end(const struct switch_process *s)
 {
     gid_t group;
-    return !s->port_count && !s->client_count && !s->uplinks.count && !switch_store_group(&group);
+    return !s->port_count && !s->clients && !s->uplinks.count && !switch_store_group(&group);
 }
 
 static void on_idle(void *opaque)

@@ -1,10 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 #include "mgmt/adapters.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 #include "config/errors.h"
 #include "mgmt/worker.h"
+
+/* In single quotes, as the command language reads it. */
+static void put_quoted(char *out, size_t size, const char *text)
+{
+    size_t n = 0;
+    out[n++] = '\'';
+    for (; *text && n + 4 < size; text++) {
+        if (*text == '\'')
+            out[n++] = '\'';
+        out[n++] = *text;
+    }
+    out[n++] = '\'';
+    out[n] = 0;
+}
+
+void adapter_spoofing_notice(char *out, size_t size, const char *vm_name, const char *adapter_name)
+{
+    char vm[2 * sizeof(((struct vm_config *)0)->name) + 4],
+        adapter[2 * sizeof(((struct vm_adapter *)0)->name) + 4];
+    put_quoted(vm, sizeof(vm), vm_name);
+    put_quoted(adapter, sizeof(adapter), adapter_name);
+    snprintf(out, size,
+             "Frames from other addresses than its own are dropped: Set-VMNetworkAdapter -VMName %s -Name %s "
+             "-MacAddressSpoofing On lets them pass",
+             vm, adapter);
+}
 
 struct message adapter_plug(const struct vm_config *c, unsigned adapter)
 {

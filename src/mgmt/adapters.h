@@ -5,6 +5,10 @@
 
 #include "mgmt/switch.h"
 
+/* What the user is told when frames are dropped because spoofing is off: a sentence with the command that
+ * lets them pass, ready to be given. */
+void adapter_spoofing_notice(char *out, size_t size, const char *vm_name, const char *adapter_name);
+
 /* The PLUG message of an adapter. */
 struct message adapter_plug(const struct vm_config *c, unsigned adapter);
 

@@ -116,6 +116,16 @@ await b 20 "carrier 1"
 await b 20 reply
 say "a guest sees the cable out and in"
 
+# A reset, and a saved state
+d Restart-VM "${mark}b" -Force
+await b 60 "carrier 1"
+await b 30 reply
+d Save-VM "${mark}b"
+await a 30 silence
+d Start-VM "${mark}b"
+await a 30 reply
+say "a machine that was reset, or saved, is on the switch again"
+
 # Captures
 d Start-VMSwitchCapture "${mark}a" -Path "$work/a.pcapng" >/dev/null
 await a 20 reply

@@ -77,6 +77,16 @@ static void other_settings_follow_their_rows(void **state)
     strcpy(after.adapters[0].mac, "00155D010203");
     refused(ON_CHANGE, VM_RUNNING, RULE_needs_off, "network adapters");
     assert_true(check(ON_CHANGE, VM_OFF));
+    after = before;
+    strcpy(after.adapters[0].name, "outer");
+    strcpy(after.adapters[0].switch_name, "lab");
+    after.adapters[0].vlan_mode = PORT_ACCESS;
+    after.adapters[0].vlan = 7;
+    assert_true(check(ON_CHANGE, VM_SAVED));
+    after.adapter_count = 2;
+    refused(ON_CHANGE, VM_SAVED, RULE_needs_off, "network adapters");
+    after.adapter_count = 0;
+    refused(ON_CHANGE, VM_RUNNING, RULE_needs_off, "network adapters");
 }
 
 static void versions_only_go_up(void **state)

@@ -13,6 +13,7 @@
 
 #include "config/errors.h"
 #include "config/port_rule.h"
+#include "mgmt/adapters.h"
 #include "mgmt/mac_pool.h"
 #include "mgmt/switch_store.h"
 
@@ -226,6 +227,18 @@ static void addresses_are_read_as_users_write_them(void **state)
         assert_false(mac_parse(bad[i], mac));
 }
 
+static void a_remedy_is_ready_to_be_given(void **state)
+{
+    char text[sizeof(((struct message *)0)->notice)], longest[101];
+    adapter_spoofing_notice(text, sizeof(text), "Bob's $(x) \"VM\"", "Network Adapter");
+    assert_non_null(strstr(text, "Set-VMNetworkAdapter -VMName 'Bob''s $(x) \"VM\"' -Name 'Network Adapter' "
+                                 "-MacAddressSpoofing On lets them pass"));
+    memset(longest, '\'', 100);
+    longest[100] = 0;
+    adapter_spoofing_notice(text, sizeof(text), longest, longest);
+    assert_non_null(strstr(text, "'' -MacAddressSpoofing On lets them pass"));
+}
+
 static void lists_of_vlans(void **state)
 {
     static const char *const bad[] = {"1-",   "-1",    "4095", "5-4", "1,",         ",1",
@@ -251,6 +264,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_killed_command_leaves_whole_switches, begin, end),
         cmocka_unit_test_setup_teardown(addresses_are_of_the_pool_and_free, begin, end),
         cmocka_unit_test(addresses_are_read_as_users_write_them),
+        cmocka_unit_test(a_remedy_is_ready_to_be_given),
         cmocka_unit_test(lists_of_vlans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

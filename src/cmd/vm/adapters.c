@@ -11,6 +11,8 @@
 #include "mgmt/adapters.h"
 #include "mgmt/mac_pool.h"
 
+enum { NOTICE_SIZE = sizeof(((struct message *)0)->notice) };
+
 static const struct adapter_params all_params = {"VMName", "VM", "VMNetworkAdapter", "Name"};
 
 /* ---- which ---- */
@@ -128,11 +130,9 @@ static const char *describe(struct cmdlet_call *c, const struct vm_adapter *n, c
         return "";
     if (!p->spoofed || n->spoofing)
         return "";
-    return arena_printf(
-        call_arena(c),
-        "Frames from other addresses than its own are dropped: Set-VMNetworkAdapter -VMName '%s' -Name "
-        "'%s' -MacAddressSpoofing On lets them pass",
-        e->config->name, n->name);
+    char *text = arena_alloc(call_arena(c), NOTICE_SIZE);
+    adapter_spoofing_notice(text, NOTICE_SIZE, e->config->name, n->name);
+    return text;
 }
 
 struct value adapter_object(struct cmdlet_call *c, const struct vm_entry *e, unsigned i)
