@@ -22,6 +22,11 @@
 
 enum { WAYS_MAX = SWITCH_UPLINKS_MAX, PLACES = SWITCH_PORTS_MAX + WAYS_MAX, CALLS_MAX = 128 };
 
+/* Shares of the table of addresses: it holds those of every port there may be, and of two ways out. */
+enum { PORT_MACS = 192, UPLINK_MACS = 8192 };
+_Static_assert(SWITCH_PORTS_MAX *PORT_MACS + 2 * UPLINK_MACS <= VSWITCH_MACS_MAX,
+               "no port goes without a share");
+
 struct place {
     struct child *child;
     u64 number;                /* as the supervisor calls it */
@@ -119,7 +124,8 @@ static struct port_policy policy_of(const struct port_rule *r)
                             .vlan = (u16)r->vlan,
                             .native = (u16)r->native_vlan,
                             .mirror = mirrors[r->mirroring],
-                            .bits_per_second = r->maximum_bandwidth};
+                            .bits_per_second = r->maximum_bandwidth,
+                            .mac_limit = PORT_MACS};
     port_rule_mac(r, p.mac);
     if (vlan_set_parse(&allowed, r->trunk_vlans, NULL) == 0)
         memcpy(p.trunk, allowed.bits, sizeof(p.trunk));
@@ -233,7 +239,7 @@ static int on_capture_end(struct child *c, const struct message *m, int *passed,
 static int on_uplink(struct child *c, const struct message *m, int *passed, struct message *answer,
                      struct err *err)
 {
-    const struct port_policy policy = {.spoofing = true};
+    const struct port_policy policy = {.spoofing = true, .mac_limit = UPLINK_MACS};
     struct net_port *port = NULL;
     u8 mac[6] = {0};
     if (strcmp(m->text, "user") == 0) {
