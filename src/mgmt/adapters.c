@@ -121,9 +121,12 @@ int adapter_tell_rule(const struct vm_config *c, unsigned adapter, struct err *e
     if (fd < 0)
         return 0; /* the switch asks the definition when it starts */
     m.type = MESSAGE_RULE;
-    int r = switch_call(fd, &m, -1, NULL, err);
+    struct err why = {0};
+    int r = switch_call(fd, &m, -1, NULL, &why);
     close(fd);
-    return r;
+    if (r == 0 || r == SWITCH_GONE || why.id == ERROR_OBJECT_NOT_FOUND)
+        return 0; /* a port that is down asks the definition when it comes back */
+    return err_set_id(err, why.status, why.id, "%s", why.text);
 }
 
 bool adapter_port(const struct vm_config *c, unsigned adapter, struct message *port)

@@ -57,15 +57,21 @@ int switch_connect(const struct switch_store *s, const char *id)
     return -1;
 }
 
+static int gone(struct err *err)
+{
+    err_set_id(err, EXIT_STATUS_HOST, ERROR_OPERATION_FAILED,
+               "The virtual switch's process ended before it answered.");
+    return SWITCH_GONE;
+}
+
 int switch_call(int fd, const struct message *request, int pass, struct message *answer, struct err *err)
 {
     struct message m;
-    if (message_send(fd, request, pass, err))
-        return -1;
+    if (message_send(fd, request, pass, NULL))
+        return gone(err);
     int r = message_receive(fd, &m, NULL, err);
     if (r == 0)
-        return err_set_id(err, EXIT_STATUS_HOST, ERROR_OPERATION_FAILED,
-                          "The virtual switch's process ended before it answered.");
+        return gone(err);
     if (r < 0 || m.type == MESSAGE_ERROR)
         return r < 0 ? -1 : message_to_err(&m, err);
     if (answer)
@@ -235,7 +241,7 @@ int switch_set_host(const struct switch_store *s, const char *id, int file, stru
         return 0;
     int r = switch_call(fd, &m, file, NULL, err);
     close(fd);
-    return r;
+    return r == SWITCH_GONE ? 0 : r;
 }
 
 /* The lock, when the supervisor is gone; -1: it is not. */
@@ -319,17 +325,27 @@ int switch_connect_name(const char *name)
     return fd;
 }
 
-int switch_plug(const char *switch_name, const struct message *plug, struct err *err)
+static int plug_once(const char *switch_name, const struct message *plug, int end, struct err *err)
 {
-    int pair[2], fd = switch_ensure_name(switch_name, err);
+    int fd = switch_ensure_name(switch_name, err);
     if (fd < 0)
         return -1;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-        close(fd);
-        return err_set(err, EXIT_STATUS_HOST, "cannot make a cable: %s", strerror(errno));
-    }
-    int r = switch_call(fd, plug, pair[1], NULL, err);
+    int r = switch_call(fd, plug, end, NULL, err);
     close(fd);
+    return r;
+}
+
+int switch_plug(const char *switch_name, const struct message *plug, struct err *err)
+{
+    int pair[2];
+    struct err first = {0};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+        return err_set(err, EXIT_STATUS_HOST, "cannot make a cable: %s", strerror(errno));
+    int r = plug_once(switch_name, plug, pair[1], &first);
+    if (r == SWITCH_GONE) /* as it ended because nobody used it; the next one does not end at once */
+        r = plug_once(switch_name, plug, pair[1], err);
+    else if (r)
+        err_set_id(err, first.status, first.id, "%s", first.text);
     close(pair[1]);
     if (r)
         close(pair[0]);

@@ -28,7 +28,10 @@ enum { SWITCH_FD_START = 3, SWITCH_FD_LISTEN, SWITCH_FD_LOCK };
 int must_check switch_ensure(const struct switch_store *s, const char *id, struct err *err);
 /* The same without starting: -1 without an error: it does not run. */
 int switch_connect(const struct switch_store *s, const char *id);
-/* One request and its answer over a connection; answer may be NULL. -1 also when the answer is ERROR. */
+/* One request and its answer over a connection; answer may be NULL. -1 also when the answer is ERROR;
+ * SWITCH_GONE: it ended without an answer, and did nothing that lasts: one that nobody used may end at any
+ * moment. */
+enum { SWITCH_GONE = -2 };
 int must_check switch_call(int fd, const struct message *request, int pass, struct message *answer,
                            struct err *err);
 

@@ -158,6 +158,7 @@ pid=$(switch ProcessId)
 [ "$pid" -gt 1 ] || fail "the switch does not run"
 kill -9 "$pid"
 await a 20 silence
+d Set-VMNetworkAdapter "${mark}a" -DhcpGuard On || fail "a rule cannot change without a supervisor"
 d Start-VMSwitch lab
 await a 20 reply
 [ "$(switch Ports)" = 3 ] || fail "$(switch Ports) ports after the supervisor's death"
