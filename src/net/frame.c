@@ -25,9 +25,18 @@ static size_t ipv4_header(const u8 *ip, size_t room, u8 protocol)
     return len >= 20 && len <= room && ip[0] >> 4 == 4 && ip[9] == protocol && !fragment ? len : 0;
 }
 
+/* Past options; a routing header would change whose checksum it is. */
 static size_t ipv6_header(const u8 *ip, size_t room, u8 protocol)
 {
-    return room >= 40 && ip[0] >> 4 == 6 && ip[6] == protocol ? 40 : 0;
+    size_t len = 40;
+    if (room < len || ip[0] >> 4 != 6)
+        return 0;
+    u8 next = ip[6];
+    while ((next == IP_HOP_BY_HOP || next == IP_DESTINATION) && len + 8 <= room) {
+        next = ip[len];
+        len += 8u * (ip[len + 1] + 1u);
+    }
+    return next == protocol && len <= room ? len : 0;
 }
 
 /* Bytes of the header at `upper`; 0: it is not whole. */

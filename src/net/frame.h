@@ -96,8 +96,8 @@ struct frame_layers {
 };
 
 /* True if length, pieces and offloads fit together and with the headers: a checksum field that lies in head;
- * for segmentation an IPv4 or IPv6 header (behind at most two VLAN tags, IPv6 without extension headers) and
- * a TCP or UDP header that are whole, in head, and where csum_start says. */
+ * for segmentation an IPv4 or IPv6 header (behind at most two VLAN tags, of IPv6's extension headers options
+ * alone) and a TCP or UDP header that are whole, in head, and where csum_start says. */
 bool must_check frame_check(const struct frame *f);
 /* The layers of a frame that frame_check() passed and whose gso is not NONE. */
 struct frame_layers frame_layers(const struct frame *f);

@@ -37,31 +37,20 @@ static enum found walk_ipv4(const struct frame *f, size_t ip, struct upper *u)
 
 /* --- IPv6: the chain of extension headers (RFC 8200 4) --- */
 
-enum {
-    HOP_BY_HOP = 0,
-    ROUTING = 43,
-    FRAGMENT = 44,
-    AUTHENTICATION = 51,
-    DESTINATION = 60,
-    MOBILITY = 135,
-    HIP = 139,
-    SHIM6 = 140
-};
-
 /* Bytes of an extension header; 0: it is none. */
 static size_t extension(u8 type, const u8 *p)
 {
     switch (type) {
-    case HOP_BY_HOP:
-    case ROUTING:
-    case DESTINATION:
-    case MOBILITY:
-    case HIP:
-    case SHIM6:
+    case IP_HOP_BY_HOP:
+    case IP_ROUTING:
+    case IP_DESTINATION:
+    case IP_MOBILITY:
+    case IP_HIP:
+    case IP_SHIM6:
         return 8u * (p[1] + 1u);
-    case FRAGMENT:
+    case IP_FRAGMENT:
         return 8;
-    case AUTHENTICATION:
+    case IP_AUTHENTICATION:
         return 4u * (p[1] + 2u);
     default:
         return 0;
@@ -80,7 +69,7 @@ static enum found walk_ipv6(const struct frame *f, size_t ip, struct upper *u)
         if (!len)
             return FOUND_UPPER;
         at += len;
-        if (type == FRAGMENT && load_be16(p + 2) & 0xfff8) {
+        if (type == IP_FRAGMENT && load_be16(p + 2) & 0xfff8) {
             u->at = at;
             return FOUND_OTHER;
         }

@@ -104,7 +104,7 @@ static void put_ip(struct segmenter *s, unsigned number, size_t len)
 {
     u8 *ip = s->head + s->at.ip;
     if (s->at.v6) {
-        store_be16(ip + 4, (u16)(s->at.payload - s->at.upper + len));
+        store_be16(ip + 4, (u16)(s->at.payload - s->at.ip - 40 + len));
         return;
     }
     store_be16(ip + 2, (u16)(s->at.payload - s->at.ip + len));

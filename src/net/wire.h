@@ -17,7 +17,20 @@ enum {
 
 enum { CSUM_OFFSET_UDP = 6, CSUM_OFFSET_TCP = 16 }; /* within their headers */
 
-enum { IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ICMPV6 = 58 };
+enum {
+    IP_HOP_BY_HOP = 0,
+    IP_ICMP = 1,
+    IP_TCP = 6,
+    IP_UDP = 17,
+    IP_ROUTING = 43,
+    IP_FRAGMENT = 44,
+    IP_AUTHENTICATION = 51,
+    IP_ICMPV6 = 58,
+    IP_DESTINATION = 60,
+    IP_MOBILITY = 135,
+    IP_HIP = 139,
+    IP_SHIM6 = 140,
+};
 
 static inline u16 load_be16(const u8 *p)
 {

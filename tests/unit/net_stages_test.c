@@ -47,12 +47,17 @@ static u16 sum(u32 s, const u8 *p, size_t len)
     return (u16)s;
 }
 
+static void checksum_is_right(const u8 *p, size_t len, size_t upper, u8 protocol)
+{
+    bool v6 = p[14] >> 4 == 6;
+    u16 pseudo = v6 ? sum(0, p + 22, 32) : sum(0, p + 26, 8);
+    assert_int_equal(sum((u32)pseudo + protocol + (u32)(len - upper), p + upper, len - upper), 0xffff);
+}
+
 static void checksums_are_right(const u8 *p, size_t len, bool v6)
 {
-    const u8 *ip = p + 14, *upper = ip + (v6 ? 40 : 20);
-    size_t upper_len = len - (size_t)(upper - p);
-    u16 pseudo = v6 ? sum(0, ip + 8, 32) : sum(0, ip + 12, 8);
-    assert_int_equal(sum((u32)pseudo + ip[v6 ? 6 : 9] + (u32)upper_len, upper, upper_len), 0xffff);
+    const u8 *ip = p + 14;
+    checksum_is_right(p, len, v6 ? 54 : 34, ip[v6 ? 6 : 9]);
     if (!v6)
         assert_int_equal(sum(0, ip, 20), 0xffff);
 }
@@ -97,6 +102,24 @@ static void large_frames_become_segments(void **state)
     segment("A>B tcp4:151 tso:50", 151, 50);
     segment("A>B tcp4:303 tso:101", 303, 101); /* pieces of odd length */
     segment("A>B tcp4:0 tso:1448", 0, 1448);
+}
+
+static void options_of_ipv6_stay_with_each_segment(void **state)
+{
+    static struct net_text t;
+    static struct pieces p;
+    p.count = 0;
+    net_text_build(&t, "A>B ext6:2 tcp6:4000 tso:1500");
+    struct frame f = net_text_frame(&t);
+    assert_true(frame_check(&f));
+    frame_finish(&f, 0, keep, &p);
+    assert_int_equal(p.count, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(p.len[i], 14 + 40 + 16 + 20 + (i < 2 ? 1500 : 1000));
+        assert_int_equal(load_be16(p.bytes[i] + 18), p.len[i] - 54);
+        assert_memory_equal(p.bytes[i] + 54, t.bytes + 54, 16);
+        checksum_is_right(p.bytes[i], p.len[i], 70, IP_TCP);
+    }
 }
 
 /* UDP: datagrams of their own, each with its length. */
@@ -591,6 +614,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_frames_become_segments),
+        cmocka_unit_test(options_of_ipv6_stay_with_each_segment),
         cmocka_unit_test(long_datagrams_become_short_ones),
         cmocka_unit_test(a_checksum_is_finished_alone),
         cmocka_unit_test(what_is_accepted_stays_as_it_is),

@@ -287,10 +287,11 @@ static void what_cannot_be_is_dropped(void **state)
         "A>B udp4:1>2 uso:1000 cut:40", /* no whole header */
         "A>B tcp4:4000 tso:0",
         "A>B tcp4:4000 tso:47",
-        "A>B udp4:1>2 tso:1000",        /* no TCP */
-        "A>B arp tso:1000",             /* no IP */
-        "A>B frag4:1 tcp4:4000 tso:99", /* a fragment */
-        "A>B ext6:1 tcp6:4000 tso:1000",
+        "A>B udp4:1>2 tso:1000",          /* no TCP */
+        "A>B arp tso:1000",               /* no IP */
+        "A>B frag4:1 tcp4:4000 tso:99",   /* a fragment */
+        "A>B ext6:40 tcp6:4000 tso:1000", /* headers longer than the head */
+        "A>B frag6:0 tcp6:4000 tso:1000",
         "A>B tcp4:4000 tso:1000 csum@30+16 tso:1000", /* not where TCP is */
         "A>B tcp4:4000 tso:1000 cut:50",              /* no whole header */
         "A>B tcp6:4000 tso:1000 cut:70",
