@@ -54,7 +54,6 @@ host_has() { printf 'MemTotal: %d kB\nMemFree: 1 kB\nMemAvailable: %d kB\n' $((3
 dynamic() {
     local full
     host_has 16
-    make dyn 256MB
     d Set-VMMemory dyn -DynamicMemoryEnabled true -MinimumBytes 128MB -MaximumBytes 1GB -Buffer 60 -Priority 0
     d Start-VM dyn
     until_memory dyn MemoryDemand -gt 0
@@ -84,12 +83,11 @@ dynamic() {
     until_memory dyn MemoryAssigned -lt 257
     sleep 2
     until_memory dyn MemoryAssigned -gt 255
-    ! d Set-VMMemory dyn -StartupBytes 512MB 2>"$DROSTE_HOME.err" || fail "Startup of a dynamic VM changed as it ran"
+    ! d Set-VMMemory dyn -StartupBytes 512MB 2>/dev/null || fail "Startup of a dynamic VM changed as it ran"
     ! d Remove-VM dyn -Force 2>/dev/null || fail "a running VM was removed"
     d Stop-VM dyn -TurnOff
 }
 static() {
-    make static 384MB
     d Start-VM static
     shown static ready
     d Set-VMMemory static -StartupBytes 256MB
@@ -116,8 +114,13 @@ both() { # NAME KERNEL APPEND
     trap - EXIT
     kernel=$2 append=$3
     tools/mkinitramfs -o "$DROSTE_HOME.img" -k "$kernel/modules" -m virtio_pci -m virtio_balloon -m virtio_mem -i "$work/init"
-    dynamic
-    static
+    make dyn 256MB
+    make static 384MB
+    dynamic &
+    local one=$!
+    static &
+    wait $!
+    wait $one
 }
 later=$guest-6.12
 [ -f "$later/vmlinuz" ] || skip "no kernel in $later: run tools/get-kernel $later linux-image-6.12-cloud-amd64"
