@@ -158,3 +158,15 @@ int nft_run(const char *commands, char **out, struct err *err)
     nft_ctx_free(nft);
     return r;
 }
+
+bool nft_has_table(const char *table)
+{
+    char *tables, line[80];
+    struct err ignored = {0};
+    if (nft_run("list tables inet", &tables, &ignored))
+        return false;
+    snprintf(line, sizeof(line), "table inet %.60s\n", table);
+    bool has = strstr(tables, line) != NULL;
+    free(tables);
+    return has;
+}

@@ -37,6 +37,9 @@ struct nat_rules {
 char *nat_rules_text(const char *table, const struct nat_rules *r);
 int must_check nat_rules_apply(const char *table, const struct nat_rules *r, struct err *err);
 
+/* Whether this network namespace has the table; false too where that cannot be known. */
+bool nft_has_table(const char *table);
+
 /* Commands of nft(8), as one transaction. out: what they print, to be free()d; NULL: not wanted. */
 int must_check nft_run(const char *commands, char **out, struct err *err);
 

@@ -20,7 +20,7 @@ struct gateway {
     struct user_host *host;
     struct user_slirp *slirp;
     bool nat4, nat6;
-    u8 mac[6];
+    u8 mac4[6], mac6[6];
     struct ip_addr resolver4, resolver6;
 };
 
@@ -98,25 +98,44 @@ static bool for_gateway(const u8 *to, const struct ip_addr *a)
     return memcmp(to, a->bytes, a->v6 ? 16 : 4) == 0;
 }
 
-/* Whether a frame may go to this gateway: to itself always, beyond it by NAT only. */
+static bool from(const u8 *source, const struct ip_prefix *p)
+{
+    struct ip_addr a = {.v6 = p->addr.v6};
+    memcpy(a.bytes, source, a.v6 ? 16 : 4);
+    return ip_prefix_has(p, &a) || ip_is_any(&a);
+}
+
+static bool is_link_local(const u8 *a)
+{
+    return a[0] == 0xfe && (a[1] & 0xc0) == 0x80;
+}
+
+/* Whether a frame may go to this gateway: from its network alone; to itself always, beyond it by NAT only. */
 static bool may_pass(const struct gateway *g, const u8 *frame, size_t len)
 {
     const struct user_slirp_config *c = user_slirp_config(g->slirp);
+    const u8 *ip = frame + ETH;
     switch (get16(frame + 12)) {
     case TYPE_ARP:
         return c->v4.len != 0;
     case TYPE_IP4: /* broadcasts are DHCP's */
-        return c->v4.len && len >= ETH + 20 &&
-               (g->nat4 || for_gateway(frame + ETH + 16, &c->v4.addr) ||
-                for_gateway(frame + ETH + 16, &g->resolver4) || frame[0] == 0xff);
+        return c->v4.len && len >= ETH + 20 && from(ip + 12, &c->v4) &&
+               (g->nat4 || for_gateway(ip + 16, &c->v4.addr) || for_gateway(ip + 16, &g->resolver4) ||
+                frame[0] == 0xff);
     case TYPE_IP6: /* link-local and multicast is neighbour discovery's */
-        return c->v6.len && len >= ETH + 40 &&
-               (g->nat6 || for_gateway(frame + ETH + 24, &c->v6.addr) ||
-                for_gateway(frame + ETH + 24, &g->resolver6) || frame[ETH + 24] == 0xff ||
-                (frame[ETH + 24] == 0xfe && (frame[ETH + 25] & 0xc0) == 0x80));
+        return c->v6.len && len >= ETH + 40 && (from(ip + 8, &c->v6) || is_link_local(ip + 8)) &&
+               (g->nat6 || for_gateway(ip + 24, &c->v6.addr) || for_gateway(ip + 24, &g->resolver6) ||
+                ip[24] == 0xff || is_link_local(ip + 24));
     default:
         return false;
     }
+}
+
+static bool is_for(const struct gateway *g, const u8 *mac)
+{
+    const struct user_slirp_config *c = user_slirp_config(g->slirp);
+    return mac[0] & 1 || (c->v4.len && memcmp(mac, g->mac4, 6) == 0) ||
+           (c->v6.len && memcmp(mac, g->mac6, 6) == 0);
 }
 
 /* Frames to one gateway go to it alone, groups' frames to all. */
@@ -125,9 +144,9 @@ static void give(struct user_host *h, u8 *frame, size_t len)
     for (unsigned i = 0; i < h->gateway_count; i++) {
         struct gateway *g = h->gateways[i];
         const struct user_slirp_config *c = user_slirp_config(g->slirp);
-        if (!(frame[0] & 1) && memcmp(frame, g->mac, 6) != 0)
+        if (!is_for(g, frame))
             continue;
-        if (c->v4.len && !user_dns_question(frame, len, &c->v4.addr, &g->resolver4) && c->v6.len)
+        if (!(c->v4.len && user_dns_question(frame, len, &c->v4.addr, &g->resolver4)) && c->v6.len)
             (void)user_dns_question(frame, len, &c->v6.addr, &g->resolver6);
         if (may_pass(g, frame, len))
             user_slirp_input(g->slirp, frame, len);
@@ -177,9 +196,10 @@ static bool port_send(struct net_port *p, const struct frame *f)
     return true;
 }
 
+/* IPv6 packets beyond its MTU libslirp refuses. */
 static u32 port_accepts(struct net_port *p)
 {
-    return FRAME_ACCEPTS_ALL;
+    return FRAME_ACCEPTS_CSUM | FRAME_ACCEPTS_TSO4 | FRAME_ACCEPTS_ECN;
 }
 
 static void port_close(struct net_port *p)
@@ -275,8 +295,7 @@ static const struct user_address *nth(const struct user_address *list, unsigned 
 static bool same_config(const struct user_slirp_config *a, const struct user_slirp_config *b)
 {
     return a->dhcp == b->dhcp && a->v4.len == b->v4.len && a->v6.len == b->v6.len &&
-           ip_equal(&a->v4.addr, &b->v4.addr) && ip_equal(&a->v6.addr, &b->v6.addr) &&
-           (a->v4.len || a->number == b->number);
+           ip_equal(&a->v4.addr, &b->v4.addr) && ip_equal(&a->v6.addr, &b->v6.addr);
 }
 
 static struct gateway *new_gateway(struct user_host *h, const struct user_slirp_config *c, struct err *err)
@@ -292,7 +311,8 @@ static struct gateway *new_gateway(struct user_host *h, const struct user_slirp_
         free(g);
         return NULL;
     }
-    user_slirp_mac(g->slirp, g->mac);
+    user_slirp_mac(g->slirp, false, g->mac4);
+    user_slirp_mac(g->slirp, true, g->mac6);
     g->resolver4 = ip_prefix_network(&c->v4).addr;
     g->resolver6 = ip_prefix_network(&c->v6).addr;
     g->resolver6.v6 = true;
@@ -324,7 +344,7 @@ static int set_addresses(struct user_host *h, const struct user_address *list, u
     h->gateway_count = 0;
     for (unsigned n = 0; n < USER_HOST_ADDRESSES_MAX; n++) {
         const struct user_address *v4 = nth(list, count, false, n), *v6 = nth(list, count, true, n);
-        struct user_slirp_config c = {.number = (u8)n, .dhcp = (v4 && v4->dhcp) || (v6 && v6->dhcp)};
+        struct user_slirp_config c = {.dhcp = (v4 && v4->dhcp) || (v6 && v6->dhcp)};
         if (!v4 && !v6)
             break;
         if (v4)

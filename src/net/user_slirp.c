@@ -144,10 +144,6 @@ static void set_v4(SlirpConfig *c, const struct user_slirp_config *u)
     struct ip_prefix network = ip_prefix_network(&u->v4);
     u32 mask = u->v4.len ? ~0u << (32 - u->v4.len) : 0;
     c->in_enabled = u->v4.len != 0;
-    if (!c->in_enabled) { /* the last bytes of its hardware address: RFC 6890 keeps these for nobody's use */
-        c->vhost = in4((u8[]){192, 0, 0, (u8)(16 + u->number)});
-        return;
-    }
     c->vnetwork = in4(network.addr.bytes);
     c->vnetmask.s_addr = htonl(mask);
     c->vhost = in4(u->v4.addr.bytes);
@@ -204,13 +200,12 @@ const struct user_slirp_config *user_slirp_config(const struct user_slirp *s)
     return &s->config;
 }
 
-/* As libslirp makes it of the gateway's IPv4 address. */
-void user_slirp_mac(const struct user_slirp *s, u8 mac[6])
+/* As libslirp makes them of the gateway's addresses. */
+void user_slirp_mac(const struct user_slirp *s, bool v6, u8 mac[6])
 {
-    static const u8 start[2] = {0x52, 0x55};
-    memcpy(mac, start, sizeof(start));
-    memcpy(mac + 2,
-           s->config.v4.len ? s->config.v4.addr.bytes : (u8[]){192, 0, 0, (u8)(16 + s->config.number)}, 4);
+    mac[0] = 0x52;
+    mac[1] = v6 ? 0x56 : 0x55;
+    memcpy(mac + 2, v6 ? s->config.v6.addr.bytes + 12 : s->config.v4.addr.bytes, 4);
 }
 
 void user_slirp_input(struct user_slirp *s, const u8 *frame, size_t len)

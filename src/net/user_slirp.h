@@ -17,7 +17,6 @@ struct user_slirp_config {
     struct ip_prefix v4,
         v6; /* the gateway's address, and how long its network's prefix is; len 0: not there */
     bool dhcp;
-    u8 number; /* of the instance: those without IPv4 need it for a hardware address */
 };
 
 /* output(): a frame for the network, of which nothing may be kept. */
@@ -27,8 +26,8 @@ struct user_slirp *user_slirp_new(const struct user_slirp_config *config, struct
 void user_slirp_free(struct user_slirp *s);
 const struct user_slirp_config *user_slirp_config(const struct user_slirp *s);
 
-/* Its hardware address: where frames for the gateway go. */
-void user_slirp_mac(const struct user_slirp *s, u8 mac[6]);
+/* Its hardware address of a family: where frames for the gateway go. */
+void user_slirp_mac(const struct user_slirp *s, bool v6, u8 mac[6]);
 
 /* A finished frame from the network, in one piece. */
 void user_slirp_input(struct user_slirp *s, const u8 *frame, size_t len);
