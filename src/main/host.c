@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "accel/kvm.h"
+#include "main/host_network.h"
 #include "vm/cpu_model.h"
 
 /* The engines give remedies as options of `droste run`; here they are parameters of Set-VMProcessor. */
@@ -77,4 +78,4 @@ static void look(struct host_facts *out, bool engines)
         look_at_kvm(out);
 }
 
-const struct host_probe host_probe = {look};
+const struct host_probe host_probe = {look, &host_network_ops};

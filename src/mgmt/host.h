@@ -22,9 +22,12 @@ struct host_facts {
     char kvm_no_nested[2][400];
 };
 
+struct network_ops;
+
 struct host_probe {
     void (*look)(struct host_facts *out,
-                 bool engines); /* engines: KVM too, which is tried, and so costs time */
+                 bool engines);         /* engines: KVM too, which is tried, and so costs time */
+    const struct network_ops *network; /* host_network.h */
 };
 
 #endif

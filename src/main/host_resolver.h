@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* The resolver of the machine this runs on. */
+#ifndef MAIN_HOST_RESOLVER_H
+#define MAIN_HOST_RESOLVER_H
+
+#include "base/err.h"
+#include "base/ip.h"
+
+/* One more name server, for the interface with this index: by systemd-resolved where it serves this machine,
+ * else as a line of /etc/resolv.conf, of which the first copy stays as resolv.conf.droste-before. One that is
+ * there already stays. */
+int must_check host_resolver_add(unsigned index, const struct ip_addr *server, struct err *err);
+
+/* The text of a resolv.conf with one more name server in it; free() it. NULL: out of memory. added: it was
+ * not there. For tests too. */
+char *host_resolver_edit(const char *text, const struct ip_addr *server, bool *added);
+
+#endif
