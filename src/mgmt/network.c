@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/whole_file.h"
+#include "mgmt/host_network.h"
 
 #define LOCK     "network.lock"
 #define FILE_MAX (4 * MIB)
@@ -65,4 +68,32 @@ void network_release(struct network *n)
     if (n->lock >= 0)
         close(n->lock);
     *n = (struct network){.lock = -1};
+}
+
+static int forget(const struct store *s, struct network *n, const char *switch_name, struct err *err)
+{
+    char name[128];
+    bool changed = false;
+    snprintf(name, sizeof(name), HOST_ADAPTER_PREFIX "%.100s)", switch_name);
+    for (unsigned i = n->config->address_count; i--;)
+        if (strcasecmp(n->config->addresses[i].adapter, name) == 0) {
+            network_remove_address(n->config, &n->config->addresses[i]);
+            changed = true;
+        }
+    return changed ? network_put(s, n, err) : 0;
+}
+
+int network_forget_switch(const char *switch_name, struct err *err)
+{
+    struct store s;
+    struct network n;
+    if (store_open(&s, err))
+        return -1;
+    int r = network_take(&s, &n, err);
+    if (r == 0) {
+        r = forget(&s, &n, switch_name, err);
+        network_release(&n);
+    }
+    store_close(&s);
+    return r;
 }

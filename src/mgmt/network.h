@@ -26,4 +26,7 @@ int must_check network_take(const struct store *s, struct network *n, struct err
 int must_check network_put(const struct store *s, const struct network *n, struct err *err);
 void network_release(struct network *n);
 
+/* A switch is gone: its adapter's addresses are not kept any more. */
+int must_check network_forget_switch(const char *switch_name, struct err *err);
+
 #endif

@@ -157,6 +157,10 @@ nat() { # MODE: Kernel or User
     d "New-NetNat net$mode -InternalIPInterfaceAddressPrefix $network.0/24; New-NetNat six$mode -InternalIPInterfaceAddressPrefix fd00:100::/64" >/dev/null
     d "New-NetIPAddress $network.1 -InterfaceAlias 'vEthernet (NAT$mode)' -PrefixLength 24; New-NetIPAddress fd00:100::1 -InterfaceAlias 'vEthernet (nat$mode)' -PrefixLength 64" >/dev/null
     is "$(d "(Get-NetAdapter 'vethernet (nat$mode)').Status")" Up "the host's adapter"
+    kill -9 "$(d "(Get-VMSwitch nat$mode).ProcessId")" # as if the host had been off
+    sleep 0.3
+    d "Start-VM -Automatic"
+    is "$(d "(Get-NetIPAddress $network.1).AddressState")" Preferred "the host's address after a start"
     machine "$client" "nat$mode" c$mode $network.2/24 fd00:100::2/64
     in_ "$client" ip route add default via $network.1
     in_ "$client" ip route add default via fd00:100::1

@@ -49,6 +49,9 @@ int must_check net_adapters(struct cmdlet_call *c, struct net_adapter **list, un
 const struct net_adapter *net_adapter_find(const struct net_adapter *list, unsigned count, const char *name,
                                            i64 index);
 
+/* Switches with the host on them, addresses, NAT: for Start-VM -Automatic. What fails is told as a warning. */
+void net_start_with_host(struct cmdlet_call *c, const struct store *store);
+
 /* Whether a value is among a .many parameter's patterns, or that is not given. */
 bool net_matches(struct cmdlet_call *c, const char *param, const char *value);
 bool net_matches_number(struct cmdlet_call *c, const char *param, i64 value);

@@ -2,6 +2,7 @@
 /* Cmdlets that start and end VMs: each checks the state while it holds the VM, then asks the worker. */
 #include <stdlib.h>
 
+#include "cmd/net/net.h"
 #include "cmd/vm/vms.h"
 #include "mgmt/adapters.h"
 
@@ -113,6 +114,7 @@ static int start_automatic(struct cmdlet_call *c, struct vms *v)
         if (starts_with_host(v, &v->list[i]))
             due[count++] = &v->list[i];
     qsort(due, count, sizeof(*due), by_delay);
+    net_start_with_host(c, &v->store);
     for (unsigned i = 0; i < count; i++) {
         u64 wait = due[i]->config->start_delay - waited;
         waited += wait;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cmd/vm/stores.h"
+#include "mgmt/network.h"
 #include "mgmt/adapters.h"
 #include "mgmt/mac_pool.h"
 
@@ -464,6 +465,8 @@ static int remove_one(struct cmdlet_call *c, struct switches *s, const struct sw
     if (r)
         return call_error_from(c, &err, e->config.name, "Failed to remove the virtual switch.");
     disconnect_all(c, e->config.name);
+    if (network_forget_switch(e->config.name, &err))
+        call_warning(c, "The addresses of the host's adapter are still kept: %s", err.text);
     return 0;
 }
 
