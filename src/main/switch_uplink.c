@@ -6,7 +6,7 @@
  */
 #include "main/switch_uplink.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -82,29 +82,35 @@ static int wanted_adapter(const struct switch_config *c, struct switch_uplinks *
 
 /* ---- the way out ---- */
 
-static int run_ovs(char *const *words, struct err *err)
+/* Its exit status; 127: there is no ovs-vsctl. */
+static int run_ovs(char *const *words)
 {
     int status = -1;
     pid_t pid = fork();
     if (pid == 0) {
-        execvp(words[0], words);
+        dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDERR_FILENO);
+        execvp("ovs-vsctl", words);
         _exit(127);
     }
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return 0;
-    return err_set(err, EXIT_STATUS_HOST, "Open vSwitch did not do what it was asked (%s %s %s %s)%s",
-                   words[0], words[1], words[2], words[3],
-                   pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 127 ? ": there is no ovs-vsctl"
-                                                                              : "");
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static int join_bridge(const struct host_link *l, unsigned index, const char *name, struct opened *o,
-                       struct err *err)
+/* With the kernel's datapath the bridge's own port is of kind openvswitch, without it a TAP. */
+static bool is_ovs_bridge(const struct host_link *l)
 {
-    if (strcmp(l->kind, "bridge") == 0)
-        return host_link_set_master(index, l->index, err);
+    return (strcmp(l->kind, "openvswitch") == 0 || strcmp(l->kind, "tun") == 0) &&
+           run_ovs((char *[]){"ovs-vsctl", "--timeout=10", "br-exists", (char *)l->name, NULL}) == 0;
+}
+
+static int join_ovs(const struct host_link *l, const char *name, struct opened *o, struct err *err)
+{
+    int status =
+        run_ovs((char *[]){"ovs-vsctl", "--timeout=10", "add-port", (char *)l->name, (char *)name, NULL});
     snprintf(o->ovs_port, sizeof(o->ovs_port), "%s", name);
-    return run_ovs((char *[]){"ovs-vsctl", "add-port", (char *)l->name, o->ovs_port, NULL}, err);
+    return status == 0 ? 0
+                       : err_set(err, EXIT_STATUS_HOST,
+                                 "ovs-vsctl add-port %s %s ended with status %d: be root, and see its log",
+                                 l->name, name, status);
 }
 
 static int open_in_bridge(const struct switch_config *c, const struct host_link *l, struct switch_uplinks *u,
@@ -112,15 +118,17 @@ static int open_in_bridge(const struct switch_config *c, const struct host_link 
 {
     char name[HOST_LINK_NAME_MAX];
     unsigned index;
+    bool bridge = strcmp(l->kind, "bridge") == 0, whole = strcmp(l->kind, "tun") == 0;
     snprintf(name, sizeof(name), "vu-%.8s", c->id);
     int fd = tap_open(name, &index, err);
     if (fd < 0)
         return -1;
-    if (host_link_set_up(index, true, err) || join_bridge(l, index, name, u->opaque, err)) {
+    if (host_link_set_up(index, true, err) ||
+        (bridge ? host_link_set_master(index, l->index, err) : join_ovs(l, name, u->opaque, err))) {
         close(fd);
         return -1;
     }
-    return add(u, "tap", fd, NULL, false);
+    return add(u, whole ? "tap-whole" : "tap", fd, NULL, false);
 }
 
 static int open_out(const struct switch_config *c, const struct host_link *l, struct switch_uplinks *u,
@@ -133,7 +141,7 @@ static int open_out(const struct switch_config *c, const struct host_link *l, st
     if (!l->ethernet)
         return err_set_id(err, EXIT_STATUS_USAGE, ERROR_INVALID_PARAMETER, "'%s' carries no Ethernet frames.",
                           c->uplink);
-    if (strcmp(l->kind, "bridge") == 0 || strcmp(l->kind, "openvswitch") == 0)
+    if (strcmp(l->kind, "bridge") == 0 || is_ovs_bridge(l))
         return open_in_bridge(c, l, u, err);
     int fd = packet_open(l->index, err);
     return fd < 0 || host_link_set_up(l->index, true, err) ? -1 : add(u, "packet", fd, NULL, false);
@@ -186,7 +194,7 @@ void switch_uplinks_close(struct switch_uplinks *u)
     struct err err = {0};
     bool kernel = u->kernel;
     if (o && o->ovs_port[0])
-        (void)!run_ovs((char *[]){"ovs-vsctl", "--if-exists", "del-port", o->ovs_port, NULL}, &err);
+        (void)!run_ovs((char *[]){"ovs-vsctl", "--timeout=10", "--if-exists", "del-port", o->ovs_port, NULL});
     for (unsigned i = 0; i < u->count; i++)
         close(u->ways[i].fd);
     free(o);
@@ -197,8 +205,8 @@ void switch_uplinks_close(struct switch_uplinks *u)
 
 struct net_port *switch_uplink_port(const char *kind, int fd, struct event_loop *loop, struct err *err)
 {
-    if (strcmp(kind, "tap") == 0)
-        return net_port_tap(fd, loop, err);
+    if (strcmp(kind, "tap") == 0 || strcmp(kind, "tap-whole") == 0)
+        return net_port_tap(fd, kind[3] != 0, loop, err);
     if (strcmp(kind, "packet") == 0)
         return net_port_packet(fd, loop, err);
     err_set(err, EXIT_STATUS_HOST, "there is no way out of kind %.20s", kind);

@@ -48,5 +48,5 @@ int packet_open(unsigned index, struct err *err)
 
 struct net_port *net_port_packet(int fd, struct event_loop *loop, struct err *err)
 {
-    return vnet_port_new(fd, true, loop, err);
+    return vnet_port_new(fd, true, FRAME_ACCEPTS_ALL, loop, err);
 }

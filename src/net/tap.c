@@ -53,7 +53,7 @@ int tap_open(const char *name, unsigned *index, struct err *err)
     return fd;
 }
 
-struct net_port *net_port_tap(int fd, struct event_loop *loop, struct err *err)
+struct net_port *net_port_tap(int fd, bool whole, struct event_loop *loop, struct err *err)
 {
-    return vnet_port_new(fd, false, loop, err);
+    return vnet_port_new(fd, false, whole ? 0 : FRAME_ACCEPTS_ALL, loop, err);
 }

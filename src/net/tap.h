@@ -13,7 +13,8 @@
  * missing. */
 int must_check tap_open(const char *name, unsigned *index, struct err *err);
 
-/* Owns fd from success on. */
-struct net_port *net_port_tap(int fd, struct event_loop *loop, struct err *err);
+/* whole: who gets the frames behind it takes finished ones only, so none is sent unfinished. Owns fd from
+ * success on. */
+struct net_port *net_port_tap(int fd, bool whole, struct event_loop *loop, struct err *err);
 
 #endif

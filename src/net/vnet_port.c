@@ -22,7 +22,7 @@ struct vnet_port {
     struct net_port port; /* first */
     int fd;
     bool tags_aside, dead;
-    u32 accept; /* what the sink takes */
+    u32 accept, accepts; /* what the sink takes, what we take, unfinished */
     struct event_loop *loop;
     struct event_watch *watch;
     u8 buffer[VLAN_LEN + FRAME_MAX]; /* room for a tag that was aside */
@@ -49,7 +49,7 @@ static bool port_send(struct net_port *p, const struct frame *f)
 
 static u32 port_accepts(struct net_port *p)
 {
-    return FRAME_ACCEPTS_ALL;
+    return ((struct vnet_port *)p)->accepts;
 }
 
 static void port_set_accepts(struct net_port *p, u32 accept)
@@ -164,13 +164,14 @@ static void port_close(struct net_port *p)
 static const struct net_port_ops ops = {
     .send = port_send, .accepts = port_accepts, .set_accepts = port_set_accepts, .close = port_close};
 
-struct net_port *vnet_port_new(int fd, bool tags_aside, struct event_loop *loop, struct err *err)
+struct net_port *vnet_port_new(int fd, bool tags_aside, u32 accepts, struct event_loop *loop, struct err *err)
 {
     struct vnet_port *v = calloc(1, sizeof(*v));
     if (v) {
         v->port.ops = &ops;
         v->fd = fd;
         v->tags_aside = tags_aside;
+        v->accepts = accepts;
         v->loop = loop;
         v->watch = event_loop_add(loop, fd, EVENT_READ, on_event, v);
     }

@@ -8,8 +8,9 @@
 
 #include "net/port.h"
 
-/* tags_aside: a packet socket, which takes VLAN tags out of frames and tells them beside. Owns fd from
- * success on. */
-struct net_port *vnet_port_new(int fd, bool tags_aside, struct event_loop *loop, struct err *err);
+/* tags_aside: a packet socket, which takes VLAN tags out of frames and tells them beside. accepts: what may
+ * be sent unfinished. Owns fd from success on. */
+struct net_port *vnet_port_new(int fd, bool tags_aside, u32 accepts, struct event_loop *loop,
+                               struct err *err);
 
 #endif

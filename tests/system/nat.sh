@@ -204,6 +204,26 @@ nat() { # MODE: Kernel or User
     kill "$client"
 }
 
+ovs() { # a bridge of Open vSwitch's with a datapath of its own process, so that no module is needed
+    export OVS_RUNDIR=$work/ovs OVS_LOGDIR=$work/ovs OVS_DBDIR=$work/ovs OVS_SYSCONFDIR=$work/ovs
+    mkdir "$work/ovs"
+    ovsdb-tool create "$work/ovs/conf.db" /usr/share/openvswitch/vswitch.ovsschema
+    ovsdb-server "$work/ovs/conf.db" --remote=punix:"$work/ovs/db.sock" --pidfile --detach 2>"$work/ovs/log"
+    ovs-vsctl --no-wait init
+    ovs-vswitchd unix:"$work/ovs/db.sock" --pidfile --detach 2>>"$work/ovs/log"
+    ovs-vsctl --timeout=20 add-br ovs0 -- set bridge ovs0 datapath_type=netdev -- add-port ovs0 e0
+    d 'New-VMSwitch ext -NetAdapterName ovs0 -AllowManagementOS $false' >/dev/null
+    namespace near
+    machine "$near" ext e0tap 198.51.100.2/24
+    in_ "$near" busybox ping -c 1 -W 5 198.51.100.1 >/dev/null || fail "no ICMP echo through Open vSwitch"
+    d "Remove-VMSwitch ext -Force"
+    ! ovs-vsctl list-ports ovs0 | grep -v '^e0$' || fail "a port is left in the Open vSwitch bridge"
+    ovs-vsctl --timeout=20 del-br ovs0
+    kill "$near" "$(cat "$work/ovs/ovs-vswitchd.pid")" "$(cat "$work/ovs/ovsdb-server.pid")"
+    sleep 0.2
+    say "External on an Open vSwitch bridge"
+}
+
 crossed() { # SWITCH WHAT: a machine on the External switch reaches the far one
     namespace near
     machine "$near" "$1" e0tap 198.51.100.2/24
@@ -250,6 +270,11 @@ external() {
         say "External on a VXLAN device"
     else
         echo "no External on VXLAN: this kernel has none"
+    fi
+    if command -v ovs-vswitchd >/dev/null; then
+        ovs
+    else
+        echo "no External on Open vSwitch: openvswitch-switch is not installed"
     fi
     d "New-VMSwitch ext -NetAdapterName e0" >/dev/null
     d "New-NetIPAddress 198.51.100.3 -InterfaceAlias 'vEthernet (ext)' -PrefixLength 24" >/dev/null

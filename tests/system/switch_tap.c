@@ -52,7 +52,7 @@ static int join(const char *name, const char *tap, struct event_loop *loop, stru
     int fd = tap_open(tap, &index, err), end = fd < 0 ? -1 : plug(name, err);
     if (end < 0)
         return -1;
-    struct net_port *host = net_port_tap(fd, loop, err), *outlet = net_outlet_new(err);
+    struct net_port *host = net_port_tap(fd, false, loop, err), *outlet = net_outlet_new(err);
     if (!host || !outlet || !cable_new(end, loop, outlet, err))
         return -1;
     ends[0] = (struct end){host, outlet};

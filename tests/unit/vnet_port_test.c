@@ -152,7 +152,7 @@ static void the_host_answers_on_a_tap(void **state)
     assert_int_equal(host_links(&links, &count, &err), 0);
     assert_int_equal(host_link_find(links, count, "VETHERNET (A B)")->index, index);
     free(links);
-    struct net_port *port = net_port_tap(fd, f->loop, &err);
+    struct net_port *port = net_port_tap(fd, false, f->loop, &err);
     attach(f, port);
     u8 arp[60] = {[0] = 255, 255, 255,  255,  255, 255, 0, 0x15, 0x5d, 1, 2, 3, 8, 6, 0, 1, 8, 0,  6, 4, 0,
                   1,         0,   0x15, 0x5d, 1,   2,   3, 10,   9,    0, 2, 0, 0, 0, 0, 0, 0, 10, 9, 0, 1};
