@@ -127,8 +127,9 @@ static int add_to_resolved(unsigned index, const char *server, struct err *err)
 
 static int fail(const char *what, struct err *err)
 {
-    return err_set(err, errno == EACCES || errno == EPERM ? EXIT_STATUS_USAGE : EXIT_STATUS_HOST,
-                   "cannot %s " FOLDER "/%s: %s", what, FILE_, strerror(errno));
+    bool denied = errno == EACCES || errno == EPERM;
+    return err_set(err, denied ? EXIT_STATUS_USAGE : EXIT_STATUS_HOST, "cannot %s " FOLDER "/%s: %s%s", what,
+                   FILE_, strerror(errno), denied ? "; be root" : "");
 }
 
 static int read_file(char text[FILE_MAX], struct err *err)

@@ -50,19 +50,34 @@ const struct network_config *net_read(struct cmdlet_call *c)
     return out;
 }
 
+/* The definitions are stored, and the host does what they say. */
+static int follow(struct cmdlet_call *c, struct network *n, const struct network_config *wanted,
+                  struct err *err)
+{
+    struct nets *s = call_state(c);
+    *n->config = *wanted;
+    return network_put(&s->store, n, err) || net_host(c)->apply(&s->store, n->config, err) ? -1 : 0;
+}
+
+/* A host that cannot follow to where it was either has another trouble than this change, which then stands.
+ */
 static int store_and_follow(struct cmdlet_call *c, struct network *n, const struct network_config *before,
                             struct err *err)
 {
-    struct nets *s = call_state(c);
-    struct err ignored = {0};
-    if (network_put(&s->store, n, err))
-        return -1;
-    if (net_host(c)->apply(&s->store, n->config, err) == 0)
-        return 0;
-    *n->config = *before;
-    if (network_put(&s->store, n, &ignored) == 0)
-        (void)!net_host(c)->apply(&s->store, n->config, &ignored);
-    return -1;
+    struct err back = {0}, again = {0};
+    struct network_config *now = malloc(sizeof(*now));
+    if (!now)
+        return err_set(err, EXIT_STATUS_HOST, "out of memory for a definition");
+    *now = *n->config;
+    int r = follow(c, n, now, err);
+    if (r && follow(c, n, before, &back)) {
+        (void)!follow(c, n, now, &again);
+        call_warning(c, "It is kept, but the host's network is not as it says: %s", back.text);
+        *err = (struct err){0};
+        r = 0;
+    }
+    free(now);
+    return r;
 }
 
 int net_change(struct cmdlet_call *c, int (*edit)(void *arg, struct network_config *n, struct err *err),
