@@ -119,6 +119,9 @@ int network_add_nat(struct network_config *c, const struct network_nat *row, str
     if (need_room(c->nat_count, NETWORK_NATS_MAX, "NATs", err) || schema_check(&nat_schema, row, err) ||
         check_nat_prefix(row->prefix, &p, err))
         return -1;
+    if (row->dhcp && !p.addr.v6 && p.len > 26)
+        return refuse(err, ERROR_INVALID_PARAMETER,
+                      "DHCP needs a network of at least 64 addresses: a prefix length of 26 at most.");
     if (!row->name[0])
         return refuse(err, ERROR_INVALID_PARAMETER, "A NAT needs a name.");
     if (network_find_nat(c, row->name))

@@ -114,11 +114,10 @@ static int add_network(struct picture *p, const struct network_address *a, const
     const struct network_nat *nat = network_nat_of(p->config, &address.addr);
     if (!nat)
         return 0;
-    if (nat->dhcp)
+    if (nat->dhcp && address.addr.v6)
         return err_set_id(err, EXIT_STATUS_USAGE, ERROR_NOT_SUPPORTED,
-                          "The NAT '%s' gives addresses by DHCP, which needs a host in user mode "
-                          "(New-VMSwitch -HostNetwork User); "
-                          "%s is the kernel's.",
+                          "The NAT '%s' advertises routers (-Dhcp), which needs a host in user mode "
+                          "(New-VMSwitch -HostNetwork User); %s is the kernel's.",
                           nat->name, a->adapter);
     struct ip_prefix prefix = network_nat_prefix(nat);
     struct nat_network *n = &p->networks[p->network_count];
@@ -263,7 +262,7 @@ int host_network_apply_kernel(const struct store *s, const struct network_config
     return r;
 }
 
-/* ---- switches that carry their host themselves ---- */
+/* ---- switches ---- */
 
 void host_network_of_switch(const struct network_config *c, const char *switch_name,
                             struct network_config *out)
@@ -303,8 +302,7 @@ static int tell_switches(struct picture *p, struct err *err)
     if (look(p, NULL, err) || switch_store_open(&s, err))
         return -1;
     for (unsigned i = 0; i < p->switch_count && r == 0; i++)
-        if (!p->switches[i].fault.status && switch_config_has_host(&p->switches[i].config) &&
-            !link_of_switch(p, &p->switches[i]))
+        if (!p->switches[i].fault.status && switch_config_has_host(&p->switches[i].config))
             r = tell_switch(&s, &p->switches[i], err);
     switch_store_close(&s);
     return r;

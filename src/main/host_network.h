@@ -17,7 +17,7 @@ extern const struct network_ops host_network_ops;
 int must_check host_network_apply_kernel(const struct store *s, const struct network_config *c,
                                          struct err *err);
 
-/* Of c, what concerns one switch's adapter in user mode: its addresses, and the NATs and mappings that they
+/* Of c, what concerns one switch's adapter: its addresses, and the NATs and mappings that they
  * are under. */
 void host_network_of_switch(const struct network_config *c, const char *switch_name,
                             struct network_config *out);

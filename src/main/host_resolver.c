@@ -59,6 +59,17 @@ char *host_resolver_edit(const char *text, const struct ip_addr *server, bool *a
     return out;
 }
 
+/* Those of a text that are no loopback's. */
+static unsigned servers_of(const char *text, struct ip_addr *list, unsigned most)
+{
+    unsigned count = 0;
+    struct ip_addr a;
+    for (const char *p = text; *p && count < most; p += strcspn(p, "\n"), p += *p != 0)
+        if (server_of(p, &a) && !a.v6 && ip_is_host(&a))
+            list[count++] = a;
+    return count;
+}
+
 /* ---- systemd-resolved ---- */
 
 static bool resolved_serves(const char *text)
@@ -132,9 +143,9 @@ static int fail(const char *what, struct err *err)
                    FILE_, strerror(errno), denied ? "; be root" : "");
 }
 
-static int read_file(char text[FILE_MAX], struct err *err)
+static int read_file(const char *path, char text[FILE_MAX], struct err *err)
 {
-    int fd = open(FOLDER "/" FILE_, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     text[0] = 0;
     if (fd < 0)
         return errno == ENOENT ? 0 : fail("read", err);
@@ -199,7 +210,7 @@ int host_resolver_add(unsigned index, const struct ip_addr *server, struct err *
 {
     char text[FILE_MAX], address[IP_TEXT_MAX];
     bool added;
-    if (read_file(text, err))
+    if (read_file(FOLDER "/" FILE_, text, err))
         return -1;
     if (resolved_serves(text))
         return add_to_resolved(index, ip_print(server, address), err);
@@ -209,4 +220,18 @@ int host_resolver_add(unsigned index, const struct ip_addr *server, struct err *
     int r = added ? replace(now, err) : 0;
     free(now);
     return r;
+}
+
+/* systemd-resolved's own answers at a loopback address stand for the servers in its other file. */
+unsigned host_resolver_list(struct ip_addr *list, unsigned most)
+{
+    static const char *const paths[] = {FOLDER "/" FILE_, "/run/systemd/resolve/" FILE_};
+    char text[FILE_MAX];
+    unsigned count = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(paths) && !count; i++) {
+        struct err ignored = {0};
+        if (read_file(paths[i], text, &ignored) == 0)
+            count = servers_of(text, list, most);
+    }
+    return count;
 }

@@ -11,6 +11,9 @@
  * there already stays. */
 int must_check host_resolver_add(unsigned index, const struct ip_addr *server, struct err *err);
 
+/* The IPv4 name servers of this machine that others can ask, at most `most`; how many there are. */
+unsigned host_resolver_list(struct ip_addr *list, unsigned most);
+
 /* The text of a resolv.conf with one more name server in it; free() it. NULL: out of memory. added: it was
  * not there. For tests too. */
 char *host_resolver_edit(const char *text, const struct ip_addr *server, bool *added);

@@ -242,9 +242,11 @@ static int on_uplink(struct child *c, const struct message *m, int *passed, stru
     const struct port_policy policy = {.spoofing = true, .mac_limit = UPLINK_MACS};
     struct net_port *port = NULL;
     u8 mac[6] = {0};
-    if (strcmp(m->text, "user") == 0) {
+    if (strcmp(m->text, "user") == 0 || strcmp(m->text, "dhcp") == 0) {
         port_rule_mac(&m->rule, mac);
-        c->host = switch_host_new(c->loop, mac, &port, err);
+        if (!c->host)
+            c->host = switch_host_new(err);
+        port = c->host ? switch_host_add(c->host, m->text, c->loop, mac, err) : NULL;
     } else {
         port = *passed < 0 ? NULL : switch_uplink_port(m->text, *passed, c->loop, err);
         *passed = port ? -1 : *passed;

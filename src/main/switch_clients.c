@@ -218,8 +218,6 @@ static int on_host(struct switch_process *s, struct client *c, const struct mess
         return denied(err);
     if (*passed < 0)
         return err_set_id(err, EXIT_STATUS_USAGE, ERROR_INVALID_PARAMETER, "A host network needs a file.");
-    if (!s->user_host)
-        return 0; /* the kernel has it */
     if (s->child.pid && switch_child_call(s, &m, *passed, NULL, err))
         return -1;
     if (s->host_file >= 0)

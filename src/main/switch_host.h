@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The user-mode host of a switch, in its child: gateway, NAT, static mappings (net/user_host.h), for switches
- * that have a host's adapter and no kernel that carries it.
+ * The host of a switch, in its child: gateway, NAT, static mappings (net/user_host.h) where no kernel carries
+ * it, and a DHCP server (net/dhcp_server.h).
  *
  * Its file is JSON, written by the command side and read only here. It comes by message HOST, at the start of
  * every child and after each change, and replaces what was there; ports of mappings that stay are kept.
@@ -20,9 +20,11 @@ struct switch_host;
  * err. */
 int must_check switch_host_file(const struct switch_config *c, struct err *err);
 
-/* Child: a host without addresses, and its port, which stays switch_host's. mac: its hardware address. */
-struct switch_host *switch_host_new(struct event_loop *loop, const u8 mac[6], struct net_port **port,
-                                    struct err *err);
+/* Child: a host without addresses or ports. */
+struct switch_host *switch_host_new(struct err *err);
+/* A port of it, which stays switch_host's: "user" or "dhcp", each once. mac: of the host's adapter. */
+struct net_port *switch_host_add(struct switch_host *h, const char *kind, struct event_loop *loop,
+                                 const u8 mac[6], struct err *err);
 /* file: stays the caller's. */
 int must_check switch_host_apply(struct switch_host *h, int file, struct err *err);
 

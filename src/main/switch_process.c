@@ -84,6 +84,17 @@ static void on_child_end(void *opaque, int events)
     switch_repair_soon(s);
 }
 
+/* A port that the child makes by itself (switch_host.h). */
+static void tell_of_own(struct switch_process *s, u64 port, const char *kind)
+{
+    struct message m = {.type = MESSAGE_UPLINK, .port = port};
+    struct err err = {0};
+    snprintf(m.text, sizeof(m.text), "%s", kind);
+    snprintf(m.mac, sizeof(m.mac), "%s", s->config.mac);
+    if (switch_child_call(s, &m, -1, NULL, &err))
+        log_line("the host's network: %s", err.text);
+}
+
 static void tell_of_uplinks(struct switch_process *s)
 {
     struct err err = {0};
@@ -94,12 +105,10 @@ static void tell_of_uplinks(struct switch_process *s)
         if (switch_child_call(s, &m, s->uplinks.ways[i].fd, NULL, &err))
             log_line("way out %s: %s", s->uplinks.ways[i].kind, err.text);
     }
-    if (s->user_host) {
-        struct message m = {.type = MESSAGE_UPLINK, .port = SWITCH_UPLINK_PORT, .text = "user"};
-        snprintf(m.mac, sizeof(m.mac), "%s", s->config.mac);
-        if (switch_child_call(s, &m, -1, NULL, &err))
-            log_line("the host's network: %s", err.text);
-    }
+    if (s->user_host)
+        tell_of_own(s, SWITCH_UPLINK_PORT + s->uplinks.count, "user");
+    if (s->user_host || s->uplinks.kernel)
+        tell_of_own(s, SWITCH_UPLINK_PORT + s->uplinks.count + 1, "dhcp");
 }
 
 static void tell_of_host(struct switch_process *s)
@@ -269,8 +278,9 @@ static int open_ways(struct switch_process *s, struct err *err)
 {
     if (s->config.type != SWITCH_PRIVATE && switch_uplinks_open(&s->config, &s->uplinks, err))
         return -1;
-    s->user_host = switch_config_has_host(&s->config) && !s->uplinks.kernel;
-    return s->user_host && (s->host_file = switch_host_file(&s->config, err)) < 0 ? -1 : 0;
+    bool host = switch_config_has_host(&s->config);
+    s->user_host = host && !s->uplinks.kernel;
+    return host && (s->host_file = switch_host_file(&s->config, err)) < 0 ? -1 : 0;
 }
 
 static int begin(struct switch_process *s, const char *id, struct err *err)

@@ -76,7 +76,7 @@ static void output(void *opaque, const u8 *frame, size_t len)
     struct gateway *g = opaque;
     struct user_host *h = g->host;
     const struct user_slirp_config *c = user_slirp_config(g->slirp);
-    if (len > sizeof(h->answer) || (is_router_advertisement(frame, len) && !c->dhcp))
+    if (len > sizeof(h->answer) || (is_router_advertisement(frame, len) && !c->routers))
         return;
     bool dns4 = user_dns_is_answer(frame, len, &g->resolver4),
          dns6 = !dns4 && user_dns_is_answer(frame, len, &g->resolver6);
@@ -294,7 +294,7 @@ static const struct user_address *nth(const struct user_address *list, unsigned 
 
 static bool same_config(const struct user_slirp_config *a, const struct user_slirp_config *b)
 {
-    return a->dhcp == b->dhcp && a->v4.len == b->v4.len && a->v6.len == b->v6.len &&
+    return a->routers == b->routers && a->v4.len == b->v4.len && a->v6.len == b->v6.len &&
            ip_equal(&a->v4.addr, &b->v4.addr) && ip_equal(&a->v6.addr, &b->v6.addr);
 }
 
@@ -344,7 +344,7 @@ static int set_addresses(struct user_host *h, const struct user_address *list, u
     h->gateway_count = 0;
     for (unsigned n = 0; n < USER_HOST_ADDRESSES_MAX; n++) {
         const struct user_address *v4 = nth(list, count, false, n), *v6 = nth(list, count, true, n);
-        struct user_slirp_config c = {.dhcp = (v4 && v4->dhcp) || (v6 && v6->dhcp)};
+        struct user_slirp_config c = {.routers = v6 && v6->routers};
         if (!v4 && !v6)
             break;
         if (v4)
@@ -450,10 +450,6 @@ int user_host_set(struct user_host *h, const struct user_address *addresses, uns
     if (count > USER_HOST_ADDRESSES_MAX)
         return err_set(err, EXIT_STATUS_USAGE, "a host in user mode has at most %d addresses",
                        USER_HOST_ADDRESSES_MAX);
-    for (unsigned i = 0; i < count; i++)
-        if (!addresses[i].prefix.addr.v6 && addresses[i].dhcp && addresses[i].prefix.len > 26)
-            return err_set(err, EXIT_STATUS_USAGE,
-                           "DHCP needs a network of at least 64 addresses (a prefix length of 26)");
     int r = set_addresses(h, addresses, count, err);
     return set_mappings(h, mappings, mapping_count, err) || r ? -1 : 0;
 }

@@ -20,7 +20,7 @@ struct user_host;
 struct user_address {
     struct ip_prefix prefix; /* the gateway's address, and how long its network's prefix is */
     bool nat;                /* reaches beyond this host */
-    bool dhcp;               /* gives addresses: DHCP, or router advertisements */
+    bool routers;            /* of IPv6: advertises itself, so that machines give themselves addresses */
 };
 
 /* Without addresses: nobody is there. NULL and err. */

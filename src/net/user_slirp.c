@@ -148,8 +148,6 @@ static void set_v4(SlirpConfig *c, const struct user_slirp_config *u)
     c->vnetmask.s_addr = htonl(mask);
     c->vhost = in4(u->v4.addr.bytes);
     c->vnameserver = c->vnetwork; /* user_dns.h */
-    /* The upper half; user_host_set() has seen to it that sixteen addresses are there. */
-    c->vdhcp_start.s_addr = c->vnetwork.s_addr | htonl((~mask >> 1) + 1);
 }
 
 static void set_v6(SlirpConfig *c, const struct user_slirp_config *u)
@@ -166,7 +164,7 @@ struct user_slirp *user_slirp_new(const struct user_slirp_config *config, struct
                                   void (*output)(void *opaque, const u8 *frame, size_t len), void *opaque,
                                   struct err *err)
 {
-    SlirpConfig c = {.version = 4, .disable_dhcp = !config->dhcp};
+    SlirpConfig c = {.version = 4, .disable_dhcp = true};
     struct user_slirp *s = calloc(1, sizeof(*s));
     set_v4(&c, config);
     set_v6(&c, config);

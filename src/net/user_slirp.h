@@ -15,8 +15,8 @@ struct user_slirp;
 
 struct user_slirp_config {
     struct ip_prefix v4,
-        v6; /* the gateway's address, and how long its network's prefix is; len 0: not there */
-    bool dhcp;
+        v6;       /* the gateway's address, and how long its network's prefix is; len 0: not there */
+    bool routers; /* advertisements get out */
 };
 
 /* output(): a frame for the network, of which nothing may be kept. */

@@ -191,6 +191,16 @@ nat() { # MODE: Kernel or User
     refused "Add-NetNatStaticMapping net$mode -Protocol TCP -ExternalIPAddress 203.0.113.2 -ExternalPort 8080 -InternalIPAddress $network.3" "mapped to $network.2"
     refused "New-NetNat more -InternalIPInterfaceAddressPrefix 192.168.0.0/16" "overlaps $network.0/24"
     refused "New-NetNat more -InternalIPInterfaceAddressPrefix 203.0.113.128/25" "a network that this host is in"
+    d "New-NetNat dhcp$mode -InternalIPInterfaceAddressPrefix 192.168.102.0/24 -Dhcp" >/dev/null
+    d "New-NetIPAddress 192.168.102.1 -InterfaceAlias 'vEthernet (nat$mode)' -PrefixLength 24" >/dev/null
+    namespace guest
+    machine "$guest" "nat$mode" g$mode
+    printf '#!/bin/sh\n[ "$1" != bound ] || echo "$ip/$mask $router $dns"\n' >"$work/lease"
+    chmod +x "$work/lease"
+    is "$(in_ "$guest" busybox udhcpc -i g$mode -q -n -t 5 -T 1 -s "$work/lease" 2>/dev/null | tail -1)" "192.168.102.128/24 192.168.102.1 $([ $mode = Kernel ] && echo 203.0.113.1 || echo 192.168.102.1)" "DHCP ($mode)"
+    kill "$guest"
+    d "Remove-NetNat dhcp$mode; Remove-NetIPAddress 192.168.102.1"
+    say "$mode: DHCP where it was asked for"
     d "Remove-NetNatStaticMapping -StaticMappingID 0"
     case $(ask "$world" tcp 203.0.113.2 8080) in no*) ;; *) fail "a removed mapping still leads in ($mode)" ;; esac
     say "$mode: inward by static mappings, until they are removed"
