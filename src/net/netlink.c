@@ -67,7 +67,7 @@ static enum turn read_answer(int fd, u8 *buffer, void (*each)(void *arg, const s
     }
     if (from.nl_pid) /* not the kernel */
         return TURN_MORE;
-    size_t left = (size_t)n;
+    int left = (int)n;
     for (struct nlmsghdr *h = (struct nlmsghdr *)buffer; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
         if (h->nlmsg_flags & NLM_F_DUMP_INTR)
             return TURN_AGAIN;
@@ -119,8 +119,9 @@ int netlink_ask(struct netlink_question *q, void (*each)(void *arg, const struct
 
 void netlink_attributes(const struct rtattr *first, size_t len, const struct rtattr **by_type, u16 most)
 {
+    int left = (int)len; /* RTA_NEXT() takes padding off that a cut message does not have */
     memset(by_type, 0, (most + 1u) * sizeof(*by_type));
-    for (const struct rtattr *a = first; RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+    for (const struct rtattr *a = first; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
         u16 type = a->rta_type & NLA_TYPE_MASK;
         if (type <= most && !by_type[type])
             by_type[type] = a;
