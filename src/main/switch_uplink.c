@@ -75,8 +75,10 @@ static int wanted_adapter(const struct switch_config *c, struct switch_uplinks *
         return 0;
     if (open_adapter(c, u, &why) == 0)
         return 0;
-    if (c->host_network == HOST_NETWORK_AUTO && c->type == SWITCH_INTERNAL)
-        return 0; /* user mode then */
+    if (c->host_network == HOST_NETWORK_AUTO && c->type == SWITCH_INTERNAL) {
+        log_line("the host's adapter is in user mode: %s", why.text);
+        return 0;
+    }
     return err_set(err, why.status, "%s", why.text);
 }
 
