@@ -26,7 +26,7 @@ struct network_ops;
 
 struct host_probe {
     void (*look)(struct host_facts *out,
-                 bool engines);         /* engines: KVM too, which is tried, and so costs time */
+                 bool engines);        /* engines: KVM too, which is tried, and so costs time */
     const struct network_ops *network; /* host_network.h */
 };
 

@@ -49,7 +49,8 @@ int must_check net_adapters(struct cmdlet_call *c, struct net_adapter **list, un
 const struct net_adapter *net_adapter_find(const struct net_adapter *list, unsigned count, const char *name,
                                            i64 index);
 
-/* Switches with the host on them, addresses, NAT: for Start-VM -Automatic. What fails is told as a warning. */
+/* Switches with the host on them, addresses, NAT: for Start-VM -Automatic. What fails is told as a warning.
+ */
 void net_start_with_host(struct cmdlet_call *c, const struct store *store);
 
 /* Whether a value is among a .many parameter's patterns, or that is not given. */
