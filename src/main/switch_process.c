@@ -47,8 +47,11 @@ static void on_told(void *opaque, int events)
 {
     struct switch_process *s = opaque;
     struct message m;
-    if (message_receive(s->child.events, &m, NULL, NULL) <= 0)
-        return; /* its end is seen elsewhere */
+    int r = message_receive(s->child.events, &m, NULL, NULL);
+    if (r == 0)
+        kill(s->child.pid, SIGKILL); /* it ended, or is not what it was; seen by its process */
+    if (r <= 0)
+        return;
     struct switch_port *p = switch_port_numbered(s, m.port);
     if (p && m.type == MESSAGE_SPOOFED)
         switch_port_spoofed(s, p);

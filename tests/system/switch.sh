@@ -81,8 +81,13 @@ child=$(pgrep -P "$(switch ProcessId)" droste-switch || true)
 grep -q '^Seccomp:.*2' "/proc/$child/status" && grep -q '^NoNewPrivs:.*1' "/proc/$child/status" || fail "no sandbox"
 say "frames move in a sandbox"
 
-# Spoofing
+# Spoofing; the remedy names the machine as it is called then
+d Rename-VM "${mark}c" "${mark}x"
 await c 60 silence
+d Rename-VM "${mark}x" "${mark}c"
+d Set-VMNetworkAdapter "${mark}c" -MacAddressSpoofing On
+d Set-VMNetworkAdapter "${mark}c" -MacAddressSpoofing Off
+await c 20 silence
 [ "$(adapter c SpoofedFramesDropped)" -gt 0 ] || fail "nothing was counted"
 status=$(d -Command "(Get-VM ${mark}c).Status")
 remedy=$(echo "$status" | sed -n "s/.*: \(Set-VMNetworkAdapter .* On\) lets them pass.*/\1/p")

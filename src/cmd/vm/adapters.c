@@ -261,6 +261,14 @@ int adapter_tell_rules(struct cmdlet_call *c, const struct vm_config *k, struct 
     return n ? adapter_tell_rule(k, (unsigned)(n - k->adapters), err) : -1;
 }
 
+int adapters_tell_name(struct cmdlet_call *c, const struct vm_config *k, struct err *err)
+{
+    for (unsigned i = 0; i < k->adapter_count; i++)
+        if (adapter_tell_rule(k, i, err))
+            return -1;
+    return 0;
+}
+
 static int set_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e, unsigned adapter)
 {
     static const struct vm_change change = {

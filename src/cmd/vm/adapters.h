@@ -36,6 +36,9 @@ int must_check adapter_change(struct cmdlet_call *c, struct vms *v, const struct
 /* For .tell of a vm_change: the switch of a running VM hears the adapter's new rules. */
 int must_check adapter_tell_rules(struct cmdlet_call *c, const struct vm_config *k, struct err *err);
 
+/* The same: the switches of a running VM hear its new name. */
+int must_check adapters_tell_name(struct cmdlet_call *c, const struct vm_config *k, struct err *err);
+
 /* As Get-VMNetworkAdapter gives it. */
 struct value adapter_object(struct cmdlet_call *c, const struct vm_entry *e, unsigned adapter);
 /* The VLANs it is in, as a list; "": it knows none. */

@@ -155,8 +155,8 @@ static int apply_set(struct cmdlet_call *c, struct vm_config *k, struct err *err
 
 static int set_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
-    static const struct vm_change change = {NULL, "configure the virtual machine \"%s\".",
-                                            .apply = apply_set};
+    static const struct vm_change change = {NULL, "configure the virtual machine \"%s\".", .apply = apply_set,
+                                            .tell = adapters_tell_name};
     struct vm_entry now;
     int result;
     return vm_change(c, v, e, &change, &now, &result) ? vm_passthru(c, v, &now) : result;
@@ -175,8 +175,8 @@ static int apply_rename(struct cmdlet_call *c, struct vm_config *k, struct err *
 
 static int rename_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e)
 {
-    static const struct vm_change change = {NULL, "rename the virtual machine \"%s\".",
-                                            .apply = apply_rename};
+    static const struct vm_change change = {NULL, "rename the virtual machine \"%s\".", .apply = apply_rename,
+                                            .tell = adapters_tell_name};
     struct vm_entry now;
     int result;
     return vm_change(c, v, e, &change, &now, &result) ? vm_passthru(c, v, &now) : result;
