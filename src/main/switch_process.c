@@ -65,7 +65,8 @@ static void forget_child(struct switch_process *s)
 {
     event_loop_remove(s->loop, s->child.life);
     event_loop_remove(s->loop, s->child.told);
-    close(s->child.process);
+    if (s->child.process >= 0)
+        close(s->child.process);
     close(s->child.calls);
     close(s->child.events);
     s->child.pid = 0;
@@ -161,36 +162,60 @@ static int wait_ready(struct switch_process *s, struct err *err)
     return err_set(err, EXIT_STATUS_HOST, "the switch's child ended at its start");
 }
 
-static int start_child(struct switch_process *s, struct err *err)
+static int no_process(struct err *err)
 {
-    int calls[2], events[2];
-    const struct timeval patience = {.tv_sec = CALL_SECONDS};
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, calls))
-        return err_set(err, EXIT_STATUS_HOST, "cannot start a process: %s", strerror(errno));
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, events)) {
-        close(calls[0]);
-        close(calls[1]);
-        return err_set(err, EXIT_STATUS_HOST, "cannot start a process: %s", strerror(errno));
-    }
+    return err_set(err, EXIT_STATUS_HOST, "cannot start a process: %s", strerror(errno));
+}
+
+static void close_pair(const int pair[2])
+{
+    close(pair[0]);
+    close(pair[1]);
+}
+
+/* calls, events: our ends first. */
+static int fork_child(struct switch_process *s, const int calls[2], const int events[2], struct err *err)
+{
     pid_t parent = getpid(), pid = fork();
+    if (pid < 0)
+        return no_process(err);
     if (pid == 0)
         become_child(s, parent, calls[1], events[1]);
-    close(calls[1]);
-    close(events[1]);
-    if (pid < 0) {
-        close(calls[0]);
-        close(events[0]);
-        return err_set(err, EXIT_STATUS_HOST, "cannot start a process: %s", strerror(errno));
-    }
     s->child.pid = pid;
     s->child.calls = calls[0];
     s->child.events = events[0];
     s->child.started = clock_now(s->clock);
-    setsockopt(calls[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    setsockopt(calls[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    close(calls[1]);
+    close(events[1]);
+    return 0;
+}
+
+static int make_child(struct switch_process *s, struct err *err)
+{
+    int calls[2], events[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, calls))
+        return no_process(err);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, events)) {
+        close_pair(calls);
+        return no_process(err);
+    }
+    if (fork_child(s, calls, events, err) == 0)
+        return 0;
+    close_pair(calls);
+    close_pair(events);
+    return -1;
+}
+
+static int start_child(struct switch_process *s, struct err *err)
+{
+    const struct timeval patience = {.tv_sec = CALL_SECONDS};
+    if (make_child(s, err))
+        return -1;
+    setsockopt(s->child.calls, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(s->child.calls, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     if (watch_child(s, err) || wait_ready(s, err)) {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
+        kill(s->child.pid, SIGKILL);
+        waitpid(s->child.pid, NULL, 0);
         forget_child(s);
         return -1;
     }

@@ -21,6 +21,9 @@ cp /etc/group "$work/group"
 sed -i '/^droste:/d' "$work/group"
 echo "droste:x:64999:" >>"$work/group"
 mount --bind "$work/group" /etc/group
+cp /etc/passwd "$work/passwd"
+echo "other:x:64002:64002::$work/other:/bin/sh" >>"$work/passwd"
+mount --bind "$work/passwd" /etc/passwd
 chown 64001 "$work/member"
 chown 64002 "$work/other"
 chmod 755 "$work" "$work/bin"
@@ -53,6 +56,9 @@ other Get-VM 2>&1 | grep -q "Root's store holds virtual machines too" || fail "G
 other Get-VMSwitch 2>&1 | grep -q "Root's store" && fail "Get-VMSwitch tells what cannot be known"
 member Get-VMSwitch 2>&1 | grep -q "Root's store" && fail "a member is told of what was listed"
 ok "others do not see it, and are told of root's virtual machines"
+other New-VM theirs -MemoryStartupBytes 64MB >/dev/null
+SUDO_UID=64002 root Get-VM 2>&1 | grep -q "The store of other holds virtual machines too" || fail "root is not told of the caller's store"
+ok "root is told of the store of who called sudo"
 
 # A member's port survives the child
 pid=$(root -Command '(Get-VMSwitch shared).ProcessId')
