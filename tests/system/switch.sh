@@ -47,10 +47,13 @@ make() { # LETTER ARGUMENTS: a VM on the switch
 }
 folder() { d -Command "(Get-VM $mark$1).Path"; }
 lines() { wc -l <"${log[$1]}"; }
+declare -A since
+before() { since[$1]=$(lines "$1"); } # LETTER: the next await() of it counts from here
 # await LETTER SECONDS LINE: such a line comes from now on
 await() {
     local from n=$(($2 * 10))
-    from=$(lines "$1")
+    from=${since[$1]:-$(lines "$1")}
+    since[$1]=
     while [ $n -gt 0 ]; do
         tail -n +$((from + 1)) "${log[$1]}" | tr -d '\r' | grep -qx "$3" && return
         sleep 0.1
@@ -64,6 +67,10 @@ adapter() { d -Command "(Get-VMNetworkAdapter $mark$1).$2"; }
 switch() { d -Command "(Get-VMSwitch lab).$1"; }
 
 d New-VMSwitch lab -SwitchType Private >/dev/null
+for _ in 1 2 3 4 5 6; do d Start-VMSwitch lab & done
+wait
+[ "$(pgrep -fc "^droste switch $(ids)")" = 2 ] || fail "$(pgrep -fa "^droste switch $(ids)"): not one supervisor and its child"
+say "six commands that start it make one"
 make a "me=10.9.0.1 peer=10.9.0.2"
 make b "me=10.9.0.2 peer=10.9.0.1"
 make c "me=10.9.0.3 peer=10.9.0.1 mac=02:00:00:00:00:0c"
@@ -114,14 +121,17 @@ await a 20 reply
 say "VLANs separate, at once"
 
 # Cables
+before b
 d Disconnect-VMNetworkAdapter "${mark}b"
 await b 20 "carrier 0"
+before b
 d Connect-VMNetworkAdapter "${mark}b" -SwitchName LAB
 await b 20 "carrier 1"
 await b 20 reply
 say "a guest sees the cable out and in"
 
 # A reset, and a saved state
+before b
 d Restart-VM "${mark}b" -Force
 await b 60 "carrier 1"
 await b 30 reply
@@ -182,7 +192,10 @@ say "droste run joins"
 runner=$!
 log[run]=$work/long
 await run 60 reply
-kill -9 "$(switch ProcessId)"
+before run
+pid=$(switch ProcessId)
+[ "$pid" -gt 1 ] || fail "the switch does not run"
+kill -9 "$pid"
 await run 20 "carrier 1"
 await run 20 reply
 await a 20 reply
