@@ -86,6 +86,8 @@ before=$(ip -o link | wc -l)
 echo "L1 as root"
 sh /nat.sh 2>&1
 [ "$(ip -o link | wc -l)" = "$before" ] && echo "L1 has no adapter left"
+droste New-VMSwitch -Name VmNAT -SwitchType Internal >/dev/null # a name is looked for among one's own first
+droste Start-VMSwitch VmNAT
 echo "L1 as a user"
 su user -c 'DROSTE_HOME=/home/droste sh /nat.sh' 2>&1
 I

@@ -118,9 +118,11 @@ static void add_switch(struct cmdlet_call *c, const struct switch_entry *e, stru
     struct net_adapter *a = NULL;
     snprintf(name, sizeof(name), HOST_ADAPTER_PREFIX "%.100s)", e->config.name);
     snprintf(interface, sizeof(interface), HOST_ADAPTER_INTERFACE, e->id);
-    for (unsigned i = 0; i < *count && !a; i++)
+    for (unsigned i = 0; i < *count; i++)
         if (strcmp(list[i].host.interface, interface) == 0)
             a = &list[i];
+        else if (text_equal(list[i].host.name, name)) /* another store's: our own has the name */
+            memcpy(list[i].host.name, list[i].host.interface, sizeof(list[i].host.interface));
     if (!a) {
         a = &list[(*count)++];
         *a = (struct net_adapter){.host.index = made_up_index(e->id), .host.has_mac = true, .host.up = true};
