@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/nat_nft.h"
 
+#include <linux/netlink.h>
 #include <nftables/libnftables.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const char *family(const struct ip_addr *a)
 {
@@ -141,11 +144,22 @@ static int explain(const char *told, struct err *err)
     return err_set(err, EXIT_STATUS_HOST, "cannot set the kernel's NAT: %s", line);
 }
 
+/* Where the kernel does not know this protocol, libnftables ends the process. */
+static bool has_netfilter(void)
+{
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 int nft_run(const char *commands, char **out, struct err *err)
 {
-    struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
     if (out)
         *out = NULL;
+    if (!has_netfilter())
+        return explain("netfilter: Protocol not supported", err);
+    struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
     if (!nft)
         return err_set(err, EXIT_STATUS_HOST, "cannot set the kernel's NAT: libnftables does not start");
     int r = nft_ctx_buffer_output(nft) || nft_ctx_buffer_error(nft)

@@ -3,8 +3,7 @@
 # What `meson install` puts in place, and droste.service under a real systemd: a guest with Debian's systemd has it
 # enabled, is rebooted, loses its power, and is shut down; VMs in it are saved, go on, start and stay off as they say.
 . "$(dirname "$0")/lib.bash"
-tools/get-packages "$guest/systemd.ext4" 500M systemd systemd-sysv bash coreutils util-linux mount libslirp0 libjansson4 \
-    libseccomp2 libedit2 libc-bin base-files
+tools/get-packages "$guest/systemd.ext4" 500M systemd systemd-sysv bash coreutils util-linux mount libc-bin base-files
 tree=$work/tree
 DESTDIR=$tree meson install -C "$(dirname "$droste")" --no-rebuild >"$work/install" 2>&1 || { cat "$work/install"; fail "meson install"; }
 prefix=$tree$(meson introspect --buildoptions "$(dirname "$droste")" |
@@ -70,11 +69,14 @@ case $phase in
     ;;
 esac
 I
-initramfs "$work/img" -m virtio_pci -m virtio_blk -m ext4 -m virtio-rng -f "$tree:/tree" <<'I'
+initramfs "$work/img" -m virtio_pci -m virtio_blk -m ext4 -m virtio-rng -f "$tree:/tree" -l "$droste:/bin/droste" <<'I'
 mkdir -p /host
 mount -t ext4 /dev/vda /host
 if [ ! -d /host/test ]; then
     cp -a /tree/. /host/
+    for f in $(find /lib /lib64 -name "*.so*"); do # the program's libraries that the packages have not brought
+        [ -e "/host$f" ] || { mkdir -p "/host${f%/*}" && cp -L "$f" "/host$f"; }
+    done
     echo "root:x:0:0:root:/root:/bin/bash" >/host/etc/passwd
     echo "root:x:0:" >/host/etc/group
     echo 0123456789abcdef0123456789abcdef >/host/etc/machine-id
