@@ -89,11 +89,21 @@ void fpu_mmx_enter(struct cpu *c)
     c->x87[X87_TAG] = 0xff;
 }
 
+/* Every exception masked, reserved bits as they read, nothing summed up: the processor would change nothing.
+ */
+static bool is_normal(u16 cw, u16 sw)
+{
+    enum { CW_FIXED = 0xf0ff, CW_MASKED = 0x7f, SW_SUMMARY = 0x8080 };
+    return (cw & CW_FIXED) == CW_MASKED && !(sw & SW_SUMMARY);
+}
+
 void fpu_normalise(struct cpu *c)
 {
     u32 host;
-    store_le(c->x87 + X87_MXCSR, 4, MXCSR_RESET);
+    store_le(c->x87 + X87_MXCSR, 8, MXCSR_RESET);
     memset(c->x87 + 160, 0, sizeof(c->x87) - 160);
+    if (likely(is_normal(fpu_cw(c), fpu_sw(c))))
+        return;
     u8 keep[X87_MXCSR - X87_FOP];
     memcpy(keep, c->x87 + X87_FOP, sizeof(keep));
     asm volatile("stmxcsr %1\n\tfxrstor64 %0\n\tfxsave64 %0\n\tfninit\n\tldmxcsr %1"
