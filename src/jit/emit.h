@@ -34,6 +34,7 @@ enum host_reg {
 /* Opcodes with a name; the forms `reg, r/m` unless they say otherwise. */
 enum {
     X_ADD = 0x03,
+    X_OR = 0x0b,
     X_ADD_TO = 0x01, /* r/m, reg */
     X_SUB = 0x2b,
     X_SUB_TO = 0x29, /* r/m, reg */

@@ -8,6 +8,8 @@
  */
 #include "jit/gen.h"
 
+#include "cpu/fpu.h"
+
 enum { TEST_IMM8 = 0xf6 };
 
 /* ---- what must hold before ---- */
@@ -210,5 +212,56 @@ bool lower_vec_zero(struct gen *g)
 {
     vec_need(g, VEC_YMM);
     emit_vex(&g->e, (struct vex){.map = 1, .l = g->in->flags & INSN_VEX_L}, g->in->opcode);
+    return true;
+}
+
+/* ---- MXCSR ---- */
+
+#define CPU_MXCSR MEM(H_R10, (i32)offsetof(struct cpu, mxcsr))
+
+enum { MXCSR_GROUP = 0x0fae, LDMXCSR = 2, STMXCSR = 3, MXCSR_MASKS = 0x1f80 };
+
+/* struct cpu has the control bits and the flags from before, the host's MXCSR the flags since. */
+bool lower_stmxcsr(struct gen *g)
+{
+    struct emit *e = &g->e;
+    if (g->in->adsize != 8)
+        return false;
+    vec_need(g, bit_for(0, g->in->flags & INSN_VEX));
+    flags_keep(g);
+    emit_op_mem(e, (struct prefixes){0}, MXCSR_GROUP, STMXCSR, FRAME(mxcsr));
+    emit_mem(e, X_MOV, 8, H_R10, FRAME(cpu));
+    emit_mem(e, X_MOV, 4, H_R11, FRAME(mxcsr));
+    emit_imm(e, X_IMM_AND, 4, H_R11, MXCSR_FLAGS);
+    emit_mem(e, X_OR, 4, H_R11, CPU_MXCSR);
+    emit_mem(e, X_MOV_TO, 4, H_R11, FRAME(mxcsr));
+    flags_lost(g);
+    linear_address(g);
+    host_address(g, 4, true);
+    emit_mem(e, X_MOV, 4, H_R11, FRAME(mxcsr));
+    emit_mem(e, X_MOV_TO, 4, H_R11, MEM(H_R10, 0));
+    return true;
+}
+
+/* One that unmasks an exception or sets a reserved bit is for the meaning. */
+bool lower_ldmxcsr(struct gen *g)
+{
+    struct emit *e = &g->e;
+    if (g->in->adsize != 8)
+        return false;
+    vec_need(g, bit_for(ATTR_FPEXC, g->in->flags & INSN_VEX));
+    linear_address(g);
+    host_address(g, 4, false);
+    emit_mem(e, X_MOV, 4, H_R11, MEM(H_R10, 0));
+    emit_mem(e, X_MOV_TO, 4, H_R11, FRAME(mxcsr));
+    emit_imm(e, X_IMM_AND, 4, H_R11, (i32)(~(u32)MXCSR_VALID | MXCSR_MASKS));
+    emit_imm(e, X_IMM_CMP, 4, H_R11, MXCSR_MASKS);
+    go_slow(g, CC_NE);
+    emit_mem(e, X_MOV, 8, H_R10, FRAME(cpu));
+    emit_mem(e, X_MOV, 4, H_R11, FRAME(mxcsr));
+    emit_mem(e, X_MOV_TO, 4, H_R11, CPU_MXCSR);
+    emit_imm(e, X_IMM_AND, 4, H_R11, ~MXCSR_FLAGS);
+    emit_mem(e, X_MOV_TO, 4, H_R11, FRAME(mxcsr));
+    emit_op_mem(e, (struct prefixes){0}, MXCSR_GROUP, LDMXCSR, FRAME(mxcsr));
     return true;
 }

@@ -109,6 +109,15 @@ static bool put_overwritten(struct rng *r, struct insn_case *s)
     return put(s, b, sizeof(b));
 }
 
+/* PUSH imm32, LDMXCSR [RSP]: any rounding, DAZ and FTZ; now and then exceptions unmasked, but not overflow
+ * and underflow (docs/limits.md). Bit 17 is AMD's alone. */
+static bool put_mxcsr(struct rng *r, struct insn_case *s)
+{
+    u8 b[5 + 4] = {0x68, 0, 0, 0, 0, 0x0f, 0xae, 0x14, 0x24};
+    store_le(b + 1, 4, rng_below(r, 0x10000) | (rng_below(r, 4) ? 0x1f80 : 0xc00));
+    return put_constant(s, RSP, DATA_BASE + 0x800) && put(s, b, sizeof(b));
+}
+
 /* Jcc rel8, which may go over what is put behind it. */
 static bool put_jump(struct rng *r, struct insn_case *s, unsigned *from)
 {
@@ -124,6 +133,8 @@ static bool add_one(struct rng *r, const u16 *rows, unsigned n, struct insn_case
     bool fits = (rng_below(r, 4) || put_jump(r, s, &over));
     if (rng_below(r, 24) == 0)
         fits = fits && put_overwritten(r, s);
+    else if (rng_below(r, 24) == 0)
+        fits = fits && put_mxcsr(r, s);
     else
         fits = fits && case_make(r, rows[rng_below(r, n)], &e) && e.mode == MODE_64 && put_element(r, s, &e);
     if (!fits)
