@@ -25,9 +25,15 @@ static void set_entry(u64 table, u64 index, u64 value)
     space_write(memory, table + index * 8, &value, 8);
 }
 
+/* The second code page lies elsewhere in memory than behind the first. */
+static u64 gpa_of(u64 lin)
+{
+    return lin >= CODE_BASE + PAGE_SIZE && lin < CODE_BASE + CODE_SIZE ? lin + 2 * PAGE_SIZE : lin;
+}
+
 static void map_page(u64 at, u64 flags)
 {
-    set_entry(PT, at >> 12 & 511, at | PTE_P | PTE_U | PTE_A | PTE_D | flags);
+    set_entry(PT, at >> 12 & 511, gpa_of(at) | PTE_P | PTE_U | PTE_A | PTE_D | flags);
 }
 
 static void build_tables(void)
@@ -39,7 +45,8 @@ static void build_tables(void)
     for (u64 at = DATA_BASE; at < RO_BASE; at += PAGE_SIZE)
         map_page(at, PTE_W);
     map_page(RO_BASE, 0);
-    map_page(CODE_BASE, PTE_W);
+    for (u64 at = CODE_BASE; at < CODE_BASE + CODE_SIZE; at += PAGE_SIZE)
+        map_page(at, PTE_W);
 }
 
 static const struct cpu_model *model(void)
@@ -201,7 +208,10 @@ static bool inside(const struct cpu *c, const struct insn_case *t)
 static struct insn insn_at(const struct cpu *c)
 {
     struct insn in = {0};
-    insn_decode(MODE_64, space_ram(memory, c->rip, NULL), 15, &in);
+    u8 bytes[15];
+    for (unsigned i = 0; i < sizeof(bytes); i++)
+        bytes[i] = *(const u8 *)space_ram(memory, gpa_of(c->rip + i), NULL);
+    insn_decode(MODE_64, bytes, sizeof(bytes), &in);
     return in;
 }
 
@@ -219,11 +229,23 @@ static enum outcome run_interpreted(struct cpu *c, const struct insn_case *t)
     return o;
 }
 
+/* As block_here() in interp.c; NULL: for the interpreter. */
+static struct block *block_at(struct cpu *c)
+{
+    u64 gpa, next = (c->rip | (PAGE_SIZE - 1)) + 1;
+    void *host, *next_host;
+    bug_on(mmu_fetch_page(c, c->rip, &gpa, &host) != DONE, "a code page is missing");
+    struct block *b = code_lookup(c, host);
+    if (b || next >= CODE_BASE + CODE_SIZE || mmu_fetch_page(c, next, &gpa, &next_host) != DONE)
+        return b;
+    return code_lookup_across(c, host, next_host);
+}
+
 static enum outcome run_blocks(struct cpu *c, const struct insn_case *t)
 {
     enum outcome o = DONE;
     for (unsigned steps = 0; o != FAULT && inside(c, t); steps++) {
-        struct block *b = code_lookup(c, space_ram(memory, c->rip, NULL));
+        struct block *b = block_at(c);
         bug_on(steps == STEPS_MAX, "a run does not end");
         c->budget_end = c->retired + STEPS_MAX;
         if (!b || !c->jit->run(c, b, &o)) {
@@ -243,11 +265,12 @@ typedef enum outcome (*execute_fn)(struct cpu *c, const struct insn_case *t);
 /* Behind it UD2: translated code does not stop at the run's end by itself. */
 static void set_code(const struct insn_case *t)
 {
-    u8 page[CODE_SIZE];
-    memset(page, 0xcc, sizeof(page));
-    memcpy(page + (t->start.rip - CODE_BASE), t->bytes, t->len);
-    memcpy(page + (t->start.rip - CODE_BASE) + t->len, "\x0f\x0b", 2);
-    space_write(memory, CODE_BASE, page, sizeof(page));
+    u8 code[CODE_SIZE], *at = code + (t->start.rip - CODE_BASE);
+    memset(code, 0xcc, sizeof(code));
+    memcpy(at, t->bytes, t->len);
+    memcpy(at + t->len, "\x0f\x0b", 2);
+    for (u64 page = 0; page < CODE_SIZE; page += PAGE_SIZE)
+        space_write(memory, gpa_of(CODE_BASE + page), code + page, PAGE_SIZE);
 }
 
 static void guest_run(const struct insn_case *t, struct case_result *r, execute_fn execute)

@@ -6,7 +6,7 @@
  * An engine takes a case and fills a result; the host processor (engine_host.c) is the one that is right.
  * Adding an engine is one row in insn_oracle.c's table.
  *
- * All engines see one address space: data pages between unmapped guards, one read-only page, one code page,
+ * All engines see one address space: data pages between unmapped guards, one read-only page, two code pages,
  * at fixed addresses that are the same in this process and in the guest.
  */
 #ifndef TESTS_INSN_ORACLE_H
@@ -21,8 +21,8 @@
 #define RO_BASE    (DATA_BASE + DATA_SIZE) /* one read-only page, then unmapped */
 #define RO_SIZE    0x1000u
 #define AREA_BYTES (DATA_SIZE + RO_SIZE)
-#define CODE_BASE  (AREA_BASE + 0x100000) /* one page of INT3 */
-#define CODE_SIZE  0x1000u
+#define CODE_BASE  (AREA_BASE + 0x100000) /* two pages of INT3 */
+#define CODE_SIZE  0x2000u
 #define GS_BASE    0x1230ull
 
 /* RFLAGS bits that are loaded and compared. */

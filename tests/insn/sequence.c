@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random runs of instructions: what one leaves to the next (flags, partial registers, vector and x87 state)
- * and what faults halfway, lies across pages, is jumped over or has been overwritten.
+ * and what faults halfway, lies across two pages, is jumped over or has been overwritten.
  *
  * Each element is a case of case.c; where its operand needs registers, MOVs of constants, which leave flags
  * alone, come before it. Conditional jumps go forward, over one element or none. An element that is
@@ -151,6 +151,8 @@ bool sequence_make(struct rng *r, const u16 *rows, unsigned n, struct insn_case 
         if (!case_make(r, rows[rng_below(r, n)], s))
             return false;
     } while (s->mode != MODE_64);
+    if (rng_below(r, 3) == 0)
+        s->start.rip = CODE_BASE + CODE_SIZE / 2 - rng_below(r, 100);
     s->count = s->len = 0;
     s->in = (struct insn){0};
     for (unsigned i = 0; i < TRIES && s->count < most; i++)
