@@ -35,6 +35,7 @@ enum host_reg {
 enum {
     X_ADD = 0x03,
     X_OR = 0x0b,
+    X_AND = 0x23,
     X_ADD_TO = 0x01, /* r/m, reg */
     X_SUB = 0x2b,
     X_SUB_TO = 0x29, /* r/m, reg */

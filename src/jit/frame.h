@@ -96,6 +96,9 @@ struct jit_runtime {
     u32 lookup;      /* R10: RIP, canonical; flags and R11 are lost */
     u32 stack;       /* R10: linear address whose page becomes stack_page if it may; R11, flags are lost */
     u32 load_xmm, load_ymm, load_x87; /* as much as may be: `vec` tells. R10, R11 and flags are lost */
+    /* R11: VEC_* that must be there, and << 8 the block's instructions still to come: back behind a call of a
+     * meaning, or away if not all of it can be had. */
+    u32 vec_again;
 };
 
 /* Never true without chaos. xorshift64 */

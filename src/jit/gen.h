@@ -138,10 +138,11 @@ u32 lower_flags_killed(const struct gen *g, unsigned i);
 
 bool lower_x87(struct gen *g); /* arithmetic, whose rows share their meaning with vectors */
 
-/* lower_vec.c. Out of line: the way to what s->vec_need says, from and back to the instruction; where it
+/* lower_vec.c. Sees to a bit of VEC_*, before the instruction has emitted anything; R11 and flags are lost.
+ */
+void vec_need(struct gen *g, u8 bit);
+/* Out of line: the way to what s->vec_need says, from and back to the instruction; where it
  * cannot be had the code goes on behind this. And s->vec again, after C ran. R10, R11 and flags are lost. */
-void vec_need(struct gen *g,
-              u8 bit); /* before the instruction has emitted anything; R11 and flags are lost */
 void vec_emit_need(struct gen *g, struct slow *s);
 void vec_emit_again(struct gen *g, const struct slow *s, unsigned i);
 /* What a kind of lowering is done by; lower.def says where. */

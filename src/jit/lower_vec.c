@@ -57,19 +57,10 @@ void vec_emit_need(struct gen *g, struct slow *s)
     emit_patch(&g->e, emit_jcc(&g->e, CC_NE), s->vec_back);
 }
 
-/* What the meaning did without may be missing still: then the rest of the block is not for this code. */
 void vec_emit_again(struct gen *g, const struct slow *s, unsigned i)
 {
-    struct emit *e = &g->e;
-    load_for(g, s->vec);
-    emit_mem(e, X_MOVZX8, 4, H_R11, FRAME(vec));
-    emit_imm(e, X_IMM_AND, 4, H_R11, s->vec);
-    emit_imm(e, X_IMM_CMP, 4, H_R11, s->vec);
-    size_t all = emit_jcc(e, CC_E);
-    emit_imm(e, X_IMM_ADD, 8, H_R9, g->b->count - (i32)i - 1);
-    rip_to(g, H_R10, g->offset[i] + g->b->uop[i].in.len);
-    jump_runtime(g, g->rt->leave_at);
-    emit_patch(e, all, e->len);
+    emit_mov_imm(&g->e, H_R11, s->vec | (g->b->count - i - 1) << 8);
+    call_runtime(g, g->rt->vec_again);
 }
 
 /* ---- the instruction ---- */

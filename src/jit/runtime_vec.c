@@ -244,6 +244,40 @@ void runtime_vec_store(struct emit *e, const struct jit_runtime *rt, i32 bias)
     emit_patch(e, none, e->len);
 }
 
+static void call_if(struct emit *e, u8 bits, u32 routine)
+{
+    test_frame(e, MEM(H_RSP, (i32)offsetof(struct jit_frame, what)), bits);
+    size_t no = emit_jcc(e, CC_E);
+    emit8(e, 0xe8);
+    emit32(e, routine - (u32)(e->len + 4));
+    emit_patch(e, no, e->len);
+}
+
+/* The return address waits in the frame, so that the routines called find theirs where they expect it. */
+static void emit_vec_again(struct emit *e, const struct jit_runtime *rt)
+{
+    struct mem what = MEM(H_RSP, (i32)offsetof(struct jit_frame, what)),
+               back = MEM(H_RSP, (i32)offsetof(struct jit_frame, spare));
+    emit_op_plus(e, (struct prefixes){0}, 0x58, H_R10);
+    emit_mem(e, X_MOV_TO, 8, H_R10, back);
+    emit_mem(e, X_MOV_TO, 8, H_R11, what);
+    call_if(e, VEC_X87, rt->load_x87);
+    call_if(e, VEC_YMM | VEC_YMM_FP, rt->load_ymm);
+    call_if(e, VEC_XMM | VEC_XMM_FP, rt->load_xmm);
+    emit_mem(e, X_MOVZX8, 4, H_R10, what);
+    emit_mem(e, X_MOVZX8, 4, H_R11, MEM(H_RSP, (i32)offsetof(struct jit_frame, vec)));
+    emit_reg(e, X_AND, 4, H_R11, H_R10);
+    emit_reg(e, X_CMP, 4, H_R11, H_R10);
+    size_t missing = emit_jcc(e, CC_NE);
+    emit_op_mem(e, (struct prefixes){0}, 0xff, 4, back);
+    emit_patch(e, missing, e->len);
+    emit_mem(e, X_MOVZX8, 4, H_R10, MEM(H_RSP, what.disp + 1));
+    emit_reg(e, X_ADD, 8, H_R9, H_R10);
+    emit_mem(e, X_MOV, 8, H_R10, MEM(H_RSP, (i32)offsetof(struct jit_frame, cpu)));
+    emit_mem(e, X_MOV, 8, H_R10, MEM(H_R10, CPU(regs) + 8 * REG_RIP));
+    emit_jmp_to(e, rt->leave_at);
+}
+
 void runtime_vec_emit(struct emit *e, struct jit_runtime *rt)
 {
     rt->load_xmm = (u32)e->len;
@@ -252,4 +286,6 @@ void runtime_vec_emit(struct emit *e, struct jit_runtime *rt)
     emit_load_ymm(e);
     rt->load_x87 = (u32)e->len;
     emit_load_x87(e, rt);
+    rt->vec_again = (u32)e->len;
+    emit_vec_again(e, rt);
 }

@@ -36,7 +36,8 @@ static struct {
     DO(stack, 0x80)                                                                                          \
     DO(load_xmm, 0x90)                                                                                       \
     DO(load_ymm, 0xa0)                                                                                       \
-    DO(load_x87, 0xb0)
+    DO(load_x87, 0xb0)                                                                                       \
+    DO(vec_again, 0xc0)
 
 static const struct jit_runtime runtime = {
 #define DO(name, at) .name = at,
