@@ -60,25 +60,33 @@ struct emit {
 
 /* A memory operand: base + (index << scale) + disp. H_NONE: without. RSP is no index. */
 struct mem {
-    enum host_reg base, index;
-    u8 scale;
+    enum host_reg base : 8, index : 8;
+    u32 scale : 8;
     i32 disp;
 };
 #define MEM(b, d) ((struct mem){.base = (b), .index = H_NONE, .disp = (d)})
 
-static inline void emit_bytes(struct emit *e, const void *p, size_t n)
+static inline bool emit_room(struct emit *e, size_t n)
 {
-    if (e->len + n > e->cap) {
-        e->overflow = true;
-        return;
-    }
-    memcpy(e->buf + e->len, p, n);
-    e->len += n;
+    if (likely(e->len + n <= e->cap))
+        return true;
+    e->overflow = true;
+    return false;
 }
 
+static inline void emit_bytes(struct emit *e, const void *p, size_t n)
+{
+    if (emit_room(e, n)) {
+        memcpy(e->buf + e->len, p, n);
+        e->len += n;
+    }
+}
+
+/* Most of what is emitted: without a call of memcpy(). */
 static inline void emit8(struct emit *e, u8 v)
 {
-    emit_bytes(e, &v, 1);
+    if (emit_room(e, 1))
+        e->buf[e->len++] = v;
 }
 
 static inline void emit32(struct emit *e, u32 v)
@@ -93,9 +101,9 @@ static inline void emit64(struct emit *e, u64 v)
 
 /* What stands before the opcode besides REX. */
 struct prefixes {
-    bool lock, rex_w, byte_reg, byte_rm; /* byte_*: that register operand is a byte */
-    bool opsize;                         /* 66 */
-    u8 mandatory;                        /* 66, F2, F3, or 0 */
+    bool lock : 1, rex_w : 1, byte_reg : 1, byte_rm : 1; /* byte_*: that register operand is a byte */
+    bool opsize : 1;                                     /* 66 */
+    unsigned mandatory : 8;                              /* 66, F2, F3, or 0 */
 };
 
 /* The general forms: everything below is made of them. */
