@@ -1,36 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* Generated code's memory: see the header. */
+/* Generated code's memory: see the header. Anonymous, since perf(1) looks into its maps for no other. */
 #include "base/exec_pages.h"
 
 #include <errno.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 int exec_pages_create(struct exec_pages *x, size_t size, struct err *err)
 {
     memset(x, 0, sizeof(*x));
-    int fd = memfd_create("droste-code", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+    u8 *rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (rw == MAP_FAILED)
         goto fail;
-    x->rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (x->rw == MAP_FAILED)
-        goto fail;
-    x->rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-    if (x->rx == MAP_FAILED) {
-        munmap(x->rw, size);
+    u8 *rx = mremap(rw, 0, size, MREMAP_MAYMOVE); /* of a shared mapping: once more. mremap(2) */
+    if (rx == MAP_FAILED || mprotect(rx, size, PROT_READ | PROT_EXEC) < 0) {
+        int why = errno;
+        if (rx != MAP_FAILED)
+            munmap(rx, size);
+        munmap(rw, size);
+        errno = why;
         goto fail;
     }
-    close(fd);
-    x->size = size;
+    *x = (struct exec_pages){.rw = rw, .rx = rx, .size = size};
     return 0;
 fail:
-    err_set(err, EXIT_STATUS_HOST,
-            "no executable memory for the software CPU: %s (is memfd_create or exec forbidden here?)",
-            strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    memset(x, 0, sizeof(*x));
-    return -1;
+    return err_set(err, EXIT_STATUS_HOST,
+                   "no executable memory for the software CPU: %s (is exec forbidden here?)",
+                   strerror(errno));
 }
 
 void exec_pages_destroy(struct exec_pages *x)

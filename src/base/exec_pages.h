@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory for generated code, W^X: one memfd mapped twice, writable and executable, never both at one address.
- * Create it before the sandbox closes. Not thread-safe: the owner serialises.
+ * Memory for generated code, W^X: shared memory mapped twice, writable and executable, never both at one
+ * address. Create it before the sandbox closes. Not thread-safe: the owner serialises.
  */
 #ifndef BASE_EXEC_PAGES_H
 #define BASE_EXEC_PAGES_H

@@ -49,10 +49,10 @@ static void on_translated(void *opaque, unsigned vcpu, const struct jit_view *v)
 }
 
 /* perf(1) reads a map of a process at this place only, and if it is ours. */
-static int open_perf_map(struct run_job *job, struct err *err)
+int worker_perf_open(struct run_job *job, struct err *err)
 {
     char path[64];
-    if (job->config.perf_path)
+    if (!job->config.trace_perf || job->config.perf_path)
         return 0;
     snprintf(path, sizeof(path), "/tmp/perf-%d.map", getpid());
     job->files.perf = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
@@ -79,8 +79,6 @@ int worker_jit_begin(struct run_job *job, struct jit_watch *out, struct err *err
     const struct run_config *c = &job->config;
     if (!c->trace_jit && !c->trace_perf)
         return 0;
-    if (c->trace_perf && open_perf_map(job, err) < 0)
-        return -1;
     if (c->trace_jit && open_blocks(job, err) < 0)
         return -1;
     *out = (struct jit_watch){on_translated, job, c->trace_jit ? job->jit->counts : NULL};

@@ -37,6 +37,8 @@ void worker_trace_write(struct run_job *job, int fd, const char *text, size_t le
 int worker_trace_begin(struct run_job *job, struct err *err)
 {
     job->smaps = -1;
+    if (worker_perf_open(job, err) < 0)
+        return -1;
     if (!job->config.trace_stats)
         return 0;
     job->smaps = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);

@@ -17,7 +17,9 @@ void worker_trace_end(struct run_job *job, struct machine *m);
 /* Where a machine's nested events go. job->rings: nested_kept_prepare(). */
 int must_check worker_nested_begin(struct run_job *job, struct nested_trace *out, struct err *err);
 
-/* Where a machine's translated blocks go. While files can still be opened. */
+/* A part of worker_trace_begin(). */
+int must_check worker_perf_open(struct run_job *job, struct err *err);
+/* Where a machine's translated blocks go. */
 int must_check worker_jit_begin(struct run_job *job, struct jit_watch *out, struct err *err);
 
 /* The parts of worker_trace_end(). */

@@ -117,8 +117,12 @@ want_not '^vCPU|calls of'
 grep -qE '^vCPU 0, block [0-9a-f]+, mode [0-9a-f]+, [0-9]+ instructions \([0-9]+ native\), [0-9]+ bytes to [0-9]+ at 0x' jit || complain "no block is shown"
 grep -qE '^[0-9a-f]{6}  [0-9a-f]+ +[a-z]+ .*\| +[0-9a-f]+  [0-9a-f]+ +[a-z]+' jit || complain "no guest instruction stands beside host code"
 grep -qE '^calls of meanings: [1-9][0-9]* of [1-9][0-9]* instructions' jit || complain "no count of calls"
-grep -qE '^  LODS_b +[1-9]' jit || complain "no count of a row"
+grep -qE '^  OUT_ALDX +[1-9]' jit || complain "no count of a row"
 [ "$(grep -c '^vCPU' jit)" = "$(wc -l <perf)" ] && grep -qE '^[0-9a-f]+ [0-9a-f]+ guest0:[0-9a-f]+$' perf || complain "the map does not hold every block"
+touch began
+go "a map where perf looks" 1 amd x --trace perf
+map=$(find /tmp -maxdepth 1 -name 'perf-*.map' -newer began -exec grep -l '^[0-9a-f]* [0-9a-f]* guest0:routines$' {} + | head -1)
+[ -n "$map" ] && rm "$map" || complain "no map where perf looks"
 go "translated blocks, to stderr" 1 amd x --trace jit
 want '^vCPU 0, routines'
 want '^calls of meanings: '
