@@ -16,7 +16,8 @@ work=/run/switch_group
 mount -t tmpfs -o mode=755 none /run
 mount -t tmpfs -o mode=755 none /var/lib
 mkdir -p "$work/bin" "$work/member" "$work/other"
-cp "$droste" "$guest" "$work/bin"
+cp "$droste" "$work/bin/droste"
+cp "$guest" "$work/bin/cli_guest.elf"
 cp /etc/group "$work/group"
 sed -i '/^droste:/d' "$work/group"
 echo "droste:x:64999:" >>"$work/group"
