@@ -53,7 +53,7 @@ struct switch_process {
     } child;
     u64 restarts;
     unsigned failures; /* in a row */
-    struct timer repair, idle;
+    struct timer repair, idle, look;
     bool ends;
 };
 

@@ -20,7 +20,7 @@
 #include "main/switch_host.h"
 #include "main/switch_parts.h"
 
-enum { CALL_SECONDS = 5, IDLE_SECONDS = 10, LIVES_NS = 2000000000 };
+enum { CALL_SECONDS = 5, IDLE_SECONDS = 10, LOOK_SECONDS = 30, LIVES_NS = 2000000000 };
 #define SECOND_NS 1000000000ull
 
 /* ---- talking to the child ---- */
@@ -268,6 +268,16 @@ void switch_look_for_idleness(struct switch_process *s)
         timer_cancel(&s->idle);
 }
 
+/* A switch whose definition was deleted by hand, with the store maybe, is none any more. */
+static void look_for_definition(void *opaque)
+{
+    struct switch_process *s = opaque;
+    struct switch_entry e;
+    if (!switch_store_load(&s->store, s->id, &e))
+        event_loop_stop(s->loop);
+    timer_arm(&s->look, clock_now(s->clock) + LOOK_SECONDS * SECOND_NS);
+}
+
 static void on_signal(void *opaque, int events)
 {
     struct switch_process *s = opaque;
@@ -320,6 +330,7 @@ static int begin(struct switch_process *s, const char *id, struct err *err)
         return err_set(err, EXIT_STATUS_HOST, "out of memory for a switch");
     timer_init(&s->repair, s->clock, repair, s);
     timer_init(&s->idle, s->clock, on_idle, s);
+    timer_init(&s->look, s->clock, look_for_definition, s);
     if (watch_signals(s, err) || load(s, id, err) || open_ways(s, err) || start_child(s, err))
         return -1;
     return switch_clients_begin(s, err);
@@ -338,6 +349,7 @@ static void find_ports(void *opaque)
     struct switch_process *s = opaque;
     switch_ports_find(s);
     switch_look_for_idleness(s);
+    look_for_definition(s);
 }
 
 /* The socket goes first: who connects then starts another one, when the lock is free. */

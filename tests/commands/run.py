@@ -7,7 +7,8 @@ standard output and standard error together, and "[status N]" when it does not e
 command are remarks. $GUEST is tests/guest/cli_guest.S, a kernel that does what its command line says; without its name it is
 looked for beside DROSTE, and it shows as <guest>. The commands of a file share one folder, which is the current one and
 DROSTE_HOME; it shows as <home>, an id of a VM as <id>, an address
-from the pool as <a-pool-mac>. VMs that still run at the end are turned off. --update writes what
+from the pool as <a-pool-mac>. VMs that still run at the end are turned off, switches
+removed. --update writes what
 was printed into the file, to be read before it is committed.
 """
 import difflib
@@ -61,7 +62,8 @@ def run(path, droste, guest, update):
         env.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
         for command, _ in steps:
             written += ["$ " + command[0]] + ["> " + more for more in command[1:]] + execute(command, home, env)
-        execute(["droste -Command 'Get-VM | Where-Object State -ne Off | Stop-VM -TurnOff'"], home, env)
+        execute(["droste -Command 'Get-VM | Where-Object State -ne Off | Stop-VM -TurnOff; Get-VMSwitch | Remove-VMSwitch -Force'"],
+                home, env)
     text = "".join(line + "\n" for line in written)
     if text == path.read_text():
         return True
