@@ -2,22 +2,23 @@
 # SPDX-License-Identifier: MIT
 # NAT and External switches, in network namespaces of its own: a machine on a switch (tests/system/switch_tap.c) reaches the world
 # and is reached by static mappings, over IPv4 and IPv6, through the kernel's NAT and through a host in user mode; when all is
-# removed nothing is left. usage: nat.sh DROSTE [PART...]; parts: kernel user external page
+# removed nothing is left. usage: nat.sh [DROSTE [PART...]]; parts: kernel user external page
 set -euo pipefail
-[ $# -ge 1 ] || { echo "usage: nat.sh DROSTE [PART...]"; exit 2; }
+cd "$(dirname "$0")/../.."
 skip() { echo "$*"; exit 77; }
 for command in ip unshare nsenter python3 busybox nft; do
     command -v $command >/dev/null || [ -x /usr/sbin/$command ] || skip "$command is not installed"
 done
 export PATH=$PATH:/usr/sbin:/sbin
 if [ -z "${NAT_INSIDE:-}" ]; then
-    droste=$(realpath "$1")
-    shift
+    droste=$(realpath "${1:-build/droste}")
+    [ -x "$droste" ] || { echo "FAIL: $droste is not built"; exit 1; }
+    [ $# = 0 ] || shift
     user=-Ur
     [ "$(id -u)" != 0 ] || user=
     # shellcheck disable=SC2086
     unshare $user -nm true 2>/dev/null || skip "this user may not make namespaces here"
-    NAT_INSIDE=1 exec unshare $user -nmpf --kill-child --mount-proc bash "$0" "$droste" "$@"
+    NAT_INSIDE=1 exec unshare $user -nmpf --kill-child --mount-proc bash "tests/system/nat.sh" "$droste" "$@"
 fi
 droste=$1
 tap=$(dirname "$droste")/tests/switch_tap
@@ -33,7 +34,8 @@ refused() { ! "$droste" -Command "$1" >"$work/refused" 2>&1 && grep -q "$2" "$wo
 # ---- machines that speak: the world, and a machine on a switch, each a network namespace ----
 
 cat >"$work/peer.py" <<'P'
-import hashlib, socket, struct, sys, threading
+import hashlib, os, socket, sys, threading
+PATIENCE = float(os.environ.get("PATIENCE", "8"))
 BLOB = bytes(range(256)) * 16384  # 4 MiB
 def family(a): return socket.AF_INET6 if ":" in a else socket.AF_INET
 def stream(sock, me):
@@ -73,7 +75,7 @@ def serve(me, port, dns):
     print("ready", flush=True)
     threading.Event().wait()
 def tcp(a, port):
-    c = socket.create_connection((a, port), timeout=3)
+    c = socket.create_connection((a, port), timeout=PATIENCE)
     threading.Thread(target=c.sendall, args=(BLOB,), daemon=True).start()
     got = b""
     while True:
@@ -85,11 +87,11 @@ def tcp(a, port):
     ok = digest == hashlib.sha256(BLOB).hexdigest() and blob == BLOB
     print("whole" if ok else "damaged", who, me)
 def udp(a, port):
-    s = socket.socket(family(a), socket.SOCK_DGRAM); s.settimeout(3)
+    s = socket.socket(family(a), socket.SOCK_DGRAM); s.settimeout(PATIENCE)
     s.sendto(b"hello", (a, port))
     print(s.recv(2000).decode())
 def dns(a):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(3)
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(PATIENCE)
     s.sendto(b"\x12\x34\1\0\0\1\0\0\0\0\0\0\4test\0\0\1\0\1", (a, 53))
     print(socket.inet_ntoa(s.recv(2000)[-4:]))
 what, args = sys.argv[1], sys.argv[2:]
@@ -115,6 +117,9 @@ serve() { # NAMESPACE NAME PORT [dns]
     ready "$work/$1.ready"
 }
 ask() { local n=$1; shift; in_ "$n" python3 "$work/peer.py" "$@"; }
+silent() { # NAMESPACE KIND ADDRESS PORT WHAT: nobody answers there, or WHAT is told
+    case $(PATIENCE=1 ask "$1" "$2" "$3" "$4") in "no answer"*) ;; *) fail "$5" ;; esac
+}
 is() { [ "$1" = "$2" ] || fail "$3: '$1', not '$2'"; }
 machine() { # NAMESPACE SWITCH TAP ADDRESS...: a machine on the switch
     local n=$1 switch=$2 name=$3
@@ -174,7 +179,7 @@ nat() { # MODE: Kernel or User
     if [ "$mode" = Kernel ]; then
         in_ "$client" busybox ping -c 1 -W 5 2001:db8::1 >/dev/null || fail "no ICMPv6 echo"
         in_ "$world" ip route add $network.0/24 via 203.0.113.2
-        case $(ask "$world" tcp $network.2 80) in no*) ;; *) fail "the world reaches the machine though nothing is mapped" ;; esac
+        silent "$world" tcp $network.2 80 "the world reaches the machine though nothing is mapped"
         in_ "$world" ip route del $network.0/24
     else
         is "$(ask "$client" dns $network.1)" 203.0.113.99 "DNS at the gateway"
@@ -202,10 +207,10 @@ nat() { # MODE: Kernel or User
     d "Remove-NetNat dhcp$mode; Remove-NetIPAddress 192.168.102.1"
     say "$mode: DHCP where it was asked for"
     d "Remove-NetNatStaticMapping -StaticMappingID 0"
-    case $(ask "$world" tcp 203.0.113.2 8080) in no*) ;; *) fail "a removed mapping still leads in ($mode)" ;; esac
+    silent "$world" tcp 203.0.113.2 8080 "a removed mapping still leads in ($mode)"
     say "$mode: inward by static mappings, until they are removed"
     d "Remove-NetNat net$mode"
-    case $(ask "$client" udp 203.0.113.1 7000) in no*) ;; *) fail "without its NAT the machine reaches the world ($mode)" ;; esac
+    silent "$client" udp 203.0.113.1 7000 "without its NAT the machine reaches the world ($mode)"
     in_ "$client" busybox ping -c 1 -W 5 $network.1 >/dev/null || fail "without its NAT the machine does not reach the host ($mode)"
     d "Remove-NetNat six$mode; Remove-NetIPAddress $network.1; Remove-NetIPAddress fd00:100::1; Remove-VMSwitch nat$mode -Force"
     residue >"$work/after"
@@ -304,12 +309,12 @@ page() { # as the page prints it, in the middle machine and in the nested one, b
     d 'Get-NetAdapter "vEthernet (VmNat)" | New-NetIPAddress -IPAddress 192.168.100.1 -AddressFamily IPv4 -PrefixLength 24' >/dev/null
     refused 'Get-NetAdapter l2eth0 | New-NetIPAddress -IPAddress 192.168.101.2 -DefaultGateway 192.168.101.1 -AddressFamily IPv4 -PrefixLength 24' "[-]Force"
     d 'Get-NetAdapter l2eth0 | New-NetIPAddress -IPAddress 192.168.101.2 -DefaultGateway 192.168.101.1 -AddressFamily IPv4 -PrefixLength 24 -Force' >/dev/null
-    ip route | grep -q "default via 192.168.101.1 dev l2eth0" || fail "no default gateway"
+    case $(ip route) in *"default via 192.168.101.1 dev l2eth0"*) ;; *) fail "no default gateway: $(ip route)" ;; esac
     d 'Netsh interface ip add dnsserver “vEthernet (VmNat)” address=192.0.2.53'
     d 'Netsh interface ip add dnsserver "l2eth0" address=192.0.2.53'
     is "$(tr '\n' ' ' <"$work/resolv.conf")" "nameserver 192.0.2.1 nameserver 192.0.2.53 " "the resolver"
     d 'Remove-NetIPAddress 192.168.101.2 -Force; Remove-NetIPAddress 192.168.100.1; Remove-NetNat LocalNAT; Remove-VMSwitch VmNAT -Force'
-    ! ip route | grep -q "192.168.101.1" || fail "the default gateway is left"
+    case $(ip route) in *192.168.101.1*) fail "the default gateway is left" ;; esac
     say "the page's lines"
 }
 
