@@ -2,9 +2,11 @@
 #include "mgmt/mac_pool.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "config/errors.h"
@@ -71,27 +73,60 @@ static int mark_switches(bool used[256], const char *prefix, struct err *err)
     return r;
 }
 
-int mac_pool_take(const struct vm_config *with, char out[13], struct err *err)
+/* DATA/mac-pool, locked, whose one byte is the number given last. */
+static int open_last(const struct store *s, struct err *err)
 {
-    struct store s;
+    int fd = openat(s->data, "mac-pool", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0 && flock(fd, LOCK_EX) == 0)
+        return fd;
+    err_set(err, EXIT_STATUS_HOST, "%s/mac-pool cannot be had: %s", s->data_path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* The first unused number behind the last one given; 256: there is none. */
+static unsigned next_number(int fd, const bool used[256])
+{
+    u8 last = 0xff;
+    if (pread(fd, &last, 1, 0) != 1)
+        last = 0xff; /* nothing was given yet */
+    for (unsigned i = 1; i <= 256; i++) {
+        u8 n = (u8)(last + i);
+        if (!used[n])
+            return pwrite(fd, &n, 1, 0) == 1 ? n : 256;
+    }
+    return 256;
+}
+
+static int take(struct store *s, const struct vm_config *with, char out[13], struct err *err)
+{
     bool used[256] = {false};
-    unsigned n = 0;
-    if (store_open(&s, err))
-        return -1;
-    prefix_of(&s, out);
+    prefix_of(s, out);
     mark_vm(used, out, with);
-    int r = mark_vms(used, out, &s, err) || mark_switches(used, out, err) ? -1 : 0;
-    store_close(&s);
-    if (r)
+    if (mark_vms(used, out, s, err) || mark_switches(used, out, err))
         return -1;
-    while (n < 256 && used[n])
-        n++;
+    int fd = open_last(s, err);
+    if (fd < 0)
+        return -1;
+    unsigned n = next_number(fd, used);
+    close(fd);
     if (n == 256)
         return err_set_id(err, EXIT_STATUS_USAGE, ERROR_OPERATION_FAILED,
                           "All 256 dynamic hardware addresses of this host are in use: give one with "
                           "-StaticMacAddress.");
     snprintf(out + PREFIX_DIGITS, 3, "%02X", n);
     return 0;
+}
+
+int mac_pool_take(const struct vm_config *with, char out[13], struct err *err)
+{
+    struct store s;
+    if (store_open(&s, err))
+        return -1;
+    int r = take(&s, with, out, err);
+    store_close(&s);
+    return r;
 }
 
 int mac_pool_range(char first[13], char last[13], struct err *err)

@@ -5,6 +5,7 @@
  *   DATA/vm/ID/definition.json   the definition; all else in the folder belongs to that VM alone
  *   DATA/vm/ID/lock              held (flock) by the command that works on the VM; says which
  *   DATA/lock                    held while VMs are created and removed
+ *   DATA/mac-pool                the number of the hardware address that was given last (mac_pool.h)
  *   RUN/ID.sock                  a running VM's control socket
  *
  * DATA is $XDG_DATA_HOME/droste (root: /var/lib/droste), RUN is $XDG_RUNTIME_DIR/droste (root: /run/droste;
