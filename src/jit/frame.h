@@ -4,8 +4,9 @@
  *
  * Guest registers are host registers of the same number, except:
  *  - guest RSP: host R8. Guest R8 to R11, the four least used: frame.home[].
- *  - Arithmetic flags: the host's, or frame.fl in the shape of cpu.fl (FL_*), or both; flags.c keeps track.
- *    Direction, interrupt and the other flags stay in struct cpu; the host's DF is 0.
+ *  - Arithmetic flags: the host's, or frame.fl in the shape of cpu.fl (FL_*), or both, or what frame.fix
+ * makes of the registers; flags.c keeps track. Direction, interrupt and the other flags stay in struct cpu;
+ * the host's DF is 0.
  *  - RIP: frame.rip_page plus a constant of the instruction.
  *  - XMM, YMM MXCSR and x87: in struct cpu until a block needs them, then the host's until C runs; frame.vec
  *    says which (runtime_vec.c).
@@ -32,6 +33,8 @@ struct jit_frame {
     u32 mxcsr; /* scratch */
     /* A page that may be read and written, the stack's: what lies below stack_room in it is at stack_host. */
     u64 stack_page, stack_room, stack_host;
+    u64 fix; /* 0, or where code lies that makes fl right from registers and jumps to fix_back: flags_recipe.c
+              */
     u64 unused;
     /* Seldom looked at. */
     u64 places;     /* table of entries, by host address */
@@ -43,10 +46,9 @@ struct jit_frame {
     u64 reason; /* enum jit_reason */
     u64 what;   /* its argument */
     u64 left;   /* R9 */
-    u64 spare;
-    u64 pad;
+    u64 spare, fix_back, fix_return;
 };
-_Static_assert(offsetof(struct jit_frame, unused) < 128, "short displacements reach what is hot");
+_Static_assert(offsetof(struct jit_frame, fix) < 128, "short displacements reach what is hot");
 _Static_assert(sizeof(struct jit_frame) % 16 == 0, "the stack stays aligned");
 
 /* Accesses through the stack's page are at most that wide. */

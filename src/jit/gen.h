@@ -36,6 +36,14 @@ struct slow {
     size_t vec_from, vec_back; /* where it did not find it, and goes on when it is there */
 };
 
+/* How flags are made again from registers: flags_recipe.c */
+struct recipe {
+    u8 how, size, a, b;
+    bool constant; /* imm in place of b */
+    i32 imm;
+};
+#define WAITS_MAX (2 * BLOCK_MAX)
+
 /* Where a jump that is looked up goes when it is not found at once. */
 struct miss {
     size_t from;
@@ -78,6 +86,15 @@ struct gen {
 
     /* Flags: at least one is true. flags.c */
     bool flags_host, flags_saved;
+    bool flags_waiting; /* saved means: by frame.fix, as recipe says */
+    bool has_recipe;    /* of the flags that were set last in this block, by instruction `maker` */
+    unsigned maker;
+    struct recipe recipe;
+    struct {
+        size_t place; /* of the number that goes to frame.fix */
+        struct recipe recipe;
+    } wait[WAITS_MAX];
+    unsigned waits;
     u32 live[BLOCK_MAX]; /* arithmetic flags that may be looked at after each instruction */
 
     u8 vec; /* VEC_* that hold here */
@@ -112,11 +129,24 @@ bool flags_outlive(const struct gen *g);
 void refuse_split(struct gen *g, unsigned size);
 
 /* flags.c */
-void flags_keep(struct gen *g); /* frame.fl is right: before anything that may look at the guest's flags */
-void flags_need(struct gen *g); /* the host's are right; R11 is lost */
-void flags_lost(struct gen *g); /* the host's are overwritten by code of ours */
-void flags_set(struct gen *g);  /* the host's are the guest's new ones */
+void flags_keep(struct gen *g);       /* the routines that lead to C can have them: before anything that may
+                                       * look at the guest's flags, and before they are lost */
+void flags_need(struct gen *g);       /* the host's are right; R11 is lost */
+void flags_store(struct gen *g);      /* frame.fl itself is right */
+void flags_wait(struct gen *g);       /* kept by frame.fix alone, for the ways on where they may be */
+void flags_save(struct gen *g);       /* the host's go to frame.fl, on a way where they may not */
+void flags_emit_waits(struct gen *g); /* out of line */
+void flags_lost(struct gen *g);       /* the host's are overwritten by code of ours */
+void flags_called(struct gen *g);     /* C ran: frame.fl holds them */
+void flags_set(struct gen *g);        /* the host's are the guest's new ones */
 void flags_liveness(struct gen *g);
+
+/* flags_recipe.c */
+bool recipe_make(const struct insn *in, struct recipe *r); /* false: there is none */
+void recipe_emit(struct gen *g, const struct recipe *r);   /* R11 is lost */
+bool flags_may_wait(const struct gen *g);
+bool flags_may_wait_at(const struct gen *g, i64 target); /* the current instruction's own way there */
+enum lowering lowering_of_row(u16 id);                   /* translate.c: where the meaning is the row's own */
 
 /* address.c */
 void go_slow(struct gen *g, u8 cc); /* the current instruction's slow case */

@@ -140,21 +140,44 @@ bool lower_jmp(struct gen *g)
     return true;
 }
 
+/* Whether the flags of this block wait: not behind this jump where they may not. */
+struct ways {
+    bool save_next, save_target;
+};
+
+static struct ways flags_at_jump(struct gen *g, i64 target)
+{
+    struct ways w = {!flags_may_wait_at(g, g->next), !flags_may_wait_at(g, target)};
+    flags_need(g);
+    if (g->flags_saved && !g->flags_waiting)
+        return (struct ways){false, false};
+    if (!w.save_next || !w.save_target) {
+        if (!g->flags_waiting)
+            flags_wait(g);
+        return w;
+    }
+    flags_save(g);
+    return (struct ways){false, false};
+}
+
 bool lower_jcc(struct gen *g)
 {
     i64 target = target_of(g);
     u8 cc = g->in->opcode & 15;
     if (g->in->size != 8 || !reachable(target))
         return false;
-    flags_need(g);
-    flags_keep(g);
+    struct ways w = flags_at_jump(g, target);
     size_t taken = emit_jcc(&g->e, cc);
+    if (w.save_next)
+        flags_save(g);
     go_to(g, g->next);
-    if (in_page(target)) {
+    if (in_page(target) && !w.save_target) {
         add_exit(g, taken, target);
         return true;
     }
     emit_patch(&g->e, taken, g->e.len);
+    if (w.save_target)
+        flags_save(g);
     check_target(g, target);
     go_to(g, target);
     return true;

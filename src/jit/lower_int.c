@@ -285,7 +285,7 @@ bool lower_pushf(struct gen *g)
     struct emit *e = &g->e;
     if (g->in->size != 8)
         return false;
-    flags_keep(g);
+    flags_store(g);
     emit_mem(e, X_MOVZX16, 4, H_R10, FRAME(fl));
     emit_reg(e, X_MOV, 4, H_R11, H_R10);
     emit_shift(e, X_SHR, 4, H_R11, 8);

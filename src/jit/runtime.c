@@ -60,6 +60,8 @@ static void load_all(struct emit *e, i32 bias)
     }
     emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(stack_room, bias));
     emit32(e, 0);
+    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(fix, bias));
+    emit32(e, 0);
     move_gprs(e, false, H_R10);
 }
 
@@ -120,9 +122,34 @@ static void set_reason(struct emit *e, enum jit_reason r)
     emit32(e, r);
 }
 
+/* frame.fl is right from here on. Nothing is lost but the flags. bias 8: a return address lies on the stack.
+ */
+static void fix_flags(struct emit *e, i32 bias)
+{
+    const struct prefixes none = {0};
+    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0x83, X_IMM_CMP, SLOT(fix, bias));
+    emit8(e, 0);
+    size_t right = emit_jcc(e, CC_E);
+    emit_mem(e, X_MOV_TO, 8, H_R11, SLOT(spare, bias));
+    if (bias)
+        emit_op_mem(e, none, 0x8f, 0, SLOT(fix_return, 0)); /* pop: the address is RSP's after it */
+    emit_lea_rip(e, H_R11, 0);
+    size_t back = e->len - 4;
+    emit_mem(e, X_MOV_TO, 8, H_R11, SLOT(fix_back, 0));
+    emit_lea_rip(e, H_R11, 0); /* the code cache begins with these routines */
+    emit_mem(e, X_ADD, 8, H_R11, SLOT(fix, 0));
+    emit_op_reg(e, none, CALL_MEM, 4, H_R11);
+    emit_patch(e, back, e->len);
+    if (bias)
+        emit_op_mem(e, none, 0xff, 6, SLOT(fix_return, 0)); /* push */
+    emit_mem(e, X_MOV, 8, H_R11, SLOT(spare, bias));
+    emit_patch(e, right, e->len);
+}
+
 /* R10: RIP; R11: what. */
 static void emit_leave(struct emit *e, const struct jit_runtime *rt, enum jit_reason r, u32 done)
 {
+    fix_flags(e, 0);
     set_reason(e, r);
     emit_mem(e, X_MOV_TO, 8, H_R11, SLOT(what, 0));
     emit_mem(e, X_MOV, 8, H_R11, SLOT(cpu, 0));
@@ -149,6 +176,7 @@ static void emit_count(struct emit *e, u64 (*counts)[2])
 /* RBX, RBP, R12: struct cpu, site and R9 from here on. The return address lies below the frame. */
 static void emit_call_meaning(struct emit *e, const struct jit_runtime *rt, u64 (*counts)[2])
 {
+    fix_flags(e, 8);
     emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 8));
     move_gprs(e, true, H_R10);
     store_rest(e, rt, 8);

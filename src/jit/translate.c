@@ -39,16 +39,21 @@ static const struct {
 #undef LOWER
 };
 
+enum lowering lowering_of_row(u16 id)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(lowerings); i++)
+        if (lowerings[i].meaning == insn_meaning[id])
+            return lowerings[i].how;
+    return LOWER_NONE;
+}
+
 /* LOWER_NONE where the meaning on this CPU is not the row's own. */
 static enum lowering lowering_of(const struct uop *u)
 {
     const struct meaning *m = insn_meaning[u->in.id];
     if (u->fn != (u->in.flags & INSN_MEM ? m->mem : m->reg)[__builtin_ctz(u->in.size) & 3])
         return LOWER_NONE; /* #UD here, or intercepted */
-    for (unsigned i = 0; i < ARRAY_SIZE(lowerings); i++)
-        if (lowerings[i].meaning == m)
-            return lowerings[i].how;
-    return LOWER_NONE;
+    return lowering_of_row(u->in.id);
 }
 
 bool lower_observes(const struct gen *g, unsigned i)
@@ -100,7 +105,7 @@ static void call_instead(struct gen *g)
 {
     flags_keep(g);
     call_meaning(g, g->index);
-    flags_lost(g);
+    flags_called(g);
     g->vec = 0;
 }
 
@@ -202,7 +207,7 @@ static void emit_slow_cases(struct gen *g)
         if (ends_block(&insn_infos[g->b->uop[i].in.id]))
             continue;
         g->flags_saved = true;
-        g->flags_host = false;
+        g->flags_host = g->flags_waiting = false;
         if (s->vec)
             vec_emit_again(g, s, i);
         if (s->flags_host)
@@ -258,6 +263,7 @@ bool translate(const struct block *b, struct jit_site *site, struct jit_exit *ex
     emit_exits(&g);
     emit_stack_misses(&g);
     emit_slow_cases(&g);
+    flags_emit_waits(&g);
     t->len = g.e.len;
     t->sites = g.sites;
     return !g.e.overflow;
