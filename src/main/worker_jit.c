@@ -117,7 +117,8 @@ static struct row take_largest(struct row *rows, unsigned *n)
 
 static void print_rows(u64 (*counts)[2], u64 retired, FILE *out)
 {
-    static struct row rows[2 * ID_COUNT];
+    struct row *rows = calloc(2 * ID_COUNT, sizeof(*rows));
+    bug_on(!rows, "no memory for %u rows", 2 * ID_COUNT);
     u64 all = 0;
     unsigned n = 0;
     for (unsigned i = 0; i < 2 * ID_COUNT; i++) {
@@ -135,6 +136,7 @@ static void print_rows(u64 (*counts)[2], u64 retired, FILE *out)
         fprintf(out, "  %-16s %14" PRIu64 "  %8.4f %%%s\n", row_name(r.id), r.count,
                 retired ? 100 * (double)r.count / (double)retired : 0, r.slow ? "  slow" : "");
     }
+    free(rows);
 }
 
 void worker_jit_end(struct run_job *job, struct machine *m)

@@ -2,8 +2,6 @@
 /* An open-addressed table that never grows: nothing is allocated while a guest runs. */
 #include "cpu/nested/exit_counts.h"
 
-#include <stdlib.h>
-
 static unsigned hash(u64 where, u64 code)
 {
     u64 h = (where >> 12 ^ code * 0x9e3779b9u) * 0x9e3779b97f4a7c15ull;
@@ -61,23 +59,25 @@ void exit_counts_feed(struct exit_counts *t, const struct nested_event *e)
         count_exit(t, e);
 }
 
-static int order(const void *a, const void *b)
+static bool before(const struct exit_count *x, const struct exit_count *y)
 {
-    const struct exit_count *x = *(const struct exit_count *const *)a,
-                            *y = *(const struct exit_count *const *)b;
     if (x->where != y->where)
-        return x->where < y->where ? -1 : 1;
-    if (x->count != y->count)
-        return x->count > y->count ? -1 : 1;
-    return x->code < y->code ? -1 : x->code > y->code;
+        return x->where < y->where;
+    return x->count != y->count ? x->count > y->count : x->code < y->code;
 }
 
+/* By insertion: libc's qsort() asks for the host's memory, which a worker's sandbox forbids. */
 unsigned exit_counts_sort(const struct exit_counts *t, const struct exit_count **out)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < EXIT_COUNTS_SLOTS; i++)
-        if (t->slot[i].count)
-            out[n++] = &t->slot[i];
-    qsort(out, n, sizeof(*out), order);
+    for (unsigned i = 0; i < EXIT_COUNTS_SLOTS; i++) {
+        const struct exit_count *s = &t->slot[i];
+        if (!s->count)
+            continue;
+        unsigned at = n++;
+        for (; at && before(s, out[at - 1]); at--)
+            out[at] = out[at - 1];
+        out[at] = s;
+    }
     return n;
 }
