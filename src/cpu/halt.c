@@ -42,13 +42,14 @@ static enum outcome hlt(struct cpu *c, const struct insn *in)
 }
 DEFINE_MEANING_ONE(hlt, hlt);
 
+/* Which accesses are allowed changes, not how anything is decoded: the block goes on. */
 static enum outcome set_ac(struct cpu *c, bool on)
 {
     if (c->cpl)
         return fault_ud(c);
     c->rflags = on ? c->rflags | FLAG_AC : c->rflags & ~(u64)FLAG_AC;
     cpu_privilege_changed(c);
-    return END;
+    return DONE;
 }
 
 static enum outcome stac(struct cpu *c, const struct insn *in)

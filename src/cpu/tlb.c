@@ -10,17 +10,13 @@
 static void entries_clear(struct tlb_entry *e, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        e[i] = (struct tlb_entry){.tag = TLB_EMPTY(i)};
+        e[i].tag = TLB_EMPTY(i & (TLB_SIZE - 1));
 }
 
 static void index_clear(struct tlb_ctx *x, unsigned i)
 {
-    for (unsigned k = 0; k < TLB_CLASSES; k++) {
-        x->read[k][i].tag = TLB_EMPTY(i);
-        x->write[k][i].tag = TLB_EMPTY(i);
-    }
-    x->fetch[0][i].tag = TLB_EMPTY(i);
-    x->fetch[1][i].tag = TLB_EMPTY(i);
+    for (unsigned place = i; place < ARRAY_SIZE(x->all); place += TLB_SIZE)
+        x->all[place].tag = TLB_EMPTY(i);
 }
 
 /* Some page may lead elsewhere from now on. */
@@ -35,10 +31,9 @@ static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
     fetches_changed(t, x);
     if (x->filled <= TLB_JOURNAL) {
         for (unsigned n = 0; n < x->filled; n++)
-            index_clear(x, x->journal[n]);
+            x->all[x->journal[n]].tag = TLB_EMPTY(x->journal[n] & (TLB_SIZE - 1));
     } else {
-        for (unsigned i = 0; i < TLB_SIZE; i++)
-            index_clear(x, i);
+        entries_clear(x->all, ARRAY_SIZE(x->all));
     }
     x->filled = 0;
 }
@@ -48,29 +43,34 @@ static unsigned fetched_index(u64 lin)
     return (lin >> PAGE_SHIFT) % TLB_FETCHED;
 }
 
-static void ctx_note(struct tlb_ctx *x, unsigned index)
+static void entry_fill(struct tlb_ctx *x, struct tlb_entry *to, const struct tlb_entry *e)
 {
+    unsigned place = (unsigned)(to - x->all);
+    bool noted = to->tag != TLB_EMPTY(place & (TLB_SIZE - 1));
+    *to = *e;
+    if (noted)
+        return;
     if (x->filled < TLB_JOURNAL)
-        x->journal[x->filled++] = (u16)index;
+        x->journal[x->filled++] = (u16)place;
     else
         x->filled = TLB_JOURNAL + 1;
 }
 
 static struct tlb_ctx *ctx_new(struct tlb *t)
 {
-    struct tlb_ctx *x = malloc(sizeof(*x));
+    struct tlb_ctx *x = calloc(1, sizeof(*x)); /* pages of it that no entry lies in cost nothing */
     if (!x)
         return NULL;
-    x->used = false;
-    x->filled = TLB_JOURNAL + 1;
-    ctx_clear(t, x);
+    index_clear(x, 0);
+    index_clear(x, TLB_SIZE - 1);
+    fetches_changed(t, x);
     return x;
 }
 
 struct tlb *tlb_new(void)
 {
     struct tlb *t = calloc(1, sizeof(*t));
-    struct tlb_entry *never = malloc(TLB_SIZE * sizeof(*never));
+    struct tlb_entry *never = calloc(TLB_SIZE, sizeof(*never));
     struct tlb_ctx *first = t ? ctx_new(t) : NULL;
     if (!t || !never || !first) {
         free(t);
@@ -168,15 +168,14 @@ void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool wri
     unsigned i = tlb_index(lin);
     u64 page = lin & ~(PAGE_SIZE - 1);
     struct tlb_entry e = {.tag = page, .page = (u64)host & ~(PAGE_SIZE - 1)};
-    ctx_note(x, i);
     if (fetch) {
         x->fetched[fetched_index(lin) / 64] |= BIT(fetched_index(lin) % 64);
-        x->fetch[class == TLB_USER][i] = e;
+        entry_fill(x, &x->fetch[class == TLB_USER][i], &e);
         return;
     }
-    x->read[class][i] = e;
+    entry_fill(x, &x->read[class][i], &e);
     if (write)
-        x->write[class][i] = e;
+        entry_fill(x, &x->write[class][i], &e);
 }
 
 void tlb_flush_all(struct cpu *c)
@@ -235,23 +234,12 @@ void tlb_flush_page(struct cpu *c, u64 lin, bool all_spaces)
     c->tlb->generation++;
 }
 
-static void entry_drop(struct tlb_entry *table, unsigned i, u64 host, u64 len)
+static void entry_drop(struct tlb_ctx *x, unsigned place, u64 host, u64 len, bool writes_only)
 {
-    if (table[i].page - host < len)
-        table[i].tag = TLB_EMPTY(i);
-}
-
-static void index_drop(struct tlb_ctx *x, unsigned i, u64 host, u64 len, bool writes_only)
-{
-    for (unsigned k = 0; k < TLB_CLASSES; k++) {
-        entry_drop(x->write[k], i, host, len);
-        if (!writes_only)
-            entry_drop(x->read[k], i, host, len);
-    }
-    if (writes_only)
-        return;
-    entry_drop(x->fetch[0], i, host, len);
-    entry_drop(x->fetch[1], i, host, len);
+    unsigned table = place / TLB_SIZE;
+    bool write = table >= TLB_CLASSES && table < 2 * TLB_CLASSES;
+    if ((write || !writes_only) && x->all[place].page - host < len)
+        x->all[place].tag = TLB_EMPTY(place & (TLB_SIZE - 1));
 }
 
 void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)
@@ -262,8 +250,8 @@ void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)
         if (!x || !x->used)
             continue;
         bool all = x->filled > TLB_JOURNAL;
-        for (unsigned i = 0; i < (all ? TLB_SIZE : x->filled); i++)
-            index_drop(x, all ? i : x->journal[i], host, len, writes_only);
+        for (unsigned i = 0; i < (all ? ARRAY_SIZE(x->all) : x->filled); i++)
+            entry_drop(x, all ? i : x->journal[i], host, len, writes_only);
     }
     if (writes_only)
         return;

@@ -18,11 +18,11 @@
 
 #include "cpu/cpu.h"
 
-#define TLB_BITS     10
+#define TLB_BITS     12 /* kernels use few pages of many kinds at once: with 10 most misses were conflicts */
 #define TLB_SIZE     (1u << TLB_BITS)
 #define TLB_CONTEXTS 16
 /* The tag of an empty entry at index i: not the page before or after one that looks there, either. */
-#define TLB_EMPTY(i) ((u64)((i) ^ TLB_SIZE / 2) << PAGE_SHIFT)
+#define TLB_EMPTY(i) ((((i) + 1) & (TLB_SIZE - 1)) > 1 ? 0 : (u64)(TLB_SIZE / 2) << PAGE_SHIFT)
 
 /* Access classes. SMAP: supervisor without EFLAGS.AC; implicit supervisor accesses always use it. */
 enum tlb_class { TLB_SUPER, TLB_USER, TLB_SUPER_SMAP, TLB_CLASSES };
@@ -42,7 +42,7 @@ struct tlb_tag {
     u8 mode;  /* paging mode and the control bits entries depend on (WP, SMEP, NXE, ...) */
 };
 
-#define TLB_JOURNAL 512
+#define TLB_JOURNAL 4096
 #define TLB_FETCHED 4096
 
 struct tlb_ctx {
@@ -51,12 +51,18 @@ struct tlb_ctx {
     u64 last_use;
     u64 fetch_id;                  /* see tlb_fetch_id() */
     u64 fetched[TLB_FETCHED / 64]; /* which pages, by their low bits, may have had a fetch entry under it */
-    unsigned filled;               /* indexes in journal; TLB_JOURNAL + 1: too many, clear everything */
-    u16 journal[TLB_JOURNAL];      /* which indexes hold entries, so that a flush costs what was filled */
-    struct tlb_entry read[TLB_CLASSES][TLB_SIZE];
-    struct tlb_entry write[TLB_CLASSES][TLB_SIZE];
-    struct tlb_entry fetch[2][TLB_SIZE]; /* supervisor, user */
+    unsigned filled;               /* places in journal; TLB_JOURNAL + 1: too many, clear everything */
+    u16 journal[TLB_JOURNAL]; /* which places of `all` hold entries, so that a flush costs what was filled */
+    union {
+        struct {
+            struct tlb_entry read[TLB_CLASSES][TLB_SIZE];
+            struct tlb_entry write[TLB_CLASSES][TLB_SIZE];
+            struct tlb_entry fetch[2][TLB_SIZE]; /* supervisor, user */
+        };
+        struct tlb_entry all[(2 * TLB_CLASSES + 2) * TLB_SIZE];
+    };
 };
+_Static_assert((2 * TLB_CLASSES + 2) * TLB_SIZE <= 65536, "a place in the journal is 16 bits");
 
 struct tlb {
     struct tlb_ctx *cur;
