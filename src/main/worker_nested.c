@@ -84,10 +84,15 @@ static void on_event(void *opaque, const struct nested_event *e)
         write_event(w->job, e);
 }
 
+static void on_tell(void *opaque, unsigned vcpu, const char *text)
+{
+    fprintf(stderr, "droste: vCPU %u: %s\n", vcpu, text);
+}
+
 int worker_nested_begin(struct run_job *job, struct nested_trace *out, struct err *err)
 {
     const struct run_config *c = &job->config;
-    *out = (struct nested_trace){.ring = job->rings};
+    *out = (struct nested_trace){.ring = job->rings, .tell = on_tell};
     if (!c->trace_exits && !c->trace_nested)
         return 0;
     struct worker_nested *w = calloc(1, sizeof(*w));

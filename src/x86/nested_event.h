@@ -78,12 +78,14 @@ struct nested_ring {
 
 /* Where events go. ring: NULL: the vCPU has its own; else zeroed, and outlives it. Kinds that `wanted` has a
  * bit for go to event() as well, on the vCPU's thread: it must not touch the vCPU and should not wait. Their
- * time and that of entries is exact; others repeat the last one of the vCPU, because reading the clock costs
- * more than all the rest. */
+ * time is exact; that of other entries is some milliseconds old, and others repeat the last one of the vCPU,
+ * because reading the clock costs more than all the rest. tell(): a refusal in words, without a line's end,
+ * the first of each kind and vCPU; on its thread; NULL: nobody is told. */
 struct nested_trace {
     struct nested_ring *ring;
     unsigned wanted; /* BIT(kind) */
     void (*event)(void *opaque, const struct nested_event *e);
+    void (*tell)(void *opaque, unsigned vcpu, const char *text);
     void *opaque;
 };
 

@@ -169,6 +169,11 @@ static bool apic_msr_write(void *opaque, u32 msr, u64 v)
     return msr == 0x1b;
 }
 
+static void tell(void *opaque, unsigned vcpu, const char *text)
+{
+    fprintf(stderr, "droste: vCPU %u: %s\n", vcpu, text);
+}
+
 static int load(struct space *s, const char *path)
 {
     u8 image[0x40000];
@@ -344,6 +349,7 @@ int main(int argc, char **argv)
     struct region region = {.base = 0xe9, .size = 0x20, .ops = &ops, .dev = &b, .name = "runner"};
     struct cpu_init init = {
         .memory = memory, .ports = ports, .clock = clock, .world = world, .model = &model};
+    init.nested_trace.tell = tell;
     init.apic = (struct apic_port){.opaque = &b,
                                    .pending = pending,
                                    .acknowledge = acknowledge,

@@ -134,15 +134,16 @@ void nested_operation_changed(struct cpu *c)
 
 void nested_tell(struct cpu *c, enum nested_told kind, const char *fmt, ...)
 {
+    const struct nested_trace *t = &c->nested->trace;
     char text[256];
     va_list ap;
-    if (c->nested->told & kind)
+    if ((c->nested->told & kind) || !t->tell)
         return;
     c->nested->told |= kind;
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    fprintf(stderr, "droste: vCPU %u: %s\n", c->index, text);
+    t->tell(t->opaque, c->index, text);
 }
 
 enum outcome nested_insn(struct cpu *c, const struct insn *in)

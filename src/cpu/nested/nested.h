@@ -113,7 +113,7 @@ struct nested_view {
 };
 void nested_view(const struct cpu *c, struct nested_view *out);
 
-/* The first refusal of each kind goes to stderr, a line naming the check: a hypervisor's author has only a
+/* The first refusal of each kind is told, a line naming the check: a hypervisor's author has only a
  * number. Later ones are silent. */
 enum nested_told { TOLD_ENTRY = 1, TOLD_INSN = 2 };
 void nested_tell(struct cpu *c, enum nested_told kind, const char *fmt, ...)

@@ -36,7 +36,8 @@ void nested_entered(struct cpu *c, u64 event)
 {
     struct nested_state *n = c->nested;
     __atomic_store_n(&n->entries, n->entries + 1, __ATOMIC_RELAXED);
-    n->trace_time = clock_lately(c->clock);
+    u64 now = clock_lately(c->clock);
+    n->trace_time = now > n->trace_time ? now : n->trace_time;
     __atomic_store_n(&n->last_entry, n->trace_time, __ATOMIC_RELAXED);
     struct nested_event *e = begin(c, NESTED_ENTRY);
     e->code = event;

@@ -155,7 +155,7 @@ u32 vmx_may_be_1(enum vmcs_field group);
 enum { VMX_EPTP_SWITCHING = 1, VMX_FUNCTIONS = VMX_EPTP_SWITCHING }; /* VM-function controls */
 enum { VMX_CR3_TARGETS = 4, VMX_TIMER_SHIFT = 5, VMX_MSR_LIST_MAX = 512 };
 
-/* VMsucceed and VMfail. SDM 3C 30.2. The first VMfail of a vCPU is told on stderr: its hypervisor's author
+/* VMsucceed and VMfail. SDM 3C 30.2. The first VMfail of a vCPU is told: its hypervisor's author
  * has only a number. insn: who failed; check: what did not hold, NULL for the number's own words. */
 void vmx_succeed(struct cpu *c);
 void vmx_fail(struct cpu *c, const char *insn, enum vmx_error error, const char *check);
