@@ -53,12 +53,16 @@ ok "a member connects, and sets the rules of the own port"
 ok "a member cannot change it, nor capture"
 
 ! other New-VM theirs -SwitchName shared 2>"$work/said" && grep -q ObjectNotFound "$work/said" || fail "others use it: $(cat "$work/said")"
-other Get-VM 2>&1 | grep -q "Root's store holds virtual machines too" || fail "Get-VM does not tell of root's store"
-other Get-VMSwitch 2>&1 | grep -q "Root's store" && fail "Get-VMSwitch tells what cannot be known"
-member Get-VMSwitch 2>&1 | grep -q "Root's store" && fail "a member is told of what was listed"
+other Get-VM >"$work/said" 2>&1
+grep -q "Root's store holds virtual machines too" "$work/said" || fail "Get-VM does not tell of root's store"
+other Get-VMSwitch >"$work/said" 2>&1
+grep -q "Root's store" "$work/said" && fail "Get-VMSwitch tells what cannot be known"
+member Get-VMSwitch >"$work/said" 2>&1
+grep -q "Root's store" "$work/said" && fail "a member is told of what was listed"
 ok "others do not see it, and are told of root's virtual machines"
 other New-VM theirs -MemoryStartupBytes 64MB >/dev/null
-SUDO_UID=64002 root Get-VM 2>&1 | grep -q "The store of other holds virtual machines too" || fail "root is not told of the caller's store"
+SUDO_UID=64002 root Get-VM >"$work/said" 2>&1
+grep -q "The store of other holds virtual machines too" "$work/said" || fail "root is not told of the caller's store"
 ok "root is told of the store of who called sudo"
 
 # A member's port survives the child

@@ -12,6 +12,8 @@ static void start_switches(struct cmdlet_call *c)
     struct switch_entry *list = NULL;
     unsigned count = 0;
     struct err err = {0};
+    gid_t group;
+    bool shared = switch_store_group(&group); /* its members cannot start them */
     if (switch_store_open(&s, &err)) {
         call_warning(c, "%s", err.text);
         return;
@@ -20,7 +22,7 @@ static void start_switches(struct cmdlet_call *c)
         call_warning(c, "%s", err.text);
     for (unsigned i = 0; i < count; i++) {
         struct err why = {0};
-        if (list[i].fault.status || !switch_config_has_host(&list[i].config))
+        if (list[i].fault.status || !(switch_config_has_host(&list[i].config) || shared))
             continue;
         int fd = switch_ensure(&s, list[i].id, &why);
         if (fd >= 0)
