@@ -55,8 +55,11 @@ def enter():
     if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         return "/dev/net/tun cannot be opened"
     if os.path.exists("/etc/resolv.conf"):
-        own = tempfile.NamedTemporaryFile()
-        if subprocess.run(["mount", "--bind", own.name, "/etc/resolv.conf"], stderr=subprocess.DEVNULL).returncode:
+        own = tempfile.mkstemp()[1]
+        subprocess.run(["mount", "--bind", own, "/etc/resolv.conf"], stderr=subprocess.DEVNULL)
+        mounted = os.path.samefile(own, "/etc/resolv.conf")
+        os.unlink(own)
+        if not mounted:
             return "a resolv.conf of its own cannot be mounted here"
     return None
 
