@@ -16,36 +16,32 @@ static int keep_descriptors(const struct run_job *job, int control, struct err *
     return sandbox_fds(keep, 2 + job->config.net_count, err);
 }
 
-static int add(struct slirp_net **net, const struct run_net *n, int fd, struct err *err)
+static int add(struct slirp_nets *nets, const struct run_net *n, int fd, struct err *err)
 {
-    *net = slirp_net_new(fd, err);
-    if (!*net)
-        return -1;
-    for (unsigned k = 0; k < n->forward_count; k++)
-        if (slirp_net_forward(*net, n->forwards[k].host, n->forwards[k].guest, err) < 0)
+    struct slirp_net *net = slirp_nets_add(nets, fd, err);
+    for (unsigned k = 0; net && k < n->forward_count; k++)
+        if (slirp_net_forward(net, n->forwards[k].host, n->forwards[k].guest, err) < 0)
             return -1;
-    return 0;
+    return net ? 0 : -1;
 }
 
-/* How many there are; -1 and err. */
-static int start(struct run_job *job, struct slirp_net **nets, struct err *err)
+static int start(struct run_job *job, struct slirp_nets *nets, struct err *err)
 {
-    int count = 0;
     for (unsigned i = 0; i < job->config.net_count; i++)
-        if (job->net_switch[i] >= 0 && add(&nets[count++], &job->config.nets[i], job->net_switch[i], err) < 0)
+        if (job->net_switch[i] >= 0 && add(nets, &job->config.nets[i], job->net_switch[i], err) < 0)
             return -1;
-    return slirp_sandbox(err) < 0 ? -1 : count;
+    return slirp_sandbox(err);
 }
 
 int run_user_net(void *opaque, int control)
 {
     struct run_job *job = opaque;
-    struct slirp_net *nets[RUN_NETS_MAX];
     struct err err = {0};
-    int count = keep_descriptors(job, control, &err) == 0 ? start(job, nets, &err) : -1;
-    if (count >= 0) {
+    int r = keep_descriptors(job, control, &err);
+    struct slirp_nets *nets = r < 0 ? NULL : slirp_nets_new(&err);
+    if (nets && start(job, nets, &err) == 0) {
         if (send(control, &err, sizeof(err), MSG_NOSIGNAL) == sizeof(err))
-            slirp_nets_run(nets, (unsigned)count);
+            slirp_nets_run(nets);
         return EXIT_STATUS_OK;
     }
     return send(control, &err, sizeof(err), MSG_NOSIGNAL) < 0 ? EXIT_STATUS_HOST : err.status;

@@ -10,18 +10,22 @@
 #include "base/err.h"
 #include "base/types.h"
 
+struct slirp_nets; /* a process's networks; one thread */
 struct slirp_net;
 
+/* NULL and err when resources are gone. */
+struct slirp_nets *slirp_nets_new(struct err *err);
+void slirp_nets_free(struct slirp_nets *s);
+
 /* One network with one guest adapter; fd: this side's end of its SOCK_SEQPACKET pair, one packet a frame.
- * Owns fd. */
-struct slirp_net *slirp_net_new(int fd, struct err *err);
-void slirp_net_free(struct slirp_net *n);
+ * Owns fd from success on; is freed with the networks. */
+struct slirp_net *slirp_nets_add(struct slirp_nets *s, int fd, struct err *err);
 
 /* Connections to 127.0.0.1:host reach the guest's port. -1 and err when the port cannot be had. */
 int must_check slirp_net_forward(struct slirp_net *n, u16 host, u16 guest, struct err *err);
 
 /* Serves the networks until all guests have closed their ends. */
-void slirp_nets_run(struct slirp_net **nets, unsigned count);
+void slirp_nets_run(struct slirp_nets *s);
 
 /* Enters the sandbox: what libslirp needs (IP sockets, /etc/resolv.conf) and nothing else. */
 int must_check slirp_sandbox(struct err *err);

@@ -147,7 +147,9 @@ static void set_v4(SlirpConfig *c, const struct user_slirp_config *u)
     c->vnetwork = in4(network.addr.bytes);
     c->vnetmask.s_addr = htonl(mask);
     c->vhost = in4(u->v4.addr.bytes);
-    c->vnameserver = c->vnetwork; /* user_dns.h */
+    c->vnameserver = in4((ip_is_any(&u->dns4) ? &network.addr : &u->dns4)->bytes); /* user_dns.h */
+    c->disable_dhcp = ip_is_any(&u->dhcp4);
+    c->vdhcp_start = in4(u->dhcp4.bytes);
 }
 
 static void set_v6(SlirpConfig *c, const struct user_slirp_config *u)
@@ -157,14 +159,14 @@ static void set_v6(SlirpConfig *c, const struct user_slirp_config *u)
     c->vprefix_addr6 = in6(network.addr.bytes);
     c->vprefix_len = u->v6.len;
     c->vhost6 = in6(u->v6.addr.bytes);
-    c->vnameserver6 = c->vprefix_addr6;
+    c->vnameserver6 = in6((ip_is_any(&u->dns6) ? &network.addr : &u->dns6)->bytes);
 }
 
 struct user_slirp *user_slirp_new(const struct user_slirp_config *config, struct event_loop *loop,
                                   void (*output)(void *opaque, const u8 *frame, size_t len), void *opaque,
                                   struct err *err)
 {
-    SlirpConfig c = {.version = 4, .disable_dhcp = true};
+    SlirpConfig c = {.version = 4};
     struct user_slirp *s = calloc(1, sizeof(*s));
     set_v4(&c, config);
     set_v6(&c, config);
@@ -178,7 +180,7 @@ struct user_slirp *user_slirp_new(const struct user_slirp_config *config, struct
     if (s && s->slirp)
         return s;
     free(s);
-    err_set(err, EXIT_STATUS_HOST, "the user-mode host cannot start: libslirp does not");
+    err_set(err, EXIT_STATUS_HOST, "the user-mode network cannot start: libslirp does not");
     return NULL;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One libslirp instance: a gateway and what lies behind it, for IPv4, IPv6 or both. What it waits for is told
- * to an event loop by whoever owns it (user_host.c), once before every sleep.
+ * to an event loop by whoever owns it (user_host.c, slirp_switch.c), once before every sleep.
  */
 #ifndef NET_USER_SLIRP_H
 #define NET_USER_SLIRP_H
@@ -15,8 +15,10 @@ struct user_slirp;
 
 struct user_slirp_config {
     struct ip_prefix v4,
-        v6;       /* the gateway's address, and how long its network's prefix is; len 0: not there */
-    bool routers; /* advertisements get out */
+        v6; /* the gateway's address, and how long its network's prefix is; len 0: not there */
+    struct ip_addr dns4, dns6; /* where it answers as name server; any: at its networks' own addresses */
+    struct ip_addr dhcp4;      /* the first address that DHCP gives; any: there is no DHCP */
+    bool routers;              /* advertisements get out */
 };
 
 /* output(): a frame for the network, of which nothing may be kept. */

@@ -49,12 +49,13 @@ static int setup(void **state)
     if (f->pid == 0) {
         struct err err = {0};
         close(pair[0]);
-        struct slirp_net *n = slirp_net_new(pair[1], &err);
+        struct slirp_nets *nets = slirp_nets_new(&err);
+        struct slirp_net *n = nets ? slirp_nets_add(nets, pair[1], &err) : NULL;
         if (!n || slirp_net_forward(n, f->port, 22, &err) < 0 || slirp_sandbox(&err) < 0) {
             log_line("%s", err.text);
             _exit(99);
         }
-        slirp_nets_run(&n, 1);
+        slirp_nets_run(nets);
         _exit(0);
     }
     close(pair[1]);
@@ -246,7 +247,8 @@ static void a_port_in_use_is_an_error_with_its_number(void **state)
     int pair[2];
     char number[10];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-    struct slirp_net *n = slirp_net_new(pair[0], &err);
+    struct slirp_nets *nets = slirp_nets_new(&err);
+    struct slirp_net *n = slirp_nets_add(nets, pair[0], &err);
     u8 frame[100];
     send_arp(f, 1, "10.0.2.2");
     receive(f, frame, sizeof(frame), is_arp_reply); /* it listens by now */
@@ -254,7 +256,7 @@ static void a_port_in_use_is_an_error_with_its_number(void **state)
     snprintf(number, sizeof(number), "%u", f->port);
     assert_non_null(strstr(err.text, number));
     assert_int_equal(err.status, EXIT_STATUS_USAGE);
-    slirp_net_free(n);
+    slirp_nets_free(nets);
     close(pair[1]);
 }
 
