@@ -12,7 +12,7 @@ SLOWDOWNS = [
     ("chase 64 MiB", ["chase64"], 1.5),
     ("getpid", ["getpid"], 1.5),
     ("pipe ping-pong", ["pipe"], 4),
-    ("page fault", ["faults"], 3),
+    ("256 page faults", ["faults"], 3),
     ("fork+exec+wait", ["fork"], 4),
 ]
 
