@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "config/definition.h"
 #include "config/errors.h"
 #include "config/versions.h"
 
@@ -358,33 +359,16 @@ static const struct list {
     LIST("resolvers", resolver_schema, resolvers, resolver_count, add_any_resolver),
 };
 
-static int store_rows(const struct network_config *c, const struct list *l, json_t *to, struct err *err)
-{
-    unsigned count = *(const unsigned *)((const char *)c + l->count);
-    json_t *array = json_array();
-    if (json_object_set_new(to, l->key, array))
-        return err_set(err, EXIT_STATUS_HOST, "out of memory for a definition");
-    for (unsigned i = 0; i < count; i++) {
-        json_t *o = json_object();
-        if (json_array_append_new(array, o))
-            return err_set(err, EXIT_STATUS_HOST, "out of memory for a definition");
-        if (schema_store(l->schema, (const char *)c + l->rows + i * l->size, o, err))
-            return -1;
-    }
-    return 0;
-}
-
 char *network_print(const struct network_config *c, struct err *err)
 {
-    json_t *o = json_pack("{s:i}", "format", FORMAT);
-    int r = o ? 0 : -1;
-    for (unsigned i = 0; i < ARRAY_SIZE(lists) && r == 0; i++)
-        r = store_rows(c, &lists[i], o, err);
-    char *text = r ? NULL : json_dumps(o, JSON_INDENT(2));
-    json_decref(o);
-    if (!text)
-        err_set(err, EXIT_STATUS_HOST, "out of memory for a definition");
-    return text;
+    json_t *o = definition_new(FORMAT);
+    int r = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(lists) && o && r == 0; i++) {
+        const struct list *l = &lists[i];
+        r = definition_store_list(l->schema, (const char *)c + l->rows, l->size,
+                                  *(const unsigned *)((const char *)c + l->count), o, l->key, err);
+    }
+    return definition_print(o, r, err);
 }
 
 static int load_rows(struct network_config *c, const struct list *l, const json_t *from, struct err *err)
@@ -401,16 +385,8 @@ static int load_rows(struct network_config *c, const struct list *l, const json_
     return 0;
 }
 
-/* The format first: what a newer one means nobody here can judge. */
 static int load(struct network_config *c, const json_t *o, struct err *err)
 {
-    const json_t *format = json_object_get(o, "format");
-    if (!json_is_integer(format))
-        return err_set(err, EXIT_STATUS_USAGE, "the definition: format is missing");
-    if (json_integer_value(format) > FORMAT)
-        return err_set(err, EXIT_STATUS_USAGE,
-                       "the definition has format %lld, made by a newer program; this one knows up to %d",
-                       (long long)json_integer_value(format), FORMAT);
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)o, key, value)
@@ -429,12 +405,9 @@ static int load(struct network_config *c, const json_t *o, struct err *err)
 
 int network_parse(struct network_config *c, const char *text, size_t len, struct err *err)
 {
-    json_error_t e;
     memset(c, 0, sizeof(*c));
-    json_t *o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
-    if (!o)
-        return err_set(err, EXIT_STATUS_USAGE, "the definition is damaged: line %d: %.100s", e.line, e.text);
-    int r = load(c, o, err);
+    json_t *o = definition_parse(text, len, FORMAT, err);
+    int r = o ? load(c, o, err) : -1;
     json_decref(o);
     return r;
 }

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "config/definition.h"
 #include "config/versions.h"
 #include "config/whole_file.h"
 
@@ -54,35 +55,16 @@ char *switch_config_print(const struct switch_config *c, struct err *err)
 {
     if (switch_config_check(c, err))
         return NULL;
-    json_t *o = json_pack("{s:i}", "format", FORMAT);
-    char *text = o && schema_store(&switch_schema, c, o, err) == 0 ? json_dumps(o, JSON_INDENT(2)) : NULL;
-    json_decref(o);
-    if (!text)
-        err_set(err, EXIT_STATUS_HOST, "out of memory for a definition");
-    return text;
-}
-
-static int load(struct switch_config *c, const json_t *o, struct err *err)
-{
-    static const char *const others[] = {"format", NULL};
-    const json_t *format = json_object_get(o, "format");
-    switch_config_init(c);
-    if (!json_is_integer(format))
-        return err_set(err, EXIT_STATUS_USAGE, "the definition of a switch: format is missing");
-    if (json_integer_value(format) > FORMAT)
-        return err_set(err, EXIT_STATUS_USAGE,
-                       "the definition has format %lld, made by a newer program; this one knows up to %d",
-                       (long long)json_integer_value(format), FORMAT);
-    return schema_load(&switch_schema, c, o, others, err) || switch_config_check(c, err) ? -1 : 0;
+    json_t *o = definition_new(FORMAT);
+    return definition_print(o, o ? schema_store(&switch_schema, c, o, err) : 0, err);
 }
 
 int switch_config_parse(struct switch_config *c, const char *text, size_t len, struct err *err)
 {
-    json_error_t e;
-    json_t *o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
-    if (!o)
-        return err_set(err, EXIT_STATUS_USAGE, "the definition is damaged: line %d: %.100s", e.line, e.text);
-    int r = load(c, o, err);
+    static const char *const others[] = {"format", NULL};
+    switch_config_init(c);
+    json_t *o = definition_parse(text, len, FORMAT, err);
+    int r = o && schema_load(&switch_schema, c, o, others, err) == 0 ? switch_config_check(c, err) : -1;
     json_decref(o);
     return r;
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/definition.h"
 #include "config/whole_file.h"
 
 #define FORMAT   2 /* 2: network adapters with an id and rules */
@@ -120,37 +121,22 @@ int vm_config_check(const struct vm_config *c, struct err *err)
 
 /* ---- text ---- */
 
-static int store_list(const struct schema *s, const void *objects, size_t size, unsigned count, json_t *to,
-                      const char *key, struct err *err)
+static int store(const struct vm_config *c, json_t *o, struct err *err)
 {
-    json_t *list = json_array();
-    if (json_object_set_new(to, key, list))
-        return err_set(err, EXIT_STATUS_HOST, "out of memory for a definition");
-    for (unsigned i = 0; i < count; i++) {
-        json_t *o = json_object();
-        if (json_array_append_new(list, o))
-            return err_set(err, EXIT_STATUS_HOST, "out of memory for a definition");
-        if (schema_store(s, (const char *)objects + i * size, o, err))
-            return -1;
-    }
-    return 0;
+    if (schema_store(&vm_schema, c, o, err) ||
+        definition_store_list(&vm_disk_schema, c->disks, sizeof(*c->disks), c->disk_count, o, "hardDrives",
+                              err))
+        return -1;
+    return definition_store_list(&vm_adapter_schema, c->adapters, sizeof(*c->adapters), c->adapter_count, o,
+                                 "networkAdapters", err);
 }
 
 char *vm_config_print(const struct vm_config *c, struct err *err)
 {
     if (vm_config_check(c, err))
         return NULL;
-    json_t *o = json_pack("{s:i}", "format", FORMAT);
-    char *text = NULL;
-    if (o && schema_store(&vm_schema, c, o, err) == 0 &&
-        store_list(&vm_disk_schema, c->disks, sizeof(*c->disks), c->disk_count, o, "hardDrives", err) == 0 &&
-        store_list(&vm_adapter_schema, c->adapters, sizeof(*c->adapters), c->adapter_count, o,
-                   "networkAdapters", err) == 0)
-        text = json_dumps(o, JSON_INDENT(2));
-    json_decref(o);
-    if (!text)
-        err_set(err, EXIT_STATUS_HOST, "out of memory for a definition");
-    return text;
+    json_t *o = definition_new(FORMAT);
+    return definition_print(o, o ? store(c, o, err) : 0, err);
 }
 
 static int load_list(const struct schema *s, void *objects, size_t size, unsigned most, unsigned *count,
@@ -182,14 +168,6 @@ static void name_adapters(struct vm_config *c)
 static int load(struct vm_config *c, const json_t *o, struct err *err)
 {
     static const char *const others[] = {"format", "hardDrives", "networkAdapters", NULL};
-    const json_t *format = json_object_get(o, "format");
-    vm_config_init(c);
-    if (!json_is_integer(format))
-        return err_set(err, EXIT_STATUS_USAGE, "the definition: format is missing");
-    if (json_integer_value(format) > FORMAT)
-        return err_set(err, EXIT_STATUS_USAGE,
-                       "the definition has format %lld, made by a newer program; this one knows up to %d",
-                       (long long)json_integer_value(format), FORMAT);
     if (schema_load(&vm_schema, c, o, others, err) ||
         load_list(&vm_disk_schema, c->disks, sizeof(*c->disks), VM_DISKS_MAX, &c->disk_count, o, "hardDrives",
                   err) ||
@@ -202,11 +180,9 @@ static int load(struct vm_config *c, const json_t *o, struct err *err)
 
 int vm_config_parse(struct vm_config *c, const char *text, size_t len, struct err *err)
 {
-    json_error_t e;
-    json_t *o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
-    if (!o)
-        return err_set(err, EXIT_STATUS_USAGE, "the definition is damaged: line %d: %.100s", e.line, e.text);
-    int r = load(c, o, err);
+    vm_config_init(c);
+    json_t *o = definition_parse(text, len, FORMAT, err);
+    int r = o ? load(c, o, err) : -1;
     json_decref(o);
     return r;
 }
