@@ -61,7 +61,7 @@ static void fill(struct cpu *c, u64 lin, u8 *host, enum tlb_class class, const s
         struct page_info *p = space_page(c->memory, r->gpa);
         direct = r->writable && p && may_write_directly(c, p);
     }
-    tlb_fill(c, lin, host, class, direct, false);
+    tlb_fill(c, lin, host, class, direct, false, r->shift);
 }
 
 static enum outcome translate(struct cpu *c, u64 lin, unsigned size, enum tlb_class class, bool write,
@@ -267,7 +267,7 @@ enum outcome mmu_fetch_page(struct cpu *c, u64 lin, u64 *gpa, void **host)
     *gpa = r.gpa;
     *host = space_ram(c->memory, r.gpa, NULL);
     if (*host)
-        tlb_fill(c, lin, *host, user ? TLB_USER : TLB_SUPER, false, true);
+        tlb_fill(c, lin, *host, user ? TLB_USER : TLB_SUPER, false, true, r.shift);
     return DONE;
 }
 

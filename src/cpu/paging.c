@@ -277,6 +277,7 @@ static enum outcome finish(struct cpu *c, u64 lin, const struct walk_access *a, 
 
 struct found {
     u64 gpa, leaf, rights;
+    u8 shift;
 };
 
 /* 4-level paging where nothing has to change and nothing is amiss. END: not so, walk_read() decides. */
@@ -304,6 +305,7 @@ static enum outcome find(struct cpu *c, u64 lin, struct found *f)
         if (shift == 39 || (shift == 30 && !cpu_has(c, FEAT_PDPE1GB)) || (at & mask & ~0x1fffull))
             return END;
         f->leaf = e;
+        f->shift = (u8)shift;
         f->gpa = (at & ~mask) | (lin & mask);
         return DONE;
     }
@@ -321,12 +323,14 @@ static enum outcome walk_common(struct cpu *c, u64 lin, const struct walk_access
     if (!allowed(c, f.rights, a) || (a->write && !(f.leaf & PTE_D)))
         return END;
     r->writable = writable(c, f.leaf, f.rights, a);
+    r->shift = f.shift;
     return finish(c, lin, a, f.gpa, r);
 }
 
 enum outcome paging_walk(struct cpu *c, u64 lin, const struct walk_access *a, struct walk_result *r)
 {
     r->writable = true;
+    r->shift = PAGE_SHIFT;
     if (!(c->cr0 & CR0_PG))
         return finish(c, lin, a, lin, r);
     enum outcome o = walk_common(c, lin, a, r);
@@ -343,6 +347,7 @@ enum outcome paging_walk(struct cpu *c, u64 lin, const struct walk_access *a, st
         if (o != DONE)
             continue;
         r->writable = writable(c, w.entry[w.depth - 1], w.rights, a);
+        r->shift = (u8)__builtin_ctzll(w.size);
         return finish(c, lin, a, w.page + (lin & (w.size - 1)), r);
     }
     return o;

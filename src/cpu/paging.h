@@ -17,6 +17,7 @@ struct walk_access {
 
 struct walk_result {
     u64 gpa;       /* of the byte asked for */
+    u8 shift;      /* log2 of the size of the guest's own page that it lies in */
     bool writable; /* a write by the same class is allowed and D is set already */
     bool once;     /* true for this access alone: not to be remembered */
 };

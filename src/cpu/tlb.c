@@ -29,6 +29,8 @@ static void fetches_changed(struct tlb *t, struct tlb_ctx *x)
 static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
 {
     fetches_changed(t, x);
+    memset(x->large, 0, sizeof(x->large));
+    x->giant = 0;
     if (x->filled <= TLB_JOURNAL) {
         for (unsigned n = 0; n < x->filled; n++)
             x->all[x->journal[n]].tag = TLB_EMPTY(x->journal[n] & (TLB_SIZE - 1));
@@ -36,6 +38,24 @@ static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
         entries_clear(x->all, ARRAY_SIZE(x->all));
     }
     x->filled = 0;
+}
+
+static unsigned large_index(u64 lin)
+{
+    return (unsigned)((lin >> 21) * 0x9e3779b97f4a7c15ull >> 32) % TLB_LARGE;
+}
+
+static unsigned giant_index(u64 lin)
+{
+    return (unsigned)((lin >> 30) * 0x9e3779b97f4a7c15ull >> 32) % TLB_GIANT;
+}
+
+static void note_size(struct tlb_ctx *x, u64 lin, u8 shift)
+{
+    if (shift > 21)
+        x->giant |= BIT(giant_index(lin));
+    else if (shift > PAGE_SHIFT)
+        x->large[large_index(lin) / 64] |= BIT(large_index(lin) % 64);
 }
 
 static unsigned fetched_index(u64 lin)
@@ -103,6 +123,7 @@ static bool tag_equal(const struct tlb_tag *a, const struct tlb_tag *b)
            a->level == b->level && a->mode == b->mode;
 }
 
+_Static_assert(TLB_SIZE >= BIT(21 - PAGE_SHIFT), "the pieces of a large page lie in different places");
 _Static_assert(TLB_CONTEXTS == 16, "recent[] is indexed by four bits");
 
 /* The context of this tag, else an unused place, else the one longest not used. */
@@ -162,9 +183,10 @@ void tlb_select(struct cpu *c, const struct tlb_tag *tag)
     tlb_set_class(c, c->user_index, t->r == t->never);
 }
 
-void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch)
+void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch, u8 shift)
 {
     struct tlb_ctx *x = c->tlb->cur;
+    note_size(x, lin, shift);
     unsigned i = tlb_index(lin);
     u64 page = lin & ~(PAGE_SIZE - 1);
     struct tlb_entry e = {.tag = page, .page = (u64)host & ~(PAGE_SIZE - 1)};
@@ -220,16 +242,37 @@ void tlb_flush_pcid(struct cpu *c, u16 pcid)
     tlb_flush_matching(c, match_pcid, &m);
 }
 
+/* All that may be pieces of the large page around lin. */
+static void large_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
+{
+    unsigned first = tlb_index(lin & ~(BIT(21) - 1));
+    for (unsigned i = 0; i < BIT(21 - PAGE_SHIFT); i++)
+        index_clear(x, first + i);
+    fetches_changed(t, x);
+}
+
+static void page_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
+{
+    if (x->giant & BIT(giant_index(lin))) {
+        ctx_clear(t, x);
+        return;
+    }
+    if (x->large[large_index(lin) / 64] & BIT(large_index(lin) % 64)) {
+        large_drop(t, x, lin);
+        return;
+    }
+    index_clear(x, tlb_index(lin));
+    if (x->fetched[fetched_index(lin) / 64] & BIT(fetched_index(lin) % 64))
+        fetches_changed(t, x);
+}
+
 void tlb_flush_page(struct cpu *c, u64 lin, bool all_spaces)
 {
-    (void)all_spaces; /* a page may be global in any of them: one index in each is cheap */
+    (void)all_spaces; /* a page may be global in any of them */
     for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
         struct tlb_ctx *x = c->tlb->ctx[i];
-        if (!x)
-            continue;
-        index_clear(x, tlb_index(lin));
-        if (x->fetched[fetched_index(lin) / 64] & BIT(fetched_index(lin) % 64))
-            fetches_changed(c->tlb, x);
+        if (x)
+            page_drop(c->tlb, x, lin);
     }
     c->tlb->generation++;
 }

@@ -44,6 +44,8 @@ struct tlb_tag {
 
 #define TLB_JOURNAL 4096
 #define TLB_FETCHED 4096
+#define TLB_LARGE   512 /* 2 MiB regions */
+#define TLB_GIANT   64  /* 1 GiB regions */
 
 struct tlb_ctx {
     struct tlb_tag tag;
@@ -51,8 +53,11 @@ struct tlb_ctx {
     u64 last_use;
     u64 fetch_id;                  /* see tlb_fetch_id() */
     u64 fetched[TLB_FETCHED / 64]; /* which pages, by their low bits, may have had a fetch entry under it */
-    unsigned filled;               /* places in journal; TLB_JOURNAL + 1: too many, clear everything */
-    u16 journal[TLB_JOURNAL]; /* which places of `all` hold entries, so that a flush costs what was filled */
+    /* Where entries may be pieces of a large page, by a hash of the address: INVLPG forgets all of them. */
+    u64 large[TLB_LARGE / 64]; /* of at most 2 MiB */
+    u64 giant;                 /* of more */
+    unsigned filled;           /* places in journal; TLB_JOURNAL + 1: too many, clear everything */
+    u16 journal[TLB_JOURNAL];  /* which places of `all` hold entries, so that a flush costs what was filled */
     union {
         struct {
             struct tlb_entry read[TLB_CLASSES][TLB_SIZE];
@@ -104,9 +109,11 @@ void tlb_free(struct tlb *t);
 void tlb_select(struct cpu *c, const struct tlb_tag *tag);
 /* Data accesses from now on are of this class. look: none may hit (alignment checks, data breakpoints). */
 void tlb_set_class(struct cpu *c, enum tlb_class class, bool look);
-void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch);
+/* shift: log2 of the size of the guest's own page. */
+void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch, u8 shift);
 
-/* What the architecture invalidates. Each names exactly what it forgets; forgetting more is allowed. */
+/* What the architecture invalidates. Each names exactly what it forgets; forgetting more is allowed. A page
+ * is the guest's own, of whatever size, though the entries are its pieces (SDM 3A 4.10.2.3). */
 void tlb_flush_all(struct cpu *c);                   /* every context, global pages included */
 void tlb_flush_current(struct cpu *c, bool globals); /* MOV CR3 */
 void tlb_flush_pcid(struct cpu *c, u16 pcid);

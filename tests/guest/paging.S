@@ -104,6 +104,36 @@ main64:
     cmpl $0x11111111, (%rbx)
     CHECK(16, je)
 
+    /* One INVLPG anywhere in a large page forgets all of it. */
+#define LARGE (TEST_PAGES + 0x200000)
+    movabs $LARGE, %rsi
+    movl $0x33333333, TEST_PHYS + 0x201000
+    movl $0x11111111, TEST_PHYS + 0x1000
+    movl $TEST_PHYS + 0x87, PD_USER + 16
+    cmpl $0x11111111, 0x1000(%rsi)
+    CHECK(60, je)
+    movb $0xc3, TEST_PHYS + 0x3000
+    lea 0x3000(%rsi), %rdi
+    call *%rdi
+    movl $TEST_PHYS + 0x200087, PD_USER + 16
+    movl $0xc3585858, TEST_PHYS + 0x203000 /* three POP RAX and RET */
+    invlpg 0x1ff000(%rsi)
+    cmpl $0x33333333, 0x1000(%rsi)
+    CHECK(61, je)
+    mov %rsp, %rbp
+    lea 762f(%rip), %rax
+    push %rax
+    push %rax
+    push %rax
+    call *%rdi
+762:
+    cmp %rsp, %rbp
+    CHECK(62, je)
+    movl $0, PD_USER + 16
+    invlpg (%rsi)
+    EXPECT(63, 14, 0, mov 0x1000(%rsi), %rcx)
+    movl $0x22222222, TEST_PHYS + 0x1000
+
     /* A page-crossing write whose second page refuses leaves the first alone. */
     movl $0, TEST_PHYS + 0xffc
     movl $0, PT_TEST + 8
