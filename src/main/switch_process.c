@@ -352,15 +352,16 @@ static void find_ports(void *opaque)
     look_for_definition(s);
 }
 
-/* The socket goes first: who connects then starts another one, when the lock is free. */
+/* The socket goes first and the lock last: who connects meanwhile waits, and then starts another one. */
 static void end(struct switch_process *s)
 {
-    switch_clear_files(&s->store, s->id);
+    switch_clear_socket(&s->store, s->id);
     if (s->child.pid) {
         kill(s->child.pid, SIGKILL);
         waitpid(s->child.pid, NULL, 0);
     }
     switch_uplinks_close(&s->uplinks);
+    switch_clear_files(&s->store, s->id);
 }
 
 int main_switch(int argc, char *const *argv)

@@ -255,14 +255,23 @@ static int wait_gone(const struct switch_store *s, const char *id, unsigned mill
     return lock;
 }
 
+static void clear_file(const struct switch_store *s, const char *id, const char *end)
+{
+    char name[VM_ID_SIZE + 8];
+    file_name(name, id, end);
+    unlinkat(s->run, name, 0);
+}
+
+void switch_clear_socket(const struct switch_store *s, const char *id)
+{
+    clear_file(s, id, ".sock");
+}
+
 void switch_clear_files(const struct switch_store *s, const char *id)
 {
-    static const char *const ends[] = {".sock", ".log", ".lock"};
-    char name[VM_ID_SIZE + 8];
-    for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
-        file_name(name, id, ends[i]);
-        unlinkat(s->run, name, 0);
-    }
+    clear_file(s, id, ".sock");
+    clear_file(s, id, ".log");
+    clear_file(s, id, ".lock");
 }
 
 int switch_stop(const struct switch_store *s, const char *id, struct err *err)

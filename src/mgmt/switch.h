@@ -46,7 +46,9 @@ int must_check switch_set_host(const struct switch_store *s, const char *id, int
 /* Ends the switch; 0 when it does not run any more. */
 int must_check switch_stop(const struct switch_store *s, const char *id, struct err *err);
 
-/* Of who holds its ID.lock: nothing of it stays in RUN. */
+/* Both of who holds its ID.lock. Nobody connects to it any more: who wants it waits for the lock. */
+void switch_clear_socket(const struct switch_store *s, const char *id);
+/* Nothing of it stays in RUN, the lock included: the last thing its process does. */
 void switch_clear_files(const struct switch_store *s, const char *id);
 
 /* ---- by name, in the own store and then the system's ---- */
