@@ -45,20 +45,21 @@ enum outcome cpu_settle(struct cpu *c, const struct insn *in, enum outcome o)
 static enum outcome run_block(struct cpu *c, const struct block *b)
 {
     const struct uop *u = b->uop, *end = u + b->count;
-    u64 rip = c->rip;
+    u64 rip = c->rip, retired = c->retired;
     do {
         c->rip = rip;
+        c->retired = retired++;
         rip += u->in.len;
         c->regs[REG_RIP] = rip;
         enum outcome o = u->fn(c, &u->in);
         if (unlikely(o != DONE)) {
-            c->retired += (u64)(u - b->uop) + (o != FAULT && o != AGAIN);
+            c->retired += o != FAULT && o != AGAIN;
             return cpu_settle(c, &u->in, o);
         }
         u++;
     } while (u != end && likely(!c->code_dirty));
     c->code_dirty = 0;
-    c->retired += (u64)(u - b->uop);
+    c->retired = retired;
     c->rip = c->regs[REG_RIP];
     return DONE;
 }

@@ -195,6 +195,8 @@ static void emit_call_meaning(struct emit *e, const struct jit_runtime *rt, u64 
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(end, 8));
     emit_reg(e, X_SUB, 8, H_RAX, H_R12);
     emit_reg(e, X_SUB, 8, H_RAX, H_RCX);
+    emit_mem(e, X_MOVZX8, 4, H_RCX, MEM(H_RBP, SITE(index)));
+    emit_reg(e, X_ADD, 8, H_RAX, H_RCX);
     emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_RBX, CPU(retired)));
     emit_reg(e, X_MOV, 8, H_RDI, H_RBX);
     emit_lea(e, H_RSI, MEM(H_RBP, SITE(in)));
