@@ -9,6 +9,7 @@
 #include "jit/translate.h"
 
 #include "cpu/meanings.h"
+#include "insn_ids.h"
 #include "jit/gen.h"
 
 bool lower_nop(struct gen *g)
@@ -30,21 +31,27 @@ static bool (*const lower_by[])(struct gen *g) = {
 #undef LOWER_KIND
 };
 
-static const struct {
-    const struct meaning *meaning;
-    enum lowering how;
-} lowerings[] = {
-#define LOWER(name, kind) {&m_##name, LOWER_##kind},
-#include "jit/lower.def"
-#undef LOWER
+/* Meanings, numbered. */
+enum meaning_no {
+#define MEANING(name) NO_##name,
+#include "insn_meanings.inc"
+#undef MEANING
+    MEANINGS
 };
 
 enum lowering lowering_of_row(u16 id)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(lowerings); i++)
-        if (lowerings[i].meaning == insn_meaning[id])
-            return lowerings[i].how;
-    return LOWER_NONE;
+    static const u8 how[MEANINGS] = {
+#define LOWER(name, kind) [NO_##name] = LOWER_##kind,
+#include "jit/lower.def"
+#undef LOWER
+    };
+    static const u16 meaning[ID_COUNT] = {
+#define MEANING_OF(id, name) [ID_##id] = NO_##name,
+#include "insn_meaning_table.inc"
+#undef MEANING_OF
+    };
+    return (enum lowering)how[meaning[id]];
 }
 
 /* LOWER_NONE where the meaning on this CPU is not the row's own. */
