@@ -119,6 +119,18 @@ static inline enum host_reg guest_reg(struct gen *g, unsigned guest, enum host_r
     return scratch;
 }
 
+/* The host register an instruction may put a guest one's new value in; go_home() for `scratch`. */
+static inline enum host_reg result_reg(unsigned guest, enum host_reg scratch)
+{
+    return host_reg_of[guest] != H_NONE ? host_reg_of[guest] : scratch;
+}
+
+/* Its memory operand, if it has one, has a 64-bit address and a size. */
+static inline bool addressable(const struct insn *in)
+{
+    return !(in->flags & INSN_MEM) || (in->adsize == 8 && in->mem_size);
+}
+
 /* lower.c: an instruction's opcode as emit.h has it; a guest register that was worked on in `scratch` goes
  * back to where it lives. */
 u32 opcode_of(const struct insn *in, const struct insn_info *info);

@@ -115,9 +115,7 @@ static bool plain_high(struct gen *g, const struct form *f)
 /* The host register of an operand, with its value where that is needed. */
 static enum host_reg operand(struct gen *g, unsigned guest, enum host_reg scratch, bool read)
 {
-    if (host_reg_of[guest] != H_NONE)
-        return host_reg_of[guest];
-    return read ? guest_reg(g, guest, scratch) : scratch;
+    return read ? guest_reg(g, guest, scratch) : result_reg(guest, scratch);
 }
 
 void go_home(struct gen *g, unsigned guest, enum host_reg scratch, bool written)
@@ -230,7 +228,7 @@ bool lower_plain(struct gen *g)
     const struct insn *in = g->in;
     struct form f = form_of(in, g->info);
     bool mem = in->flags & INSN_MEM, high = has_high(in, &f), flags = flags_outlive(g);
-    if (mem && (in->adsize != 8 || !in->mem_size || (high && g->how[g->index] == LOWER_KEEP)))
+    if (!addressable(in) || (mem && high && g->how[g->index] == LOWER_KEEP))
         return false; /* CMPXCHG needs AL and AH at once */
     if (mem) {
         plain_memory(g, &f, flags, high);

@@ -7,19 +7,7 @@
 
 #define CPU(field) ((i32)offsetof(struct cpu, field))
 
-enum {
-    BYTE_CMP_IMM = 0x80,
-    TEST_IMM8 = 0xf6,
-    GROUP_IMM = 0x81,
-    DIVISION = 0xf7,
-    MOVSXD = 0x63,
-    MOVSX16 = 0x0fbf
-};
-
-static bool long_address(const struct insn *in)
-{
-    return !(in->flags & INSN_MEM) || (in->adsize == 8 && in->mem_size);
-}
+enum { BYTE_CMP_IMM = 0x80, GROUP_IMM = 0x81, DIVISION = 0xf7, MOVSXD = 0x63, MOVSX16 = 0x0fbf };
 
 /* ---- BMI ---- */
 
@@ -40,27 +28,23 @@ static struct bmi bmi_of(const struct insn_info *info)
     return b;
 }
 
-static enum host_reg place(unsigned guest, enum host_reg scratch)
-{
-    return host_reg_of[guest] == H_NONE ? scratch : host_reg_of[guest];
-}
-
 /* Sources are read before results are written, so R10 and R11 hold two of each. */
 bool lower_bmi(struct gen *g)
 {
     const struct insn *in = g->in;
     bool mem = in->flags & INSN_MEM;
     struct bmi b = bmi_of(g->info);
-    if (!long_address(in))
+    if (!addressable(in))
         return false;
-    if (mem) {
+    if (mem)
         operand_address(g, in->mem_size, false);
-    }
     if (flags_outlive(g))
         flags_need(g);
     enum host_reg rm = mem ? H_R10 : guest_reg(g, in->rm, H_R10);
-    enum host_reg reg = b.reg ? place(in->reg, H_R10) : (enum host_reg)(in->modrm >> 3 & 7);
-    enum host_reg vvvv = !b.vvvv ? 0 : b.vvvv_read ? guest_reg(g, in->vreg, H_R11) : place(in->vreg, H_R11);
+    enum host_reg reg = b.reg ? result_reg(in->reg, H_R10) : (enum host_reg)(in->modrm >> 3 & 7);
+    enum host_reg vvvv = !b.vvvv       ? 0
+                         : b.vvvv_read ? guest_reg(g, in->vreg, H_R11)
+                                       : result_reg(in->vreg, H_R11);
     struct vex v = {.map = g->info->map & 3,
                     .prefix = g->info->prefix,
                     .w = in->size == 8,
@@ -108,7 +92,7 @@ static bool divide(struct gen *g, bool is_signed)
     const struct insn *in = g->in;
     struct prefixes p = {.rex_w = in->size == 8, .opsize = in->size == 2};
     enum host_reg divisor;
-    if (in->size == 1 || !long_address(in))
+    if (in->size == 1 || !addressable(in))
         return false;
     if (in->flags & INSN_MEM) {
         operand_address(g, in->size, false);
@@ -164,7 +148,7 @@ bool lower_bit(struct gen *g)
     struct prefixes p = {.lock = locked, .rex_w = in->size == 8, .opsize = in->size == 2};
     if (!(in->flags & INSN_MEM))
         return lower_plain(g);
-    if (!long_address(in))
+    if (!addressable(in))
         return false;
     linear_address(g);
     flags_keep(g);
@@ -196,7 +180,7 @@ bool lower_cmpxchg_wide(struct gen *g)
 {
     const struct insn *in = g->in;
     struct prefixes p = {.lock = in->flags & INSN_LOCK, .rex_w = in->mem_size == 16};
-    if (!long_address(in))
+    if (!addressable(in))
         return false;
     operand_address(g, in->mem_size, true);
     refuse_split(g, in->mem_size);
@@ -271,7 +255,7 @@ bool lower_selector(struct gen *g)
     unsigned seg = in->reg & 7;
     if ((in->flags & INSN_MEM) || seg > GS)
         return false;
-    enum host_reg r = in->size == 2 ? guest_reg(g, in->rm, H_R11) : place(in->rm, H_R11);
+    enum host_reg r = in->size == 2 ? guest_reg(g, in->rm, H_R11) : result_reg(in->rm, H_R11);
     emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(cpu));
     emit_mem(&g->e, in->size == 2 ? X_MOV : X_MOVZX16, in->size == 2 ? 2 : 4, r,
              MEM(H_R10, CPU(seg) + (i32)(seg * sizeof(struct segment) + offsetof(struct segment, sel))));

@@ -66,10 +66,8 @@ bool lower_pop(struct gen *g)
         emit_mem(&g->e, X_MOV, 8, host_reg_of[RSP], MEM(H_R10, 0));
         return true;
     }
-    enum host_reg r = host_reg_of[in->rm] != H_NONE ? host_reg_of[in->rm] : H_R11;
-    emit_mem(&g->e, X_MOV, 8, r, MEM(H_R10, 0));
-    if (r == H_R11)
-        emit_mem(&g->e, X_MOV_TO, 8, r, home_of(in->rm));
+    emit_mem(&g->e, X_MOV, 8, result_reg(in->rm, H_R11), MEM(H_R10, 0));
+    go_home(g, in->rm, H_R11, true);
     move_rsp(g, 8);
     return true;
 }

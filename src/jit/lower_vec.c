@@ -149,11 +149,8 @@ static void reach_memory(struct gen *g)
 {
     const struct insn *in = g->in;
     operand_address(g, in->mem_size, g->info->attr & ATTR_STORE);
-    if (!(g->info->attr & ATTR_ALIGN))
-        return;
-    emit_op_reg(&g->e, (struct prefixes){.byte_rm = true}, TEST_IMM8, 0, H_R10);
-    emit8(&g->e, (u8)(in->mem_size - 1));
-    go_slow(g, CC_NE);
+    if (g->info->attr & ATTR_ALIGN)
+        refuse_split(g, in->mem_size);
 }
 
 static u8 bit_for(u32 attr, bool vex)
@@ -175,9 +172,8 @@ bool lower_vec(struct gen *g)
     struct vec_form f = {.reg = -1, .vvvv = -1, .rm = -1};
     for (unsigned i = 0; i < ARRAY_SIZE(g->info->op); i++)
         add_operand(&f, &g->info->op[i], in);
-    u32 state = attr & (ATTR_SSE | ATTR_AVX | ATTR_MMX | ATTR_X87);
-    if ((state != ATTR_SSE && state != ATTR_AVX && state != ATTR_MMX) || f.other ||
-        (mem && (in->adsize != 8 || !in->mem_size)))
+    u32 state = attr & (ATTR_SSE | ATTR_AVX | ATTR_MMX);
+    if ((state != ATTR_SSE && state != ATTR_AVX && state != ATTR_MMX) || f.other || !addressable(in))
         return false;
     vec_need(g, bit_for(attr, in->flags & INSN_VEX));
     if (mem)
@@ -185,9 +181,9 @@ bool lower_vec(struct gen *g)
     unsigned reg = f.reg >= 0 ? (unsigned)f.reg : in->modrm >> 3 & 7u,
              rm = f.rm >= 0 ? (unsigned)f.rm : in->rm;
     if (f.gpr_reg)
-        reg = host_reg_of[in->reg] == H_NONE ? H_R11 : host_reg_of[in->reg];
+        reg = result_reg(in->reg, H_R11);
     if (f.gpr_rm)
-        rm = f.gpr_rm_write && host_reg_of[in->rm] == H_NONE ? H_R11 : guest_reg(g, in->rm, H_R11);
+        rm = f.gpr_rm_write ? result_reg(in->rm, H_R11) : guest_reg(g, in->rm, H_R11);
     if (writes_flags)
         flags_keep(g);
     encode(g, &f, reg, rm);

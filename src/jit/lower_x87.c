@@ -47,15 +47,10 @@ static void reach_operand(struct gen *g)
     host_address(g, g->in->mem_size, g->info->attr & ATTR_STORE);
 }
 
-static bool addressed(const struct insn *in)
-{
-    return !(in->flags & INSN_MEM) || (in->adsize == 8 && in->mem_size);
-}
-
 bool lower_x87(struct gen *g)
 {
     bool mem = g->in->flags & INSN_MEM;
-    if (!addressed(g->in))
+    if (!addressable(g->in))
         return false;
     vec_need(g, VEC_X87);
     if (mem)
@@ -74,7 +69,7 @@ bool lower_x87(struct gen *g)
 /* FNSTCW, FNSTSW, FNCLEX, EMMS: the pointers stay. */
 bool lower_x87_control(struct gen *g)
 {
-    if (!addressed(g->in))
+    if (!addressable(g->in))
         return false;
     vec_need(g, VEC_X87);
     if (g->in->flags & INSN_MEM) {
@@ -94,7 +89,7 @@ bool lower_x87_control(struct gen *g)
 bool lower_fldcw(struct gen *g)
 {
     struct emit *e = &g->e;
-    if (!addressed(g->in))
+    if (!addressable(g->in))
         return false;
     vec_need(g, VEC_X87);
     linear_address(g);
