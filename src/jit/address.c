@@ -53,9 +53,7 @@ void linear_address(struct gen *g)
 static void look_in_tlb(struct gen *g, unsigned size, bool write)
 {
     struct emit *e = &g->e;
-    emit_reg(e, X_MOV, 8, H_R11, H_R10);
-    emit_shift(e, X_SHR, 8, H_R11, PAGE_SHIFT - 4);
-    emit_imm(e, X_IMM_AND, 4, H_R11, (TLB_SIZE - 1) << 4);
+    runtime_tlb_index(e);
     emit_mem(e, X_ADD, 8, H_R11, write ? FRAME(tlb_w) : FRAME(tlb_r));
     emit_mem(e, X_XOR, 8, H_R10, MEM(H_R11, 0));
     emit_imm(e, X_IMM_CMP, 8, H_R10, (i32)(PAGE_SIZE - size));

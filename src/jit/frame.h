@@ -60,6 +60,7 @@ enum { JIT_SLICE = 8192 };
 /* Vector state in the host's registers: XMM, with or without YMM. _FP: and MXCSR masks all exceptions. X87:
  * x87 and MMX, whose control word masks all. */
 enum { VEC_XMM = 1, VEC_XMM_FP = 2, VEC_YMM = 4, VEC_YMM_FP = 8, VEC_X87 = 16 };
+enum { MXCSR_MASKS = 0x1f80, CW_MASKS = 0x3f };
 
 enum jit_reason {
     JIT_AT,      /* RIP is set: go on there by looking it up */
@@ -118,6 +119,10 @@ struct emit;
 void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);
 /* Inline; R10: struct cpu, R9 and R11 stay, guest registers are in it already. */
 void runtime_vec_store(struct emit *e, const struct jit_runtime *rt, i32 bias);
+/* Inline, in routines and in blocks: R11 from R10, flags are lost. How far into a soft TLB's table an address
+ * has its entry; which entry of frame.jumps (RSP is the frame) notes the late jump to RIP. */
+void runtime_tlb_index(struct emit *e);
+void runtime_find_jump(struct emit *e);
 void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2]); /* watch.h; or NULL */
 
 /* jit.c: behind a call of a meaning that does not simply go on. Settles the instruction; where translated

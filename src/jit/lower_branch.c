@@ -40,10 +40,7 @@ void call_runtime(struct gen *g, u32 routine)
 static void jump_late(struct gen *g, bool check, i32 release)
 {
     struct emit *e = &g->e;
-    emit_reg(e, X_MOV, 4, H_R11, H_R10);
-    emit_imm(e, X_IMM_AND, 4, H_R11, (1 << JIT_JUMP_BITS) - 1);
-    emit_shift(e, X_SHL, 4, H_R11, JIT_JUMP_SHIFT);
-    emit_mem(e, X_ADD, 8, H_R11, FRAME(jumps));
+    runtime_find_jump(e);
     emit_mem(e, X_XOR, 8, H_R10, FRAME(salt));
     emit_mem(e, X_CMP, 8, H_R10, MEM(H_R11, offsetof(struct jit_jump, key)));
     g->miss[g->misses++] =

@@ -206,7 +206,7 @@ bool lower_vec_zero(struct gen *g)
 
 #define CPU_MXCSR MEM(H_R10, (i32)offsetof(struct cpu, mxcsr))
 
-enum { MXCSR_GROUP = 0x0fae, LDMXCSR = 2, STMXCSR = 3, MXCSR_MASKS = 0x1f80 };
+enum { MXCSR_GROUP = 0x0fae, LDMXCSR = 2, STMXCSR = 3 };
 
 /* struct cpu has the control bits and the flags from before, the host's MXCSR the flags since. */
 bool lower_stmxcsr(struct gen *g)

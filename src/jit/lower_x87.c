@@ -12,7 +12,7 @@
 
 #define IMAGE(field) MEM(H_R10, (i32)(offsetof(struct cpu, x87) + (field)))
 
-enum { STORE_IMM = 0xc7, CW_MASKS = 0x3f, FLDCW = 5 };
+enum { STORE_IMM = 0xc7, FLDCW = 5 };
 
 /* R11: the operand's address if there is one. R10 and R11 are lost. */
 static void record_pointers(struct gen *g, bool mem)

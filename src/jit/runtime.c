@@ -24,6 +24,13 @@ static struct mem slot(size_t off, i32 bias)
 }
 #define SLOT(field, bias) slot(offsetof(struct jit_frame, field), bias)
 
+void runtime_tlb_index(struct emit *e)
+{
+    emit_reg(e, X_MOV, 8, H_R11, H_R10);
+    emit_shift(e, X_SHR, 8, H_R11, PAGE_SHIFT - 4);
+    emit_imm(e, X_IMM_AND, 4, H_R11, (TLB_SIZE - 1) << 4);
+}
+
 static void move_gprs(struct emit *e, bool store, enum host_reg cpu)
 {
     for (unsigned g = 0; g < 16; g++)
@@ -281,8 +288,7 @@ static void emit_slice(struct emit *e, u32 leave_at)
     emit_jmp_to(e, leave_at);
 }
 
-/* R11: where the late jump to RIP, in R10, is noted. */
-static void find_jump(struct emit *e)
+void runtime_find_jump(struct emit *e)
 {
     emit_reg(e, X_MOV, 4, H_R11, H_R10);
     emit_imm(e, X_IMM_AND, 4, H_R11, (1 << JIT_JUMP_BITS) - 1);
@@ -296,9 +302,7 @@ static void emit_lookup(struct emit *e, u32 leave_at)
     emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(unused, 0));
     emit_reg(e, X_MOV, 8, H_RAX, H_R10);
     emit_imm(e, X_IMM_AND, 8, H_RAX, -(i32)PAGE_SIZE);
-    emit_reg(e, X_MOV, 8, H_R11, H_R10);
-    emit_shift(e, X_SHR, 8, H_R11, PAGE_SHIFT - 4);
-    emit_imm(e, X_IMM_AND, 4, H_R11, (TLB_SIZE - 1) << 4);
+    runtime_tlb_index(e);
     emit_mem(e, X_ADD, 8, H_R11, SLOT(tlb_x, 0));
     emit_mem(e, X_CMP, 8, H_RAX, MEM(H_R11, 0));
     size_t miss = emit_jcc(e, CC_NE);
@@ -313,7 +317,7 @@ static void emit_lookup(struct emit *e, u32 leave_at)
     emit_mem(e, X_CMP, 8, H_R11, MEM(H_RAX, offsetof(struct jit_place, host)));
     size_t none = emit_jcc(e, CC_NE);
     emit_mem(e, X_MOV, 8, H_RAX, MEM(H_RAX, offsetof(struct jit_place, code)));
-    find_jump(e);
+    runtime_find_jump(e);
     emit_mem(e, X_XOR, 8, H_R10, SLOT(salt, 0));
     emit_mem(e, X_MOV_TO, 8, H_R10, MEM(H_R11, offsetof(struct jit_jump, key)));
     emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_R11, offsetof(struct jit_jump, code)));
@@ -340,9 +344,7 @@ static size_t jump_if_other(struct emit *e, struct mem table)
 static void emit_stack(struct emit *e)
 {
     emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(spare, 8));
-    emit_reg(e, X_MOV, 8, H_R11, H_R10);
-    emit_shift(e, X_SHR, 8, H_R11, PAGE_SHIFT - 4);
-    emit_imm(e, X_IMM_AND, 4, H_R11, (TLB_SIZE - 1) << 4);
+    runtime_tlb_index(e);
     size_t no_read = jump_if_other(e, SLOT(tlb_r, 8)), no_write = jump_if_other(e, SLOT(tlb_w, 8));
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(tlb_w, 8));
     emit_mem(e, X_MOV, 8, H_RAX, (struct mem){.base = H_RAX, .index = H_R11, .disp = 8});

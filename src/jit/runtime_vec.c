@@ -15,8 +15,8 @@
 /* Above the return address of the routine's own call. */
 #define IN_FRAME(field) MEM(H_RSP, (i32)offsetof(struct jit_frame, field) + 8)
 
-enum { MOVUPS = 0x0f10, MOVUPS_TO = 0x0f11, MXCSR_GROUP = 0x0fae, TEST_IMM = 0xf7, TEST_IMM8 = 0xf6 };
-enum { FX_GROUP = 0x0fae, BYTE_TO = 0x88, LDMXCSR = 2, STMXCSR = 3, MXCSR_MASKS = 0x1f80, CW_MASKS = 0x3f };
+enum { MOVUPS = 0x0f10, MOVUPS_TO = 0x0f11, FX_GROUP = 0x0fae, TEST_IMM = 0xf7, TEST_IMM8 = 0xf6 };
+enum { BYTE_TO = 0x88, LDMXCSR = 2, STMXCSR = 3 };
 
 /* R10: struct cpu. */
 static void move_xmm(struct emit *e, bool store)
@@ -57,7 +57,7 @@ static void fresh_mxcsr(struct emit *e)
     emit_imm(e, X_IMM_AND, 4, H_R11, ~MXCSR_FLAGS);
     emit_imm(e, X_IMM_OR, 4, H_R11, MXCSR_MASKS); /* never traps here, whatever the guest's says */
     emit_mem(e, X_MOV_TO, 4, H_R11, IN_FRAME(mxcsr));
-    emit_op_mem(e, (struct prefixes){0}, MXCSR_GROUP, LDMXCSR, IN_FRAME(mxcsr));
+    emit_op_mem(e, (struct prefixes){0}, FX_GROUP, LDMXCSR, IN_FRAME(mxcsr));
 }
 
 /* Whether every exception is masked, then `vec` gets `with`, else `without`. R11 is lost. */
@@ -81,6 +81,16 @@ struct outs {
 static void out(struct emit *e, struct outs *o, u8 cc)
 {
     o->from[o->n++] = emit_jcc(e, cc);
+}
+
+/* Nothing is left to do where the bit is set. R10: struct cpu. */
+static struct outs begin(struct emit *e, u8 bit)
+{
+    struct outs o = {.n = 0};
+    test_frame(e, IN_FRAME(vec), bit);
+    out(e, &o, CC_NE);
+    emit_mem(e, X_MOV, 8, H_R10, IN_FRAME(cpu));
+    return o;
 }
 
 static void end(struct emit *e, const struct outs *o)
@@ -114,10 +124,7 @@ static void refuse(struct emit *e, struct outs *o, bool avx)
 
 static void emit_load_xmm(struct emit *e)
 {
-    struct outs o = {.n = 0};
-    test_frame(e, IN_FRAME(vec), VEC_XMM);
-    out(e, &o, CC_NE);
-    emit_mem(e, X_MOV, 8, H_R10, IN_FRAME(cpu));
+    struct outs o = begin(e, VEC_XMM);
     refuse(e, &o, false);
     move_xmm(e, false);
     fresh_mxcsr(e);
@@ -128,10 +135,7 @@ static void emit_load_xmm(struct emit *e)
 /* Those that are there already are newer than struct cpu, and so is MXCSR. */
 static void emit_load_ymm(struct emit *e)
 {
-    struct outs o = {.n = 0};
-    test_frame(e, IN_FRAME(vec), VEC_YMM);
-    out(e, &o, CC_NE);
-    emit_mem(e, X_MOV, 8, H_R10, IN_FRAME(cpu));
+    struct outs o = begin(e, VEC_YMM);
     refuse(e, &o, true);
     test_frame(e, IN_FRAME(vec), VEC_XMM);
     size_t none = emit_jcc(e, CC_E);
@@ -162,10 +166,7 @@ static void copy_stack(struct emit *e, struct mem to, struct mem from)
 /* FXRSTOR loads XMM and MXCSR as well: with what they are. Upper halves stay. */
 static void emit_load_x87(struct emit *e, const struct jit_runtime *rt)
 {
-    struct outs o = {.n = 0};
-    test_frame(e, IN_FRAME(vec), VEC_X87);
-    out(e, &o, CC_NE);
-    emit_mem(e, X_MOV, 8, H_R10, IN_FRAME(cpu));
+    struct outs o = begin(e, VEC_X87);
     refuse_any(e, &o);
     emit_mem(e, X_MOVZX16, 4, H_R11, MEM(H_R10, CPU(x87) + X87_CW));
     emit_imm(e, X_IMM_AND, 4, H_R11, CW_MASKS);
@@ -200,7 +201,7 @@ static void store_x87(struct emit *e, const struct jit_runtime *rt)
 static void store_mxcsr(struct emit *e, i32 bias)
 {
     struct mem scratch = MEM(H_RSP, (i32)offsetof(struct jit_frame, mxcsr) + bias);
-    emit_op_mem(e, (struct prefixes){0}, MXCSR_GROUP, STMXCSR, scratch);
+    emit_op_mem(e, (struct prefixes){0}, FX_GROUP, STMXCSR, scratch);
     emit_mem(e, X_MOV, 4, H_RAX, scratch);
     emit_imm(e, X_IMM_CMP, 4, H_RAX, MXCSR_RESET);
     size_t same = emit_jcc(e, CC_E);
@@ -208,7 +209,7 @@ static void store_mxcsr(struct emit *e, i32 bias)
     emit_mem(e, 0x09, 4, H_RAX, MEM(H_R10, CPU(mxcsr))); /* or [mxcsr], eax */
     emit_op_mem(e, (struct prefixes){0}, 0xc7, 0, scratch);
     emit32(e, MXCSR_RESET);
-    emit_op_mem(e, (struct prefixes){0}, MXCSR_GROUP, LDMXCSR, scratch);
+    emit_op_mem(e, (struct prefixes){0}, FX_GROUP, LDMXCSR, scratch);
     emit_patch(e, same, e->len);
 }
 

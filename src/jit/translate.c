@@ -149,9 +149,7 @@ static void check_second_page(struct gen *g, struct entry *n)
 {
     struct emit *e = &g->e;
     rip_to(g, H_R10, PAGE_SIZE);
-    emit_reg(e, X_MOV, 8, H_R11, H_R10);
-    emit_shift(e, X_SHR, 8, H_R11, PAGE_SHIFT - 4);
-    emit_imm(e, X_IMM_AND, 4, H_R11, (TLB_SIZE - 1) << 4);
+    runtime_tlb_index(e);
     emit_mem(e, X_ADD, 8, H_R11, FRAME(tlb_x));
     emit_mem(e, X_CMP, 8, H_R10, MEM(H_R11, 0));
     n->across[0] = emit_jcc(e, CC_NE);
