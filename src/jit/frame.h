@@ -5,16 +5,16 @@
  * Guest registers are host registers of the same number, except:
  *  - guest RSP: host R8. Guest R8 to R11, the four least used: frame.home[].
  *  - Arithmetic flags: the host's, or frame.fl in the shape of cpu.fl (FL_*), or both, or what frame.fix
- * makes of the registers; flags.c keeps track. Direction, interrupt and the other flags stay in struct cpu;
- * the host's DF is 0.
+ *    makes of the registers; flags.c keeps track. Direction, interrupt and the other flags stay in struct
+ *    cpu; the host's DF is 0.
  *  - RIP: frame.rip_page plus a constant of the instruction.
- *  - XMM, YMM MXCSR and x87: in struct cpu until a block needs them, then the host's until C runs; frame.vec
+ *  - XMM, YMM, MXCSR and x87: in struct cpu until a block needs them, then the host's until C runs; frame.vec
  *    says which (runtime_vec.c).
  * Host R9 counts down the instructions that may still run; R10 and R11 are scratch; RSP points to the frame.
  *
- * The frame lies on the host's stack, so that short displacements reach it. Everything in it but `home`, `fl`
- * and `vec` is set at entry or follows from struct cpu; what they hold or stand for is written to struct cpu
- * before C runs.
+ * The frame lies on the host's stack, so that short displacements reach it. Everything in it but `home`,
+ * `fl`, `fix` and `vec` is set at entry or follows from struct cpu; what they hold or stand for is written to
+ * struct cpu before C runs.
  */
 #ifndef JIT_FRAME_H
 #define JIT_FRAME_H
@@ -33,9 +33,9 @@ struct jit_frame {
     u32 mxcsr; /* scratch */
     /* A page that may be read and written, the stack's: what lies below stack_room in it is at stack_host. */
     u64 stack_page, stack_room, stack_host;
-    u64 fix; /* 0, or where code lies that makes fl right from registers and jumps to fix_back: flags_recipe.c
-              */
-    u64 unused;
+    /* 0, or where code lies that makes fl right from registers and jumps to fix_back: flags_recipe.c */
+    u64 fix;
+    u64 scratch; /* of an instruction or a routine */
     /* Seldom looked at. */
     u64 places;     /* table of entries, by host address */
     u64 end;        /* retired instructions when R9 is 0: the slice's end */
@@ -77,7 +77,8 @@ struct jit_site {
     u8 slow;         /* it has code of its own, which could not go on */
 };
 
-/* A direct jump to another place of the same page. */
+/* A direct jump to another place of the same page. A block has EXITS_MAX at most. */
+#define EXITS_MAX 2
 struct jit_exit {
     u32 place;      /* in the code cache: the displacement to patch */
     u16 target;     /* offset in the page */

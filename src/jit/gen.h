@@ -24,7 +24,6 @@ enum lowering {
 };
 
 #define SLOW_JUMPS 6
-#define EXITS_MAX  2
 
 struct slow {
     size_t from[SLOW_JUMPS];

@@ -39,7 +39,7 @@ struct jit_block {
     u32 version, version2;
     u32 far, known, near, body, refuse; /* as in struct translation, in the code cache */
     u8 mode, count;
-    struct jit_exit exit[2];
+    struct jit_exit exit[EXITS_MAX];
     struct jit_site site[];
 };
 

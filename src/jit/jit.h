@@ -4,7 +4,8 @@
  *
  * It shares decoding, soft TLB and state with the interpreter and joins it through cpu/jit_port.h; what it
  * does not translate itself becomes a call of the instruction's meaning. frame.h says where guest state lies
- * meanwhile, runtime.c moves it. Blocks go on to each other without coming back (lower_branch.c).
+ * meanwhile, runtime.c and runtime_vec.c move it. Blocks go on to each other without coming back
+ * (lower_branch.c).
  *
  * Each vCPU has a cache of its own. Attach before the sandbox closes (it maps executable memory) and before
  * the vCPU runs; detach on the thread that owns the vCPU.

@@ -237,9 +237,9 @@ bool lower_call_indirect(struct gen *g)
         return false;
     load_target(g);
     check_canonical(g);
-    emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(unused));
+    emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(scratch));
     push_next(g);
-    emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(unused));
+    emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(scratch));
     jump_late(g, false, 0);
     return true;
 }

@@ -239,10 +239,10 @@ bool lower_swapgs(struct gen *g)
                kernel = MEM(H_R10, CPU(kernel_gs_base));
     check_supervisor(g);
     emit_mem(&g->e, X_MOV, 8, H_R11, base);
-    emit_mem(&g->e, X_MOV_TO, 8, H_R11, FRAME(unused));
+    emit_mem(&g->e, X_MOV_TO, 8, H_R11, FRAME(scratch));
     emit_mem(&g->e, X_MOV, 8, H_R11, kernel);
     emit_mem(&g->e, X_MOV_TO, 8, H_R11, base);
-    emit_mem(&g->e, X_MOV, 8, H_R11, FRAME(unused));
+    emit_mem(&g->e, X_MOV, 8, H_R11, FRAME(scratch));
     emit_mem(&g->e, X_MOV_TO, 8, H_R11, kernel);
     go_to(g, g->next);
     return true;

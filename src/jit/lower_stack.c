@@ -15,9 +15,9 @@ static void open_top(struct gen *g)
 
 void push_scratch(struct gen *g)
 {
-    emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(unused));
+    emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(scratch));
     open_top(g);
-    emit_mem(&g->e, X_MOV, 8, H_R11, FRAME(unused));
+    emit_mem(&g->e, X_MOV, 8, H_R11, FRAME(scratch));
     emit_mem(&g->e, X_MOV_TO, 8, H_R11, MEM(H_R10, 0));
     move_rsp(g, -8);
 }

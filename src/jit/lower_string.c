@@ -77,12 +77,12 @@ static void fill_or_copy(struct gen *g, bool copy)
     struct emit *e = &g->e;
     if (copy) {
         side_repeated(g, H_RSI, false);
-        emit_mem(e, X_MOV_TO, 8, H_R10, FRAME(unused));
+        emit_mem(e, X_MOV_TO, 8, H_R10, FRAME(scratch));
     }
     side_repeated(g, H_RDI, true);
     emit_mem(e, X_MOV_TO, 8, H_RCX, FRAME(what));
     if (copy) {
-        emit_mem(e, X_MOV, 8, H_R11, FRAME(unused));
+        emit_mem(e, X_MOV, 8, H_R11, FRAME(scratch));
         emit_reg(e, XCHG, 8, H_RSI, H_R11);
     }
     emit_reg(e, XCHG, 8, H_RDI, H_R10);
@@ -102,21 +102,21 @@ static void compare_many(struct gen *g, bool both)
     go_slow(g, CC_E);
     if (both) {
         side_repeated(g, H_RSI, false);
-        emit_mem(e, X_MOV_TO, 8, H_R10, FRAME(unused));
+        emit_mem(e, X_MOV_TO, 8, H_R10, FRAME(scratch));
     }
     side_repeated(g, H_RDI, false);
     if (both) {
-        emit_mem(e, X_MOV, 8, H_R11, FRAME(unused));
+        emit_mem(e, X_MOV, 8, H_R11, FRAME(scratch));
         emit_mem(e, X_MOV_TO, 8, H_RSI, FRAME(reason));
         emit_reg(e, X_MOV, 8, H_RSI, H_R11);
     }
     emit_mem(e, X_MOV_TO, 8, H_RDI, FRAME(what));
     emit_reg(e, X_MOV, 8, H_RDI, H_R10);
-    emit_mem(e, X_MOV_TO, 8, H_RCX, FRAME(unused));
+    emit_mem(e, X_MOV_TO, 8, H_RCX, FRAME(scratch));
     emit_string(g, true);
     flags_set(g);
     flags_keep(g);
-    emit_mem(e, X_MOV, 8, H_R11, FRAME(unused));
+    emit_mem(e, X_MOV, 8, H_R11, FRAME(scratch));
     emit_reg(e, X_SUB, 8, H_R11, H_RCX);
     flags_lost(g);
     emit_mem(e, X_MOV, 8, H_RDI, FRAME(what));
@@ -148,12 +148,12 @@ static void one(struct gen *g)
         side(g, H_RSI, false);
     if (source && target) {
         load(g, H_R10, true);
-        emit_mem(e, X_MOV_TO, 8, H_R10, FRAME(unused));
+        emit_mem(e, X_MOV_TO, 8, H_R10, FRAME(scratch));
     }
     if (target)
         side(g, H_RDI, op == MOVS || op == STOS);
     if (source && target)
-        emit_mem(e, X_MOV, 8, H_R11, FRAME(unused));
+        emit_mem(e, X_MOV, 8, H_R11, FRAME(scratch));
     switch (op) {
     case MOVS:
         emit_mem(e, n == 1 ? 0x88 : X_MOV_TO, n, H_R11, MEM(H_R10, 0));

@@ -42,7 +42,7 @@ static void operate(struct gen *g)
 static void reach_operand(struct gen *g)
 {
     effective_address(g);
-    emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(unused));
+    emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(scratch));
     linear_address(g);
     host_address(g, g->in->mem_size, g->info->attr & ATTR_STORE);
 }
@@ -61,7 +61,7 @@ bool lower_x87(struct gen *g)
     if (g->info->flags_written & FLAGS_ARITH)
         flags_set(g);
     if (mem)
-        emit_mem(&g->e, X_MOV, 8, H_R11, FRAME(unused));
+        emit_mem(&g->e, X_MOV, 8, H_R11, FRAME(scratch));
     record_pointers(g, mem);
     return true;
 }

@@ -264,7 +264,7 @@ static void emit_outcome(struct emit *e, u32 done)
  * over. */
 static void emit_slice(struct emit *e, u32 leave_at)
 {
-    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(unused, 0));
+    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(scratch, 0));
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(cpu, 0));
     emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RAX, CPU(poll)));
     emit8(e, 0);
@@ -279,12 +279,12 @@ static void emit_slice(struct emit *e, u32 leave_at)
     emit_patch(e, little, e->len);
     emit_mem(e, X_ADD_TO, 8, H_RAX, SLOT(end, 0));
     emit_reg(e, X_ADD, 8, H_R9, H_RAX);
-    emit_mem(e, X_MOV, 8, H_RAX, SLOT(unused, 0));
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
     emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
     emit_patch(e, asked, e->len);
     emit_patch(e, changed, e->len);
     emit_patch(e, over, e->len);
-    emit_mem(e, X_MOV, 8, H_RAX, SLOT(unused, 0));
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
     emit_jmp_to(e, leave_at);
 }
 
@@ -299,7 +299,7 @@ void runtime_find_jump(struct emit *e)
 /* The fetch entry of the page, then the block by host address; found, it is noted as a late jump. */
 static void emit_lookup(struct emit *e, u32 leave_at)
 {
-    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(unused, 0));
+    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(scratch, 0));
     emit_reg(e, X_MOV, 8, H_RAX, H_R10);
     emit_imm(e, X_IMM_AND, 8, H_RAX, -(i32)PAGE_SIZE);
     runtime_tlb_index(e);
@@ -322,11 +322,11 @@ static void emit_lookup(struct emit *e, u32 leave_at)
     emit_mem(e, X_MOV_TO, 8, H_R10, MEM(H_R11, offsetof(struct jit_jump, key)));
     emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_R11, offsetof(struct jit_jump, code)));
     emit_reg(e, X_MOV, 8, H_R11, H_RAX);
-    emit_mem(e, X_MOV, 8, H_RAX, SLOT(unused, 0));
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
     emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
     emit_patch(e, miss, e->len);
     emit_patch(e, none, e->len);
-    emit_mem(e, X_MOV, 8, H_RAX, SLOT(unused, 0));
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
     emit_jmp_to(e, leave_at);
 }
 

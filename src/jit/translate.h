@@ -20,8 +20,8 @@ struct translation {
     unsigned native, called; /* instructions as host code and as calls */
 };
 
-/* site: room for one an instruction of b, exit: for two, at places that live as long as the code; both are
- * filled in. base: where in the code cache the code will lie. False: it did not fit. */
+/* site: room for one an instruction of b, exit: for EXITS_MAX, at places that live as long as the code; both
+ * are filled in. base: where in the code cache the code will lie. False: it did not fit. */
 bool translate(const struct block *b, struct jit_site *site, struct jit_exit *exit,
                const struct jit_runtime *rt, u32 base, struct translation *t);
 

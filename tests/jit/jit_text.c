@@ -20,7 +20,7 @@ static struct {
     u8 page[PAGE_SIZE];
     struct page_info info;
     struct jit_site site[BLOCK_MAX];
-    struct jit_exit exit[2];
+    struct jit_exit exit[EXITS_MAX];
     struct translation t;
     u64 place[(sizeof(struct block) + BLOCK_MAX * sizeof(struct uop)) / 8 + 1];
 } * w;
