@@ -30,6 +30,9 @@ const struct switch_store *switches_store(const struct switches *s, const struct
 typedef int switch_act(struct cmdlet_call *c, struct switches *s, const struct switch_entry *e);
 int must_check switches_each(struct cmdlet_call *c, const char *objects, switch_act *act);
 
+/* As Get-VMSwitch gives it. */
+struct value switch_object(struct cmdlet_call *c, const struct switches *s, const struct switch_entry *e);
+
 /* Emits the host's adapters as Get-VMNetworkAdapter -ManagementOS does. name, switch_name: patterns, or
  * NULL. */
 int must_check switch_host_adapters(struct cmdlet_call *c, const char *name, const char *switch_name);
