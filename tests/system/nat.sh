@@ -313,6 +313,11 @@ page() { # as the page prints it, in the middle machine and in the nested one, b
     d 'Netsh interface ip add dnsserver “vEthernet (VmNat)” address=192.0.2.53'
     d 'Netsh interface ip add dnsserver "l2eth0" address=192.0.2.53'
     is "$(tr '\n' ' ' <"$work/resolv.conf")" "nameserver 192.0.2.1 nameserver 192.0.2.53 " "the resolver"
+    ip address add 192.0.2.9/32 dev lo
+    ip address add 192.0.2.9/32 dev l2eth0
+    d 'Get-NetIPAddress 192.0.2.9 -InterfaceAlias l2eth0 | Remove-NetIPAddress -Force'
+    is "$(ip -o address show to 192.0.2.9 | awk '{print $2}')" "lo" "who has the address of another adapter's"
+    ip address del 192.0.2.9/32 dev lo
     d 'Remove-NetIPAddress 192.168.101.2 -Force; Remove-NetIPAddress 192.168.100.1; Remove-NetNat LocalNAT; Remove-VMSwitch VmNAT -Force'
     case $(ip route) in *192.168.101.1*) fail "the default gateway is left" ;; esac
     say "the page's lines"

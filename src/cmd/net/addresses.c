@@ -327,9 +327,15 @@ static int take_address(struct cmdlet_call *c, struct unwanted *u)
     return 0;
 }
 
+/* alias: the adapter's name in an object; NULL: the call's parameters say which. */
+static bool meant(struct cmdlet_call *c, const struct net_adapter *n, const char *alias)
+{
+    return alias ? text_equal(n->host.name, alias) : net_matches(c, "InterfaceAlias", n->host.name);
+}
+
 /* The addresses of a list that the call means; each only once, whichever store has it. */
-static int take_matching(struct cmdlet_call *c, const char *address, const struct net_adapter *list,
-                         unsigned count, unsigned *found)
+static int take_matching(struct cmdlet_call *c, const char *address, const char *alias,
+                         const struct net_adapter *list, unsigned count, unsigned *found)
 {
     const struct network_config *k = net_read(c);
     struct host_ip *ips;
@@ -342,7 +348,7 @@ static int take_matching(struct cmdlet_call *c, const char *address, const struc
         struct unwanted u = {net_adapter_find(list, count, NULL, ips[i].index), ips[i].prefix, "", ""};
         char text[IP_TEXT_MAX];
         if (!u.adapter || !wildcard_match(address, ip_print(&u.prefix.addr, text)) ||
-            !net_matches(c, "InterfaceAlias", u.adapter->host.name))
+            !meant(c, u.adapter, alias))
             continue;
         ++*found;
         r = take_address(c, &u);
@@ -351,7 +357,7 @@ static int take_matching(struct cmdlet_call *c, const char *address, const struc
         struct unwanted u = {net_adapter_find(list, count, k->addresses[i].adapter, -1),
                              network_address_prefix(&k->addresses[i]), "", ""};
         if (!u.adapter || u.adapter->kernel || !wildcard_match(address, k->addresses[i].address) ||
-            !net_matches(c, "InterfaceAlias", u.adapter->host.name))
+            !meant(c, u.adapter, alias))
             continue;
         ++*found;
         r = take_address(c, &u);
@@ -360,11 +366,11 @@ static int take_matching(struct cmdlet_call *c, const char *address, const struc
     return r;
 }
 
-static int remove_one(struct cmdlet_call *c, const char *address)
+static int remove_one(struct cmdlet_call *c, const char *address, const char *alias)
 {
     struct net_adapter *list;
     unsigned count, found = 0;
-    if (net_adapters(c, &list, &count) || take_matching(c, address, list, count, &found))
+    if (net_adapters(c, &list, &count) || take_matching(c, address, alias, list, count, &found))
         return -1;
     return found || wildcard_has(address) ? 0 : net_not_found(c, "NetIPAddress", "IPAddress", address);
 }
@@ -373,12 +379,14 @@ static int remove_one(struct cmdlet_call *c, const char *address)
 static int remove_address(struct cmdlet_call *c)
 {
     for (unsigned i = 0; i < arg_count(c, "InputObject"); i++) {
-        struct value address = object_get(arg_at(c, "InputObject", i), "IPAddress");
-        if (address.kind == VALUE_STRING && remove_one(c, address.string))
+        struct value o = arg_at(c, "InputObject", i), address = object_get(o, "IPAddress"),
+                     alias = object_get(o, "InterfaceAlias");
+        if (address.kind == VALUE_STRING && alias.kind == VALUE_STRING &&
+            remove_one(c, address.string, alias.string))
             return -1;
     }
     for (unsigned i = 0; i < arg_count(c, "IPAddress"); i++)
-        if (remove_one(c, arg_string_at(c, "IPAddress", i)))
+        if (remove_one(c, arg_string_at(c, "IPAddress", i), NULL))
             return -1;
     return 0;
 }
