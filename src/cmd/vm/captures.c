@@ -65,34 +65,33 @@ static int end(const char *switch_name, struct message *m, struct err *err)
     return r;
 }
 
+/* Starts or ends it, as m's type says. whose: "the virtual machine" or "the host on", with its name behind.
+ */
+static int carry_out(struct cmdlet_call *c, const char *switch_name, struct message *m, const char *whose,
+                     const char *name)
+{
+    bool begins = m->type == MESSAGE_CAPTURE;
+    struct err err = {0};
+    if (!call_should(c, "%s the frames of %s \"%s\".", begins ? "capture" : "end capturing", whose, name))
+        return 0;
+    if (begins ? begin(c, switch_name, m, &err) : end(switch_name, m, &err))
+        return call_error_from(c, &err, name, begins ? "Failed to capture." : "Failed to end the capture.");
+    return begins ? emit(c, capture_object(c, switch_name, m)) : 0;
+}
+
 static int of_adapter(struct cmdlet_call *c, const struct vm_entry *e, unsigned adapter,
                       enum message_type type)
 {
-    const char *name = e->config->adapters[adapter].switch_name;
     struct message m = adapter_plug(e->config, adapter);
-    struct err err = {0};
     m.type = type;
-    if (!call_should(c, "%s the frames of the virtual machine \"%s\".",
-                     type == MESSAGE_CAPTURE ? "capture" : "end capturing", e->config->name))
-        return 0;
-    if (type == MESSAGE_CAPTURE ? begin(c, name, &m, &err) : end(name, &m, &err))
-        return call_error_from(c, &err, e->config->name,
-                               type == MESSAGE_CAPTURE ? "Failed to capture." : "Failed to end the capture.");
-    return type == MESSAGE_CAPTURE ? emit(c, capture_object(c, name, &m)) : 0;
+    return carry_out(c, e->config->adapters[adapter].switch_name, &m, "the virtual machine", e->config->name);
 }
 
 static int of_host(struct cmdlet_call *c, enum message_type type)
 {
     const char *name = arg_string(c, "SwitchName");
     struct message m = {.type = type};
-    struct err err = {0};
-    if (!call_should(c, "%s the frames of the host on \"%s\".",
-                     type == MESSAGE_CAPTURE ? "capture" : "end capturing", name))
-        return 0;
-    if (type == MESSAGE_CAPTURE ? begin(c, name, &m, &err) : end(name, &m, &err))
-        return call_error_from(c, &err, name,
-                               type == MESSAGE_CAPTURE ? "Failed to capture." : "Failed to end the capture.");
-    return type == MESSAGE_CAPTURE ? emit(c, capture_object(c, name, &m)) : 0;
+    return carry_out(c, name, &m, "the host on", name);
 }
 
 static int start_one(struct cmdlet_call *c, struct vms *v, const struct vm_entry *e, unsigned adapter)
