@@ -21,9 +21,8 @@ static int set_text(char *out, size_t size, const char *what, const char *text, 
 
 static int compose(struct cmdlet_call *c, struct switch_config *k, struct err *err)
 {
-    static const enum switch_type types[] = {SWITCH_PRIVATE, SWITCH_INTERNAL};
     switch_config_init(k);
-    k->type = arg_given(c, "NetAdapterName") ? SWITCH_EXTERNAL : types[arg_word(c, "SwitchType")];
+    k->type = arg_given(c, "NetAdapterName") ? SWITCH_EXTERNAL : (unsigned)arg_word(c, "SwitchType");
     if (arg_given(c, "AllowManagementOS"))
         k->management = arg_switch(c, "AllowManagementOS");
     if (arg_given(c, "HostNetwork"))
@@ -39,17 +38,21 @@ static int compose(struct cmdlet_call *c, struct switch_config *k, struct err *e
                : 0;
 }
 
+static int ensure_runs(const struct switch_store *s, const char *id, struct err *err)
+{
+    int fd = switch_ensure(s, id, err);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 ? 0 : -1;
+}
+
 /* What the host is on starts at once, and a switch that cannot start is none. */
 static int start_new(const struct switch_store *s, const struct switch_config *k, struct err *err)
 {
     gid_t group;
     if (k->type == SWITCH_PRIVATE && !switch_store_group(&group))
         return 0;
-    int fd = switch_ensure(s, k->id, err);
-    if (fd < 0)
-        return -1;
-    close(fd);
-    return 0;
+    return ensure_runs(s, k->id, err);
 }
 
 static int create(struct cmdlet_call *c, struct switches *s, struct switch_config *k, struct err *err)
@@ -98,12 +101,11 @@ static bool take(struct cmdlet_call *c, struct switches *s, const struct switch_
 
 static int apply_set(struct cmdlet_call *c, struct switch_config *k, struct err *err)
 {
-    static const enum switch_type types[] = {SWITCH_PRIVATE, SWITCH_INTERNAL};
     if (arg_given(c, "SwitchType") && arg_given(c, "NetAdapterName"))
         return err_set_id(err, EXIT_STATUS_USAGE, ERROR_INVALID_PARAMETER,
                           "-NetAdapterName makes the switch External: leave -SwitchType away.");
     if (arg_given(c, "SwitchType"))
-        k->type = types[arg_word(c, "SwitchType")];
+        k->type = (unsigned)arg_word(c, "SwitchType");
     if (arg_given(c, "NetAdapterName"))
         k->type = SWITCH_EXTERNAL;
     if (k->type != SWITCH_EXTERNAL)
@@ -137,14 +139,11 @@ static int put(const struct switch_store *s, struct switch_folder *f, const stru
     bool restart = !same_network(before, &f->config);
     if ((restart && switch_stop(s, f->id, err)) || switch_store_put(s, f, err))
         return -1;
-    int fd = restart ? switch_ensure(s, f->id, err) : -1;
-    if (fd >= 0)
-        close(fd);
-    if (!restart || fd >= 0)
+    if (!restart || ensure_runs(s, f->id, err) == 0)
         return 0;
     f->config = *before;
-    if (switch_store_put(s, f, err) == 0 && (fd = switch_ensure(s, f->id, err)) >= 0)
-        close(fd);
+    if (switch_store_put(s, f, err) == 0)
+        (void)!ensure_runs(s, f->id, err);
     return -1;
 }
 
