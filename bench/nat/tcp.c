@@ -5,78 +5,41 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "net/checksum.h"
+#include "net/wire.h"
+
 enum { ETH = 14, IP = 20, TCP = 20, HEADERS = ETH + IP + TCP, MSS = 1460, WINDOW = 65535 };
 enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16 };
-
-static void put16(u8 *p, u32 v)
-{
-    p[0] = (u8)(v >> 8);
-    p[1] = (u8)v;
-}
-
-static void put32(u8 *p, u32 v)
-{
-    put16(p, v >> 16);
-    put16(p + 2, v);
-}
-
-static u32 get16(const u8 *p)
-{
-    return (u32)p[0] << 8 | p[1];
-}
-
-static u32 get32(const u8 *p)
-{
-    return get16(p) << 16 | get16(p + 2);
-}
-
-static u64 sum(const u8 *p, size_t n)
-{
-    u64 s = 0;
-    for (; n >= 4; p += 4, n -= 4)
-        s += (u32)load_le(p, 4);
-    for (; n >= 2; p += 2, n -= 2)
-        s += (u16)load_le(p, 2);
-    return n ? s + *p : s;
-}
-
-static u16 fold(u64 s)
-{
-    while (s >> 16)
-        s = (s & 0xffff) + (s >> 16);
-    return (u16)s;
-}
 
 static size_t put_headers(struct tcp *t, u8 flags, size_t len, size_t options)
 {
     u8 *f = t->frame, *ip = f + ETH, *tcp = ip + IP;
     memcpy(f, t->gateway_mac, 6);
     memcpy(f + 6, t->mac, 6);
-    put16(f + 12, 0x0800);
+    store_be16(f + 12, ETHERTYPE_IPV4);
     memset(ip, 0, IP + TCP);
     ip[0] = 0x45;
-    put16(ip + 2, (u32)(IP + TCP + options + len));
+    store_be16(ip + 2, (u16)(IP + TCP + options + len));
     ip[8] = 64;
-    ip[9] = 6;
-    put32(ip + 12, t->address);
-    put32(ip + 16, t->gateway);
-    u16 s = (u16)~fold(sum(ip, IP));
-    memcpy(ip + 10, &s, 2);
-    put16(tcp, t->port);
-    put16(tcp + 2, t->to);
-    put32(tcp + 4, t->sent);
-    put32(tcp + 8, flags & ACK ? t->got : 0);
+    ip[9] = IP_TCP;
+    store_be32(ip + 12, t->address);
+    store_be32(ip + 16, t->gateway);
+    checksum_put(ip + 10, checksum_fold(checksum_add(0, ip, IP)), false);
+    store_be16(tcp, t->port);
+    store_be16(tcp + 2, t->to);
+    store_be32(tcp + 4, t->sent);
+    store_be32(tcp + 8, flags & ACK ? t->got : 0);
     tcp[12] = (u8)((TCP + options) / 4 << 4);
     tcp[13] = flags;
-    put16(tcp + 14, WINDOW);
+    store_be16(tcp + 14, WINDOW);
     return HEADERS + options + len;
 }
 
 /* The pseudo header's share (RFC 9293 3.1). */
 static u64 pseudo(const struct tcp *t, size_t len)
 {
-    u8 rest[4] = {0, 6, (u8)(len >> 8), (u8)len};
-    return sum(t->frame + ETH + 12, 8) + sum(rest, 4);
+    u8 rest[4] = {0, IP_TCP, (u8)(len >> 8), (u8)len};
+    return checksum_add(checksum_add(0, t->frame + ETH + 12, 8), rest, 4);
 }
 
 static bool put(struct tcp *t, u8 flags, const u8 *data, size_t len)
@@ -88,16 +51,17 @@ static bool put(struct tcp *t, u8 flags, const u8 *data, size_t len)
     memcpy(tcp + TCP, mss, options);
     if (len)
         memcpy(tcp + TCP + options, data, len);
-    u16 s = fold(pseudo(t, TCP + options + len));
+    u16 s = checksum_fold(pseudo(t, TCP + options + len));
     if (t->wire->offloads) {
-        o = (struct frame_offload){.flags = FRAME_NEEDS_CSUM, .csum_start = ETH + IP, .csum_offset = 16};
+        o = (struct frame_offload){
+            .flags = FRAME_NEEDS_CSUM, .csum_start = ETH + IP, .csum_offset = CSUM_OFFSET_TCP};
         if (len > MSS) {
             o.gso = FRAME_GSO_TCP4;
             o.gso_size = MSS;
             o.hdr_len = HEADERS;
         }
     } else {
-        s = (u16)~fold(s + sum(tcp, TCP + options + len));
+        s = (u16)~checksum_fold(checksum_add(s, tcp, TCP + options + len));
     }
     memcpy(tcp + 16, &s, 2);
     return t->wire->send(t->wire, t->frame, whole, &o);
@@ -105,7 +69,7 @@ static bool put(struct tcp *t, u8 flags, const u8 *data, size_t len)
 
 static bool is_arp(const struct tcp *t, const u8 *f, size_t len)
 {
-    return len >= 42 && get16(f + 12) == 0x0806 && get32(f + 28) == t->gateway;
+    return len >= 42 && load_be16(f + 12) == ETHERTYPE_ARP && load_be32(f + 28) == t->gateway;
 }
 
 /* True: it was ours. Data out of order means that some were lost. */
@@ -122,23 +86,24 @@ static bool take(struct tcp *t, const u8 *f, size_t len)
             memcpy(reply + 6, t->mac, 6);
             reply[21] = 2;
             memcpy(reply + 22, t->mac, 6);
-            put32(reply + 28, t->address);
+            store_be32(reply + 28, t->address);
             memcpy(reply + 32, f + 22, 10);
             t->wire->send(t->wire, reply, sizeof(reply), &(struct frame_offload){0});
         }
         return true;
     }
-    if (len < HEADERS || get16(f + 12) != 0x0800 || f[ETH + 9] != 6 || get16(tcp + 2) != t->port)
+    if (len < HEADERS || load_be16(f + 12) != ETHERTYPE_IPV4 || f[ETH + 9] != IP_TCP ||
+        load_be16(tcp + 2) != t->port)
         return false;
-    size_t header = (tcp[12] >> 4) * 4u, data = get16(f + ETH + 2) - IP - header;
-    u32 ack = get32(tcp + 8), seq = get32(tcp + 4);
+    size_t header = (tcp[12] >> 4) * 4u, data = load_be16(f + ETH + 2) - IP - header;
+    u32 ack = load_be32(tcp + 8), seq = load_be32(tcp + 4);
     if (tcp[13] & RST || (data && seq != t->got && !(tcp[13] & SYN) && (i32)(seq - t->got) > 0))
         t->closed = true;
     if (tcp[13] & SYN)
         t->got = seq + 1;
     if (tcp[13] & ACK && (i32)(ack - t->acked) > 0)
         t->acked = ack;
-    t->window = get16(tcp + 14);
+    t->window = load_be16(tcp + 14);
     if (data && seq == t->got) {
         t->got += (u32)data;
         t->received += data;
@@ -180,8 +145,8 @@ static bool find_gateway(struct tcp *t)
     memset(arp, 0xff, 6);
     memcpy(arp + 6, t->mac, 6);
     memcpy(arp + 22, t->mac, 6);
-    put32(arp + 28, t->address);
-    put32(arp + 38, t->gateway);
+    store_be32(arp + 28, t->address);
+    store_be32(arp + 38, t->gateway);
     t->wire->send(t->wire, arp, sizeof(arp), &(struct frame_offload){0});
     t->wire->flush(t->wire);
     for (unsigned i = 0; i < 50 && !t->gateway_mac[0]; i++)

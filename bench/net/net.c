@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lane.h"
+#include "net/checksum.h"
 #include "net/wire.h"
 
 enum { BRIDGE, SWITCH, LANES };
@@ -30,10 +31,7 @@ static void make(struct sample *s, const char *name, size_t payload, u16 size, u
     };
     memcpy(s->bytes, headers, sizeof(headers));
     store_be16(s->bytes + 16, (u16)(40 + payload));
-    u32 sum = 0;
-    for (unsigned i = 14; i < 34; i += 2)
-        sum += load_be16(s->bytes + i);
-    store_be16(s->bytes + 24, (u16) ~((sum & 0xffff) + (sum >> 16)));
+    checksum_put(s->bytes + 24, checksum_fold(checksum_add(0, s->bytes + 14, 20)), false);
     s->name = name;
     s->len = sizeof(headers) + payload;
     s->offload = (struct frame_offload){

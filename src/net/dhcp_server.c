@@ -7,6 +7,9 @@
 
 #include <stdlib.h>
 
+#include "net/checksum.h"
+#include "net/wire.h"
+
 enum { ETH = 14, IP = 20, UDP = 8, BOOTP = 236, COOKIE = 4, OPTIONS = BOOTP + COOKIE };
 enum { CLIENT_PORT = 68, SERVER_PORT = 67, REPLY_OPTIONS_MAX = 64, REPLIES_MAX = 16 };
 /* RFC 2131 figure 1. */
@@ -63,28 +66,6 @@ struct question {
     u8 mac[6];
 };
 
-static u32 get16(const u8 *p)
-{
-    return (u32)p[0] << 8 | p[1];
-}
-
-static u32 get32(const u8 *p)
-{
-    return get16(p) << 16 | get16(p + 2);
-}
-
-static void put16(u8 *p, u32 v)
-{
-    p[0] = (u8)(v >> 8);
-    p[1] = (u8)v;
-}
-
-static void put32(u8 *p, u32 v)
-{
-    put16(p, v >> 16);
-    put16(p + 2, v);
-}
-
 /* ---- questions ---- */
 
 static void read_option(struct question *q, u8 code, const u8 *value, size_t len)
@@ -92,9 +73,9 @@ static void read_option(struct question *q, u8 code, const u8 *value, size_t len
     if (code == OPTION_TYPE && len == 1)
         q->type = value[0];
     else if (code == OPTION_ADDRESS && len == 4)
-        q->wanted = get32(value);
+        q->wanted = load_be32(value);
     else if (code == OPTION_SERVER && len == 4)
-        q->server = get32(value);
+        q->server = load_be32(value);
 }
 
 static void read_options(struct question *q, const u8 *p, size_t left)
@@ -117,14 +98,14 @@ static void read_options(struct question *q, const u8 *p, size_t left)
 static const u8 *message_of(const u8 *f, size_t len, size_t *message_len)
 {
     const u8 *ip = f + ETH;
-    if (len < ETH + IP + UDP || get16(f + 12) != 0x0800 || ip[0] >> 4 != 4 || ip[9] != 17 || (ip[6] & 0x3f) ||
-        ip[7])
+    if (len < ETH + IP + UDP || load_be16(f + 12) != ETHERTYPE_IPV4 || ip[0] >> 4 != 4 || ip[9] != IP_UDP ||
+        (ip[6] & 0x3f) || ip[7])
         return NULL;
     size_t header = (ip[0] & 15u) * 4;
     const u8 *udp = ip + header;
-    if (header < IP || len < ETH + header + UDP || get16(udp + 2) != SERVER_PORT)
+    if (header < IP || len < ETH + header + UDP || load_be16(udp + 2) != SERVER_PORT)
         return NULL;
-    size_t have = len - ETH - header, said = get16(udp + 4);
+    size_t have = len - ETH - header, said = load_be16(udp + 4);
     if (said < UDP + OPTIONS || said > have)
         return NULL;
     *message_len = said - UDP;
@@ -138,11 +119,11 @@ static bool read_question(const u8 *f, size_t len, struct question *q)
     const u8 *m = message_of(f, len, &n);
     if (!m || m[0] != 1 || m[1] != 1 || m[2] != 6 || memcmp(m + BOOTP, cookie, COOKIE) != 0)
         return false;
-    *q =
-        (struct question){.xid = get32(m + XID), .ciaddr = get32(m + CIADDR), .flags = (u16)get16(m + FLAGS)};
+    *q = (struct question){
+        .xid = load_be32(m + XID), .ciaddr = load_be32(m + CIADDR), .flags = load_be16(m + FLAGS)};
     memcpy(q->mac, m + CHADDR, 6);
     read_options(q, m + OPTIONS, n - OPTIONS);
-    return !(q->mac[0] & 1);
+    return !is_group_mac(q->mac);
 }
 
 /* ---- leases ---- */
@@ -211,7 +192,7 @@ static u8 *option32(u8 *p, u8 code, u32 value)
 {
     p[0] = code;
     p[1] = 4;
-    put32(p + 2, value);
+    store_be32(p + 2, value);
     return p + 6;
 }
 
@@ -236,15 +217,6 @@ static u8 *put_options(const struct dhcp_server *d, u8 *p, enum type type)
     for (unsigned i = 0; i < d->network.resolver_count; i++, p += 4)
         memcpy(p, d->network.resolvers[i].bytes, 4);
     return p;
-}
-
-static u16 ip_sum(const u8 *p)
-{
-    u32 s = 0;
-    for (unsigned i = 0; i < IP; i += 2)
-        s += get16(p + i);
-    s = (s & 0xffff) + (s >> 16);
-    return (u16) ~(s + (s >> 16));
 }
 
 static void send_replies(void *opaque)
@@ -278,29 +250,29 @@ static void answer(struct dhcp_server *d, const struct question *q, enum type ty
     if (known)
         memcpy(f, q->mac, 6);
     memcpy(f + 6, d->mac, 6);
-    put16(f + 12, 0x0800);
+    store_be16(f + 12, ETHERTYPE_IPV4);
     m[0] = 2;
     m[1] = 1;
     m[2] = 6;
-    put32(m + XID, q->xid);
-    put16(m + FLAGS, q->flags);
-    put32(m + CIADDR, type == NAK ? 0 : q->ciaddr);
-    put32(m + YIADDR, address);
+    store_be32(m + XID, q->xid);
+    store_be16(m + FLAGS, q->flags);
+    store_be32(m + CIADDR, type == NAK ? 0 : q->ciaddr);
+    store_be32(m + YIADDR, address);
     memcpy(m + CHADDR, q->mac, 6);
     memcpy(m + BOOTP, (u8[]){99, 130, 83, 99}, COOKIE);
     u8 *end = put_options(d, m + OPTIONS, type);
     *end++ = OPTION_END;
     size_t len = (size_t)(end - udp);
-    put16(udp, SERVER_PORT);
-    put16(udp + 2, CLIENT_PORT);
-    put16(udp + 4, (u32)len); /* no checksum: RFC 768 */
+    store_be16(udp, SERVER_PORT);
+    store_be16(udp + 2, CLIENT_PORT);
+    store_be16(udp + 4, (u16)len); /* no checksum: RFC 768 */
     ip[0] = 0x45;
-    put16(ip + 2, (u32)(IP + len));
+    store_be16(ip + 2, (u16)(IP + len));
     ip[8] = 64;
-    ip[9] = 17;
-    put32(ip + 12, d->gateway);
-    put32(ip + 16, known ? q->ciaddr : 0xffffffff);
-    put16(ip + 10, ip_sum(ip));
+    ip[9] = IP_UDP;
+    store_be32(ip + 12, d->gateway);
+    store_be32(ip + 16, known ? q->ciaddr : 0xffffffff);
+    checksum_put(ip + 10, checksum_fold(checksum_add(0, ip, IP)), false);
     r->len = ETH + IP + len;
     if (!d->note->posted) {
         d->note->posted = true;
@@ -423,9 +395,9 @@ void dhcp_server_set(struct dhcp_server *d, const struct dhcp_network *n)
     u32 size = 1u << (32 - n->gateway.len);
     struct ip_prefix network = ip_prefix_network(&n->gateway);
     d->network = *n;
-    d->gateway = get32(n->gateway.addr.bytes);
+    d->gateway = load_be32(n->gateway.addr.bytes);
     d->mask = ~(size - 1);
-    d->first = get32(network.addr.bytes) + size / 2;
+    d->first = load_be32(network.addr.bytes) + size / 2;
     d->count = size / 2 - 1 < DHCP_LEASES_MAX ? size / 2 - 1 : DHCP_LEASES_MAX;
     if (in_pool(d, d->gateway)) { /* it ends before the gateway, or begins behind it */
         u32 before = d->gateway - d->first, behind = d->count - before - 1;

@@ -8,58 +8,20 @@
  */
 #include "net/segment.h"
 
+#include "net/checksum.h"
 #include "net/wire.h"
 
 enum { TCP_FIN = 1, TCP_PSH = 8, TCP_CWR = 0x80 };
-
-/* --- the Internet checksum (RFC 1071) --- */
-
-/* Adds bytes to a sum in the host's byte order; every piece but the last has an even length. */
-static u64 add(u64 sum, const u8 *p, size_t len)
-{
-    u64 low = 0, high = 0;
-    for (; len >= 16; p += 16, len -= 16) {
-        u64 a, b;
-        memcpy(&a, p, 8);
-        memcpy(&b, p + 8, 8);
-        low += (u32)a;
-        low += (u32)b;
-        high += a >> 32;
-        high += b >> 32;
-    }
-    sum += (low & 0xffffffff) + (low >> 32) + (high & 0xffffffff) + (high >> 32);
-    for (; len >= 2; p += 2, len -= 2) {
-        u16 v;
-        memcpy(&v, p, 2);
-        sum += v;
-    }
-    return len ? sum + *p : sum;
-}
-
-static u16 fold(u64 sum)
-{
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (u16)sum;
-}
 
 /* The sum of [from, end) of a frame, whatever piece it lies in. */
 static u16 sum_from(const struct frame *f, size_t from)
 {
     size_t in_head = f->head_len - from;
-    u16 sum = fold(add(0, f->head + from, in_head)), body = fold(add(0, f->body, f->body_len));
+    u16 sum = checksum_fold(checksum_add(0, f->head + from, in_head)),
+        body = checksum_fold(checksum_add(0, f->body, f->body_len));
     if (in_head & 1)
         body = (u16)(body << 8 | body >> 8);
-    return fold((u64)sum + body);
-}
-
-/* Puts the complement into the field at p; 0xffff where UDP reads 0 as "none" (RFC 768). */
-static void put_sum(u8 *p, u16 sum, bool udp)
-{
-    u16 v = (u16)~sum;
-    if (!v && udp)
-        v = 0xffff;
-    memcpy(p, &v, 2);
+    return checksum_fold((u64)sum + body);
 }
 
 /* --- one frame --- */
@@ -71,8 +33,8 @@ static void finish_checksum(const struct frame *f, void (*emit)(void *, const st
     const struct frame_offload *o = &f->offload;
     u8 head[HEAD_ROOM];
     memcpy(head, f->head, f->head_len);
-    put_sum(head + o->csum_start + o->csum_offset, sum_from(f, o->csum_start),
-            o->csum_offset == CSUM_OFFSET_UDP);
+    checksum_put(head + o->csum_start + o->csum_offset, sum_from(f, o->csum_start),
+                 o->csum_offset == CSUM_OFFSET_UDP);
     struct frame out = {head, f->head_len, f->body, f->body_len, {0}};
     emit(opaque, &out);
 }
@@ -110,7 +72,7 @@ static void put_ip(struct segmenter *s, unsigned number, size_t len)
     store_be16(ip + 2, (u16)(s->at.payload - s->at.ip + len));
     store_be16(ip + 4, (u16)(load_be16(s->f->head + s->at.ip + 4) + number));
     memset(ip + 10, 0, 2);
-    put_sum(ip + 10, fold(add(0, ip, s->at.upper - s->at.ip)), false);
+    checksum_put(ip + 10, checksum_fold(checksum_add(0, ip, s->at.upper - s->at.ip)), false);
 }
 
 /* CWR belongs to the first segment alone (RFC 3168 6.1.2), FIN and PSH to the last. */
@@ -125,8 +87,9 @@ static void put_tcp(struct segmenter *s, size_t from, bool last)
 static u64 pseudo_header(const struct segmenter *s, size_t len)
 {
     u8 tail[4] = {0, s->at.udp ? IP_UDP : IP_TCP, (u8)(len >> 8), (u8)len};
-    u64 sum = s->at.v6 ? add(0, s->head + s->at.ip + 8, 32) : add(0, s->head + s->at.ip + 12, 8);
-    return add(sum, tail, 4);
+    u64 sum =
+        s->at.v6 ? checksum_add(0, s->head + s->at.ip + 8, 32) : checksum_add(0, s->head + s->at.ip + 12, 8);
+    return checksum_add(sum, tail, 4);
 }
 
 static void emit_segment(struct segmenter *s, unsigned number, size_t from, size_t len, bool last,
@@ -141,7 +104,7 @@ static void emit_segment(struct segmenter *s, unsigned number, size_t from, size
         put_tcp(s, from, last);
     memset(field, 0, 2);
     struct frame out = piece(s, from, len);
-    put_sum(field, fold(sum_from(&out, s->at.upper) + pseudo_header(s, upper_len)), s->at.udp);
+    checksum_put(field, checksum_fold(sum_from(&out, s->at.upper) + pseudo_header(s, upper_len)), s->at.udp);
     emit(opaque, &out);
 }
 

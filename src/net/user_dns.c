@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/user_dns.h"
 
-#include <netinet/in.h>
+#include "net/checksum.h"
+#include "net/wire.h"
 
-enum { ETH = 14, DNS = 53, TYPE_IP4 = 0x0800, TYPE_IP6 = 0x86dd };
+enum { ETH = 14, DNS = 53 };
 
 struct packet {
     size_t source, destination, transport; /* offsets in the frame */
     u8 protocol;
     bool v6;
 };
-
-static u16 get16(const u8 *p)
-{
-    return (u16)(p[0] << 8 | p[1]);
-}
 
 static bool read_v4(const u8 *frame, size_t len, struct packet *p)
 {
@@ -38,31 +34,29 @@ static bool read_packet(const u8 *frame, size_t len, struct packet *p)
 {
     if (len < ETH)
         return false;
-    u16 type = get16(frame + 12);
-    bool is = type == TYPE_IP4 ? read_v4(frame, len, p) : type == TYPE_IP6 && read_v6(frame, len, p);
-    return is && ((p->protocol == IPPROTO_UDP && len >= p->transport + 8) ||
-                  (p->protocol == IPPROTO_TCP && len >= p->transport + 20));
+    u16 type = load_be16(frame + 12);
+    bool is =
+        type == ETHERTYPE_IPV4 ? read_v4(frame, len, p) : type == ETHERTYPE_IPV6 && read_v6(frame, len, p);
+    return is && ((p->protocol == IP_UDP && len >= p->transport + 8) ||
+                  (p->protocol == IP_TCP && len >= p->transport + 20));
 }
 
 /* RFC 1624, equation 3. */
 static void adjust(u8 *sum, const u8 *old, const u8 *now, unsigned len)
 {
-    u32 s = (u16)~get16(sum);
+    u32 s = (u16)~load_be16(sum);
     for (unsigned i = 0; i < len; i += 2)
-        s += (u32)(u16)~get16(old + i) + get16(now + i);
-    s = (s & 0xffff) + (s >> 16);
-    s = (s & 0xffff) + (s >> 16);
-    sum[0] = (u8)(~s >> 8);
-    sum[1] = (u8)~s;
+        s += (u32)(u16)~load_be16(old + i) + load_be16(now + i);
+    store_be16(sum, (u16)~checksum_fold(s));
 }
 
 static void readdress(u8 *frame, const struct packet *p, size_t field, const struct ip_addr *to)
 {
     unsigned len = p->v6 ? 16 : 4;
-    u8 *sum = frame + p->transport + (p->protocol == IPPROTO_UDP ? 6 : 16);
-    if (p->protocol == IPPROTO_TCP || sum[0] || sum[1]) /* UDP over IPv4 may have none */
+    u8 *sum = frame + p->transport + (p->protocol == IP_UDP ? CSUM_OFFSET_UDP : CSUM_OFFSET_TCP);
+    if (p->protocol == IP_TCP || sum[0] || sum[1]) /* UDP over IPv4 may have none */
         adjust(sum, frame + field, to->bytes, len);
-    if (p->protocol == IPPROTO_UDP && !sum[0] && !sum[1])
+    if (p->protocol == IP_UDP && !sum[0] && !sum[1])
         sum[0] = sum[1] = p->v6 ? 0xff : 0;
     if (!p->v6)
         adjust(frame + ETH + 10, frame + field, to->bytes, len);
@@ -77,7 +71,7 @@ static bool has(const u8 *frame, const struct packet *p, size_t field, const str
 bool user_dns_question(u8 *frame, size_t len, const struct ip_addr *gateway, const struct ip_addr *resolver)
 {
     struct packet p;
-    if (!read_packet(frame, len, &p) || get16(frame + p.transport + 2) != DNS ||
+    if (!read_packet(frame, len, &p) || load_be16(frame + p.transport + 2) != DNS ||
         !has(frame, &p, p.destination, gateway))
         return false;
     readdress(frame, &p, p.destination, resolver);
@@ -87,7 +81,7 @@ bool user_dns_question(u8 *frame, size_t len, const struct ip_addr *gateway, con
 bool user_dns_is_answer(const u8 *frame, size_t len, const struct ip_addr *resolver)
 {
     struct packet p;
-    return read_packet(frame, len, &p) && get16(frame + p.transport) == DNS &&
+    return read_packet(frame, len, &p) && load_be16(frame + p.transport) == DNS &&
            has(frame, &p, p.source, resolver);
 }
 

@@ -11,10 +11,11 @@
 #include "net/segment.h"
 #include "net/user_dns.h"
 #include "net/user_slirp.h"
+#include "net/wire.h"
 
 #define QUEUE_BYTES (2 * MIB) /* a full one drops, as a switch does */
 
-enum { ETH = 14, TYPE_IP4 = 0x0800, TYPE_ARP = 0x0806, TYPE_IP6 = 0x86dd, ICMP6_ROUTER_ADVERTISEMENT = 134 };
+enum { ETH = FRAME_MIN, ICMP6_ROUTER_ADVERTISEMENT = 134 };
 
 struct gateway {
     struct user_host *host;
@@ -39,11 +40,6 @@ struct user_host {
     u8 answer[FRAME_MAX]; /* the one that is being rewritten on its way out */
 };
 
-static u16 get16(const u8 *p)
-{
-    return (u16)(p[0] << 8 | p[1]);
-}
-
 /* ---- from libslirp ---- */
 
 static void deliver(struct user_host *h, const u8 *frame, size_t len)
@@ -67,7 +63,7 @@ static void put_in_queue(struct user_host *h, const u8 *frame, size_t len)
 
 static bool is_router_advertisement(const u8 *frame, size_t len)
 {
-    return len > ETH + 40 && get16(frame + 12) == TYPE_IP6 && frame[ETH + 6] == 58 &&
+    return len > ETH + 40 && load_be16(frame + 12) == ETHERTYPE_IPV6 && frame[ETH + 6] == IP_ICMPV6 &&
            frame[ETH + 40] == ICMP6_ROUTER_ADVERTISEMENT;
 }
 
@@ -115,14 +111,14 @@ static bool may_pass(const struct gateway *g, const u8 *frame, size_t len)
 {
     const struct user_slirp_config *c = user_slirp_config(g->slirp);
     const u8 *ip = frame + ETH;
-    switch (get16(frame + 12)) {
-    case TYPE_ARP:
+    switch (load_be16(frame + 12)) {
+    case ETHERTYPE_ARP:
         return c->v4.len != 0;
-    case TYPE_IP4: /* broadcasts are DHCP's */
+    case ETHERTYPE_IPV4: /* broadcasts are DHCP's */
         return c->v4.len && len >= ETH + 20 && from(ip + 12, &c->v4) &&
                (g->nat4 || for_gateway(ip + 16, &c->v4.addr) || for_gateway(ip + 16, &g->resolver4) ||
                 frame[0] == 0xff);
-    case TYPE_IP6: /* link-local and multicast is neighbour discovery's */
+    case ETHERTYPE_IPV6: /* link-local and multicast is neighbour discovery's */
         return c->v6.len && len >= ETH + 40 && (from(ip + 8, &c->v6) || is_link_local(ip + 8)) &&
                (g->nat6 || for_gateway(ip + 24, &c->v6.addr) || for_gateway(ip + 24, &g->resolver6) ||
                 ip[24] == 0xff || is_link_local(ip + 24));
@@ -134,7 +130,7 @@ static bool may_pass(const struct gateway *g, const u8 *frame, size_t len)
 static bool is_for(const struct gateway *g, const u8 *mac)
 {
     const struct user_slirp_config *c = user_slirp_config(g->slirp);
-    return mac[0] & 1 || (c->v4.len && memcmp(mac, g->mac4, 6) == 0) ||
+    return is_group_mac(mac) || (c->v4.len && memcmp(mac, g->mac4, 6) == 0) ||
            (c->v6.len && memcmp(mac, g->mac6, 6) == 0);
 }
 
@@ -153,46 +149,24 @@ static void give(struct user_host *h, u8 *frame, size_t len)
     }
 }
 
-/* The Internet checksum (RFC 1071) over n bytes, not folded to 16 bits. */
-static u64 sum_bytes(const u8 *p, size_t n)
+static void take(void *opaque, const struct frame *f)
 {
-    u64 sum = 0;
-    for (; n >= 4; p += 4, n -= 4)
-        sum += (u32)load_le(p, 4);
-    if (n >= 2) {
-        sum += (u16)load_le(p, 2);
-        p += 2;
-        n -= 2;
-    }
-    return n ? sum + *p : sum;
+    struct user_host *h = opaque;
+    h->inside = true;
+    give(h, h->in, frame_copy(f, h->in));
+    h->inside = false;
 }
 
-/* libslirp checks every sum. The field holds the pseudo header's share (virtio 1.3 5.1.6.2), of a whole TSO
- * frame too: it is one large segment to libslirp, which is what makes it fast. */
-static void finish_checksum(u8 *frame, size_t len, const struct frame_offload *o)
-{
-    u8 *field = frame + o->csum_start + o->csum_offset;
-    u64 sum = sum_bytes(frame + o->csum_start, len - o->csum_start);
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    u16 result = (u16)~sum;
-    store_le(field, 2, result ? result : 0xffff);
-}
-
+/* libslirp checks every sum. A whole TSO frame is one large segment to it, which is what makes it fast. */
 static bool port_send(struct net_port *p, const struct frame *f)
 {
     struct user_host *h = (struct user_host *)p;
-    size_t len = frame_len(f);
-    if (len < ETH || len > sizeof(h->in))
+    struct frame whole = *f;
+    if (frame_len(f) < ETH || frame_len(f) > sizeof(h->in))
         return false;
-    if (!h->gateway_count) /* nobody is there to take it: sent, as on a cable */
-        return true;
-    frame_copy(f, h->in);
-    if (f->offload.flags & FRAME_NEEDS_CSUM)
-        finish_checksum(h->in, len, &f->offload);
-    h->inside = true;
-    give(h, h->in, len);
-    h->inside = false;
+    whole.offload.gso = FRAME_GSO_NONE;
+    if (h->gateway_count) /* else nobody is there to take it: sent, as on a cable */
+        frame_finish(&whole, 0, take, h);
     return true;
 }
 
