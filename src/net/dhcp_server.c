@@ -176,10 +176,12 @@ static void hold(struct dhcp_server *d, const u8 mac[6], u32 address, u64 second
     if (l && l->address != address)
         l->address = 0;
     l = lease_of_address(d, address);
-    if (!l)
+    if (!l) {
         l = lease_of_address(d, 0);
-    if (!l) /* places are as many as addresses */
-        return;
+        if (!l) /* places are as many as addresses */
+            return;
+        l->until = 0;
+    }
     memcpy(l->mac, mac, 6);
     l->address = address;
     if (l->until < d->now() + seconds)
@@ -196,7 +198,8 @@ static u8 *option32(u8 *p, u8 code, u32 value)
     return p + 6;
 }
 
-static u8 *put_options(const struct dhcp_server *d, u8 *p, enum type type)
+/* address: 0 of who has one by itself, and no lease of it (RFC 2131 4.3.5). */
+static u8 *put_options(const struct dhcp_server *d, u8 *p, enum type type, u32 address)
 {
     *p++ = OPTION_TYPE;
     *p++ = 1;
@@ -206,10 +209,12 @@ static u8 *put_options(const struct dhcp_server *d, u8 *p, enum type type)
         return p;
     p = option32(p, OPTION_MASK, d->mask);
     p = option32(p, OPTION_ROUTER, d->gateway);
-    p = option32(p, OPTION_LEASE, DHCP_LEASE_SECONDS);
-    /* Nobody at the gateway answers a renewal, so the time for it is when broadcasts begin. */
-    p = option32(p, OPTION_RENEW, DHCP_LEASE_SECONDS / 2);
-    p = option32(p, OPTION_REBIND, DHCP_LEASE_SECONDS / 2 + 1);
+    if (address) {
+        p = option32(p, OPTION_LEASE, DHCP_LEASE_SECONDS);
+        /* Nobody at the gateway answers a renewal, so the time for it is when broadcasts begin. */
+        p = option32(p, OPTION_RENEW, DHCP_LEASE_SECONDS / 2);
+        p = option32(p, OPTION_REBIND, DHCP_LEASE_SECONDS / 2 + 1);
+    }
     if (!d->network.resolver_count)
         return p;
     *p++ = OPTION_DNS;
@@ -260,7 +265,7 @@ static void answer(struct dhcp_server *d, const struct question *q, enum type ty
     store_be32(m + YIADDR, address);
     memcpy(m + CHADDR, q->mac, 6);
     memcpy(m + BOOTP, (u8[]){99, 130, 83, 99}, COOKIE);
-    u8 *end = put_options(d, m + OPTIONS, type);
+    u8 *end = put_options(d, m + OPTIONS, type, address);
     *end++ = OPTION_END;
     size_t len = (size_t)(end - udp);
     store_be16(udp, SERVER_PORT);

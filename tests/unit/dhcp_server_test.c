@@ -189,6 +189,32 @@ static void leases_end(void **state)
     assert_int_equal(ask(8, 1, 0, 0, 0, &a), 2);
 }
 
+/* Of an address that was given back nothing is left but that it is free. */
+static void an_offer_nobody_took_ends(void **state)
+{
+    u32 a, b;
+    ask(1, 1, 0, 0, 0, &a);
+    assert_int_equal(ask(1, 3, a, 0, 0, &b), 5);
+    assert_int_equal(ask(1, 7, 0, 0, a, &b), 0);
+    assert_int_equal(ask(2, 1, 0, 0, 0, &b), 2);
+    assert_int_equal(a, b);
+    seconds += 61;
+    assert_int_equal(ask(3, 1, 0, 0, 0, &b), 2);
+    assert_int_equal(a, b);
+}
+
+/* RFC 2131 4.3.5. */
+static void who_has_an_address_is_told_the_rest(void **state)
+{
+    u32 a;
+    assert_int_equal(ask(1, 8, 0, 0, address("192.168.100.7"), &a), 5);
+    assert_int_equal(a, 0);
+    assert_memory_equal(option(3), ((u8[]){192, 168, 100, 1}), 4);
+    assert_null(option(51));
+    assert_null(option(58));
+    assert_null(option(59));
+}
+
 static void the_gateway_is_not_given_away(void **state)
 {
     struct dhcp_network n = network("192.168.100.9/28");
@@ -223,8 +249,13 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_machine_gets_an_address_and_keeps_it), TEST(what_another_has_is_refused), TEST(leases_end),
-        TEST(the_gateway_is_not_given_away),          TEST(nonsense_is_passed_over),
+        TEST(a_machine_gets_an_address_and_keeps_it),
+        TEST(what_another_has_is_refused),
+        TEST(leases_end),
+        TEST(an_offer_nobody_took_ends),
+        TEST(who_has_an_address_is_told_the_rest),
+        TEST(the_gateway_is_not_given_away),
+        TEST(nonsense_is_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
