@@ -6,21 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/ip.h"
-
-static struct ip_addr addr(const char *text)
-{
-    struct ip_addr a;
-    assert_true(ip_parse(text, &a));
-    return a;
-}
-
-static struct ip_prefix prefix(const char *text)
-{
-    struct ip_prefix p;
-    assert_true(ip_prefix_parse(text, &p));
-    return p;
-}
+#include "ip_text.h"
 
 static void text_that_is_no_address_is_refused(void **state)
 {

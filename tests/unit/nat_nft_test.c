@@ -7,22 +7,9 @@
 #include <nftables/libnftables.h>
 #include <cmocka.h>
 
+#include "ip_text.h"
 #include "net/host_forward.h"
 #include "net/nat_nft.h"
-
-static struct ip_addr addr(const char *text)
-{
-    struct ip_addr a;
-    assert_true(ip_parse(text, &a));
-    return a;
-}
-
-static struct ip_prefix prefix(const char *text)
-{
-    struct ip_prefix p;
-    assert_true(ip_prefix_parse(text, &p));
-    return p;
-}
 
 static char *rules(bool with_mappings)
 {

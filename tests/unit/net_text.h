@@ -4,12 +4,18 @@
  *
  * First the addresses: letters A to L are 02:00:00:00:00:0a and so on, * is broadcast, M a multicast, S
  * spanning tree's, R another one that is reserved for the link, 0 all zero. Then, in the order of the frame's
- * bytes: vN sN qN          a tag of VLAN N of type 8100, 88a8, 9100; N/P with priority P snap LLC/SNAP around
- * what follows arp               an ARP packet udp4:S>D udp6:S>D icmp4:T icmp6:T tcp4:N tcp6:N   that packet;
- * N payload bytes; opN: UDP's first byte is N ip4opts           before it: 40 bytes of IPv4 options ext6:N
- * frag6:O    before it: a destination options header of N * 8 bytes, a fragment header of offset O frag4:O
- * before it: it is the IPv4 fragment of offset O * 8 cut:N             the frame ends after N bytes csum
- * tso:N        what is left to do; csum@S+O: a wanton place for the checksum
+ * bytes:
+ *
+ * - vN sN qN: a tag of VLAN N of type 8100, 88a8, 9100; vN/P: with priority P
+ * - snap: LLC/SNAP around what follows
+ * - arp: an ARP packet
+ * - udp4:S>D udp6:S>D icmp4:T icmp6:T tcp4:N tcp6:N: that packet, of TCP with N payload bytes
+ * - opN: the first byte behind UDP's header is N
+ * - ip4opts: before it, 40 bytes of IPv4 options
+ * - frag4:O: before it, it is the IPv4 fragment of offset O * 8, not the last one
+ * - ext6:N frag6:O: before it, a destination options header of N * 8 bytes, a fragment header of offset O
+ * - long:N: N more bytes; cut:N: the frame ends after N bytes
+ * - csum tso:N uso:N: what is left to do; csum@S+O: a wanton place for the checksum
  */
 #ifndef TESTS_NET_TEXT_H
 #define TESTS_NET_TEXT_H
@@ -115,14 +121,15 @@ static inline void text_tcp(struct net_text *t, struct text_ip6 *ip6, bool v6, s
     tcp[13] = 0x99; /* CWR, ACK, PSH, FIN */
     for (size_t i = 0; i < payload; i++)
         tcp[20 + i] = (u8)(i * 7 + i / 256);
-    t->offload = (struct frame_offload){
-        .hdr_len = (u16)(t->len - payload), .csum_start = (u16)(tcp - t->bytes), .csum_offset = 16};
+    t->offload = (struct frame_offload){.hdr_len = (u16)(t->len - payload),
+                                        .csum_start = (u16)(tcp - t->bytes),
+                                        .csum_offset = CSUM_OFFSET_TCP};
 }
 
 static inline void text_udp(struct net_text *t, struct text_ip6 *ip6, bool v6, unsigned from, unsigned to)
 {
     text_ip(t, ip6, v6, IP_UDP, 8 + 40);
-    t->offload = (struct frame_offload){.csum_start = (u16)t->len, .csum_offset = 6};
+    t->offload = (struct frame_offload){.csum_start = (u16)t->len, .csum_offset = CSUM_OFFSET_UDP};
     text_put16(t, from);
     text_put16(t, to);
     text_put16(t, 48);
@@ -140,14 +147,14 @@ static inline void text_icmp(struct net_text *t, struct text_ip6 *ip6, bool v6, 
 
 static inline void text_extension(struct net_text *t, struct text_ip6 *ip6, unsigned eights)
 {
-    text_next6(t, ip6, 60);
+    text_next6(t, ip6, IP_DESTINATION);
     text_zero(t, 8 * eights);
     t->bytes[ip6->next + 1] = (u8)(eights - 1);
 }
 
 static inline void text_fragment(struct net_text *t, struct text_ip6 *ip6, unsigned offset)
 {
-    text_next6(t, ip6, 44);
+    text_next6(t, ip6, IP_FRAGMENT);
     text_zero(t, 8);
     store_be16(t->bytes + ip6->next + 2, (u16)(offset << 3));
 }
@@ -258,8 +265,9 @@ static inline void net_text_show(char *out, size_t size, const struct frame *f)
         snprintf(out + n, size - n, " csum");
 }
 
-/* --- policies: "A spoofing dhcp router access:5 trunk:1,2 native:3 source destination limit:8 bits:1000" ---
- */
+/* --- policies --- */
+
+/* "A spoofing dhcp router access:5 trunk:1,2 native:3 source destination limit:8 bits:1000" */
 
 static inline void text_trunk(struct port_policy *p, const char *list)
 {

@@ -13,8 +13,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "ip_text.h"
 #include "net/user_dns.h"
 #include "net/user_host.h"
+#include "net/wire.h"
 
 enum { ETH = 14, IP = 20, UDP = 8 };
 
@@ -30,20 +32,6 @@ struct fixture {
     u8 got[2000];
     size_t got_len; /* 0: nothing that was wanted */
 };
-
-static struct ip_prefix prefix(const char *text)
-{
-    struct ip_prefix p;
-    assert_true(ip_prefix_parse(text, &p));
-    return p;
-}
-
-static struct ip_addr addr(const char *text)
-{
-    struct ip_addr a;
-    assert_true(ip_parse(text, &a));
-    return a;
-}
 
 static void receive(void *opaque, const struct frame *frame)
 {
@@ -103,22 +91,12 @@ static void give(struct fixture *f, const u8 *data, size_t len)
     assert_true(p->ops->send(p, &frame));
 }
 
-static void put16(u8 *p, u16 v)
-{
-    p[0] = (u8)(v >> 8);
-    p[1] = (u8)v;
-}
-
-static u16 get16(const u8 *p)
-{
-    return (u16)(p[0] << 8 | p[1]);
-}
-
+/* By itself, since it is what net/checksum.h is judged by. */
 static u32 sum(const u8 *p, size_t n)
 {
     u32 s = 0;
     for (size_t i = 0; i + 1 < n; i += 2)
-        s += get16(p + i);
+        s += load_be16(p + i);
     return n & 1 ? s + (u32)(p[n - 1] << 8) : s;
 }
 
@@ -143,7 +121,7 @@ static void send_arp(struct fixture *f, const char *target)
     u8 frame[60] = {0};
     memset(frame, 0xff, 6);
     memcpy(frame + 6, our_mac, 6);
-    put16(frame + 12, 0x0806);
+    store_be16(frame + 12, 0x0806);
     memcpy(frame + ETH, (u8[]){0, 1, 8, 0, 6, 4, 0, 1}, 8);
     memcpy(frame + ETH + 8, our_mac, 6);
     inet_pton(AF_INET, "192.168.100.2", frame + ETH + 14);
@@ -159,40 +137,40 @@ static size_t make_udp(u8 *frame, const char *from, const char *to, u16 sport, u
     memset(frame, 0, ETH + IP + UDP);
     memcpy(frame, host_mac, 6);
     memcpy(frame + 6, our_mac, 6);
-    put16(frame + 12, 0x0800);
+    store_be16(frame + 12, 0x0800);
     ip[0] = 0x45;
-    put16(ip + 2, (u16)(IP + UDP + len));
+    store_be16(ip + 2, (u16)(IP + UDP + len));
     ip[8] = 64;
     ip[9] = 17;
     inet_pton(AF_INET, from, ip + 12);
     inet_pton(AF_INET, to, ip + 16);
-    put16(ip + 10, fold(sum(ip, IP)));
-    put16(udp, sport);
-    put16(udp + 2, dport);
-    put16(udp + 4, (u16)(UDP + len));
+    store_be16(ip + 10, fold(sum(ip, IP)));
+    store_be16(udp, sport);
+    store_be16(udp + 2, dport);
+    store_be16(udp + 4, (u16)(UDP + len));
     memcpy(udp + UDP, data, len);
-    put16(udp + 6, fold(sum(ip + 12, 8) + 17 + UDP + (u32)len + sum(udp, UDP + len)));
+    store_be16(udp + 6, fold(sum(ip + 12, 8) + 17 + UDP + (u32)len + sum(udp, UDP + len)));
     return ETH + IP + UDP + len;
 }
 
 static bool is_arp_reply(const u8 *p, size_t len)
 {
-    return get16(p + 12) == 0x0806 && p[ETH + 7] == 2;
+    return load_be16(p + 12) == 0x0806 && p[ETH + 7] == 2;
 }
 
 static bool is_udp(const u8 *p, size_t len)
 {
-    return get16(p + 12) == 0x0800 && p[ETH + 9] == 17;
+    return load_be16(p + 12) == 0x0800 && p[ETH + 9] == 17;
 }
 
 static bool is_syn(const u8 *p, size_t len)
 {
-    return get16(p + 12) == 0x0800 && p[ETH + 9] == 6 && (p[ETH + IP + 13] & 0x12) == 2;
+    return load_be16(p + 12) == 0x0800 && p[ETH + 9] == 6 && (p[ETH + IP + 13] & 0x12) == 2;
 }
 
 static bool is_router_advertisement(const u8 *p, size_t len)
 {
-    return get16(p + 12) == 0x86dd && p[ETH + 6] == 58 && p[ETH + 40] == 134;
+    return load_be16(p + 12) == 0x86dd && p[ETH + 6] == 58 && p[ETH + 40] == 134;
 }
 
 static void the_gateway_answers_arp(void **state)
@@ -235,7 +213,7 @@ static void a_datagram_reaches_this_host_and_comes_back(void **state)
     assert_int_equal(sendto(s, "world", 5, 0, (struct sockaddr *)&from, len), 5);
     assert_true(wait_for(f, is_udp, 5000));
     assert_memory_equal(f->got + ETH + IP + UDP, "world", 5);
-    assert_int_equal(get16(f->got + ETH + IP + 2), 5000);
+    assert_int_equal(load_be16(f->got + ETH + IP + 2), 5000);
     close(s);
 }
 
@@ -267,8 +245,8 @@ static void an_unfinished_checksum_is_finished(void **state)
     struct net_port *p = user_host_port(f->host);
     set(f, false, NULL);
     size_t len = make_udp(frame, "192.168.100.2", "192.168.100.1", 5000, port, "hello");
-    put16(frame + ETH + IP + 6,
-          (u16)~fold(sum(frame + ETH + 12, 8) + 17 + UDP + 5)); /* the pseudo header's */
+    store_be16(frame + ETH + IP + 6,
+               (u16)~fold(sum(frame + ETH + 12, 8) + 17 + UDP + 5)); /* the pseudo header's */
     struct frame fr = frame_plain(frame, len);
     fr.offload = (struct frame_offload){.flags = FRAME_NEEDS_CSUM, .csum_start = ETH + IP, .csum_offset = 6};
     assert_true(p->ops->send(p, &fr));
@@ -292,7 +270,7 @@ static void a_mapped_port_leads_in_until_it_is_gone(void **state)
     int s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     assert_int_equal(connect(s, (struct sockaddr *)&a, sizeof(a)), -1);
     assert_true(wait_for(f, is_syn, 5000));
-    assert_int_equal(get16(f->got + ETH + IP + 2), 80);
+    assert_int_equal(load_be16(f->got + ETH + IP + 2), 80);
     close(s);
     set(f, true, NULL);
     s = socket(AF_INET, SOCK_STREAM, 0);
@@ -330,8 +308,8 @@ static void nobody_advertises_routers_unasked(void **state)
     inet_pton(AF_INET6, "fe80::215:5dff:fe01:203", solicitation + ETH + 8);
     inet_pton(AF_INET6, "ff02::2", solicitation + ETH + 24);
     solicitation[ETH + 40] = 133;
-    put16(solicitation + ETH + 42,
-          fold(sum(solicitation + ETH + 8, 32) + 8 + 58 + sum(solicitation + ETH + 40, 8)));
+    store_be16(solicitation + ETH + 42,
+               fold(sum(solicitation + ETH + 8, 32) + 8 + 58 + sum(solicitation + ETH + 40, 8)));
     set(f, true, NULL);
     give(f, solicitation, sizeof(solicitation));
     assert_false(wait_for(f, is_router_advertisement, 50));
