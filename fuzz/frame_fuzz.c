@@ -6,24 +6,13 @@
  */
 #include <stdlib.h>
 
+#include "input.h"
 #include "net/vswitch.h"
 #include "net/wire.h"
 
 #define PORTS 3
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
-struct input {
-    const u8 *at, *end;
-};
-
-static u64 take(struct input *in, unsigned bytes)
-{
-    u64 v = 0;
-    for (unsigned i = 0; i < bytes && in->at < in->end; i++)
-        v |= (u64)*in->at++ << (8 * i);
-    return v;
-}
 
 struct end {
     struct net_port port;

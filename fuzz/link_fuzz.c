@@ -7,24 +7,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "input.h"
 #include "net/link.h"
 #include "net/ring.h"
 
 #define MEMORY (2 * (RING_HEADER + (size_t)LINK_RING))
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
-struct input {
-    const u8 *at, *end;
-};
-
-static u64 take(struct input *in, unsigned bytes)
-{
-    u64 v = 0;
-    for (unsigned i = 0; i < bytes && in->at < in->end; i++)
-        v |= (u64)*in->at++ << (8 * i);
-    return v;
-}
 
 struct bed {
     struct event_loop *loop;

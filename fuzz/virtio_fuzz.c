@@ -8,6 +8,7 @@
  * arbitrary.
  */
 #include "../tests/unit/virtio_rig.h"
+#include "input.h"
 
 #include <linux/virtio_mem.h>
 
@@ -22,18 +23,6 @@
 #define BLOCKS (70 * VIRTIO_MEM_BLOCK) /* right behind RAM */
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
-struct input {
-    const u8 *at, *end;
-};
-
-static u64 take(struct input *in, unsigned bytes)
-{
-    u64 v = 0;
-    for (unsigned i = 0; i < bytes && in->at < in->end; i++)
-        v |= (u64)*in->at++ << (8 * i);
-    return v;
-}
 
 /* --- back ends --- */
 
