@@ -11,7 +11,7 @@
 #include "base/ip.h"
 
 #define HOST_LINK_NAME_MAX 16  /* IFNAMSIZ */
-#define HOST_ALT_NAME_MAX  128 /* ALTHOST_LINK_NAME_MAX, with the final zero */
+#define HOST_ALT_NAME_MAX  128 /* ALTIFNAMSIZ, with the final zero */
 
 struct nlmsghdr;
 

@@ -4,6 +4,7 @@
 #ifndef NET_NETLINK_LIST_H
 #define NET_NETLINK_LIST_H
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "net/netlink.h"

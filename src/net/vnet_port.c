@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "net/segment.h"
+#include "net/wire.h"
 
-#define BURST    64 /* frames before the loop's other work gets its turn */
-#define VLAN_LEN 4
+#define BURST 64 /* frames before the loop's other work gets its turn */
 
 struct vnet_port {
     struct net_port port; /* first */
@@ -25,7 +25,7 @@ struct vnet_port {
     u32 accept, accepts; /* what the sink takes, what we take, unfinished */
     struct event_loop *loop;
     struct event_watch *watch;
-    u8 buffer[VLAN_LEN + FRAME_MAX]; /* room for a tag that was aside */
+    u8 buffer[FRAME_TAG + FRAME_MAX]; /* room for a tag that was aside */
 };
 
 /* ---- to the kernel ---- */
@@ -41,9 +41,8 @@ static bool port_send(struct net_port *p, const struct frame *f)
                                .csum_offset = f->offload.csum_offset};
     struct iovec iov[3] = {{&h, sizeof(h)}};
     int n = frame_iov(f, iov + 1);
-    if (h.gso_type && !h.hdr_len) {
+    if (h.gso_type && !h.hdr_len)
         h.hdr_len = frame_layers(f).payload;
-    }
     return writev(v->fd, iov, 1 + n) >= 0; /* a full queue drops */
 }
 
@@ -62,7 +61,7 @@ static void port_set_accepts(struct net_port *p, u32 accept)
 /* The tag that a packet socket tells beside a frame, put back; returns where the frame begins. */
 static u8 *put_tag_back(struct vnet_port *v, struct msghdr *m)
 {
-    u8 *frame = v->buffer + VLAN_LEN;
+    u8 *frame = v->buffer + FRAME_TAG;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
         struct tpacket_auxdata aux;
         if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA ||
@@ -71,10 +70,10 @@ static u8 *put_tag_back(struct vnet_port *v, struct msghdr *m)
         memcpy(&aux, CMSG_DATA(c), sizeof(aux));
         if (!(aux.tp_status & TP_STATUS_VLAN_VALID))
             continue;
-        u16 tpid = aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid : 0x8100;
+        u16 tpid = aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid : ETHERTYPE_VLAN;
         memmove(v->buffer, frame, 12);
-        memcpy(v->buffer + 12,
-               (u8[]){(u8)(tpid >> 8), (u8)tpid, (u8)(aux.tp_vlan_tci >> 8), (u8)aux.tp_vlan_tci}, VLAN_LEN);
+        store_be16(v->buffer + 12, tpid);
+        store_be16(v->buffer + 14, aux.tp_vlan_tci);
         return v->buffer;
     }
     return frame;
@@ -89,7 +88,7 @@ static void give(void *opaque, const struct frame *f)
 
 static void deliver(struct vnet_port *v, u8 *frame, size_t len, const struct virtio_net_hdr *h)
 {
-    u16 moved = frame == v->buffer ? VLAN_LEN : 0;
+    u16 moved = frame == v->buffer ? FRAME_TAG : 0;
     struct frame f = frame_plain(frame, len);
     f.offload = (struct frame_offload){.flags = h->flags & (FRAME_NEEDS_CSUM | FRAME_DATA_VALID),
                                        .gso = h->gso_type,
@@ -110,18 +109,18 @@ static void deliver(struct vnet_port *v, u8 *frame, size_t len, const struct vir
 static ssize_t receive_one(struct vnet_port *v, struct virtio_net_hdr *h, u8 **frame)
 {
     u8 control[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
-    struct iovec iov[2] = {{h, sizeof(*h)}, {v->buffer + VLAN_LEN, FRAME_MAX}};
+    struct iovec iov[2] = {{h, sizeof(*h)}, {v->buffer + FRAME_TAG, FRAME_MAX}};
     struct msghdr m = {
         .msg_iov = iov, .msg_iovlen = 2, .msg_control = control, .msg_controllen = sizeof(control)};
     ssize_t n = v->tags_aside ? recvmsg(v->fd, &m, MSG_DONTWAIT) : readv(v->fd, iov, 2);
-    *frame = v->buffer + VLAN_LEN;
+    *frame = v->buffer + FRAME_TAG;
     if (n < (ssize_t)sizeof(*h))
         return n < 0 ? -1 : 0;
     n -= (ssize_t)sizeof(*h);
     if (!v->tags_aside || n < FRAME_MIN)
         return n;
     *frame = m.msg_flags & MSG_CTRUNC ? *frame : put_tag_back(v, &m);
-    return *frame == v->buffer ? n + VLAN_LEN : n;
+    return *frame == v->buffer ? n + FRAME_TAG : n;
 }
 
 static void go_down(struct vnet_port *v)
