@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Addresses of interfaces, and routes. */
+/* Addresses of interfaces, and the default route. */
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <stdio.h>
@@ -52,39 +52,12 @@ bool host_address_parse(const struct nlmsghdr *h, struct host_address *out)
            m.ifa_prefixlen <= ip_bits(&out->prefix.addr);
 }
 
-bool host_route_parse(const struct nlmsghdr *h, struct host_route *out)
-{
-    struct rtmsg m;
-    const struct rtattr *a[RTA_TABLE + 1];
-    if (h->nlmsg_type != RTM_NEWROUTE || h->nlmsg_len < NLMSG_LENGTH(sizeof(m)))
-        return false;
-    memcpy(&m, NLMSG_DATA(h), sizeof(m));
-    netlink_attributes(RTM_RTA(NLMSG_DATA(h)), h->nlmsg_len - NLMSG_LENGTH(sizeof(m)), a, RTA_TABLE);
-    *out = (struct host_route){.to = {.addr.v6 = m.rtm_family == AF_INET6, .len = m.rtm_dst_len}};
-    u32 table = m.rtm_table;
-    (void)netlink_get(a[RTA_TABLE], &table, sizeof(table));
-    if (!known_family(m.rtm_family) || table != RT_TABLE_MAIN || m.rtm_type != RTN_UNICAST ||
-        m.rtm_dst_len > ip_bits(&out->to.addr))
-        return false;
-    if (a[RTA_DST] && !get_ip(a[RTA_DST], m.rtm_family, &out->to.addr))
-        return false;
-    out->by_gateway = get_ip(a[RTA_GATEWAY], m.rtm_family, &out->gateway);
-    return netlink_get(a[RTA_OIF], &out->index, sizeof(out->index));
-}
-
 LISTED(host_address, host_address_parse)
-LISTED(host_route, host_route_parse)
 
 int host_addresses(struct host_address **list, unsigned *count, struct err *err)
 {
     struct ifaddrmsg m = {.ifa_family = AF_UNSPEC};
     return host_address_list(RTM_GETADDR, &m, sizeof(m), list, count, "list the addresses of this host", err);
-}
-
-int host_routes(struct host_route **list, unsigned *count, struct err *err)
-{
-    struct rtmsg m = {.rtm_family = AF_UNSPEC};
-    return host_route_list(RTM_GETROUTE, &m, sizeof(m), list, count, "list the routes of this host", err);
 }
 
 static int address(u16 type, u16 flags, unsigned index, const struct ip_prefix *p)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Interfaces: listing and changing. Addresses and routes are in host_address.c. */
+/* Interfaces: listing and changing. Addresses and the default route are in host_address.c. */
 #include "net/host_link.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's network interfaces, their addresses and routes, by rtnetlink: looking needs no right, changing
- * needs CAP_NET_ADMIN. Lists are malloced; free() them. All of it concerns the network namespace of the
- * caller.
+ * The host's network interfaces, their addresses and the default route, by rtnetlink: looking needs no right,
+ * changing needs CAP_NET_ADMIN. Lists are malloced; free() them. All of it concerns the network namespace of
+ * the caller.
  */
 #ifndef NET_HOST_LINK_H
 #define NET_HOST_LINK_H
@@ -32,16 +32,8 @@ struct host_address {
     u32 valid, preferred; /* seconds; ~0: for ever */
 };
 
-struct host_route { /* of the main table */
-    struct ip_prefix to;
-    unsigned index;
-    struct ip_addr gateway;
-    bool by_gateway;
-};
-
 int must_check host_links(struct host_link **list, unsigned *count, struct err *err);
 int must_check host_addresses(struct host_address **list, unsigned *count, struct err *err);
-int must_check host_routes(struct host_route **list, unsigned *count, struct err *err);
 
 /* By name or alternative name, the exact one first, then without regard to case; NULL: there is none. */
 const struct host_link *host_link_find(const struct host_link *list, unsigned count, const char *name);
@@ -63,6 +55,5 @@ int must_check host_gateway_remove(unsigned index, const struct ip_addr *gateway
  * tests. */
 bool host_link_parse(const struct nlmsghdr *h, struct host_link *out);
 bool host_address_parse(const struct nlmsghdr *h, struct host_address *out);
-bool host_route_parse(const struct nlmsghdr *h, struct host_route *out);
 
 #endif

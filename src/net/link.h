@@ -67,13 +67,8 @@ u32 link_accepts(struct link *l); /* what the other side takes */
 
 /* --- as a port --- */
 
-struct link_counters {
-    u64 sent, send_dropped, received; /* frames */
-};
-
 /* A port over a link. sink.down is called when the other side has gone or broke a rule. Owns end from success
  * on. */
 struct net_port *net_port_link(int end, struct event_loop *loop, struct err *err);
-void net_port_link_counters(struct net_port *p, struct link_counters *out);
 
 #endif

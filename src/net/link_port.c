@@ -25,13 +25,7 @@ struct link_port {
     struct event_loop *loop;
     struct event_watch *watch; /* NULL once it is down */
     struct again *again;
-    struct link_counters counters; /* atomic, field by field */
 };
-
-static void count(u64 *counter)
-{
-    __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
-}
 
 /* --- to the link --- */
 
@@ -40,13 +34,10 @@ static bool port_send(struct net_port *p, const struct frame *f)
     struct link_port *l = (struct link_port *)p;
     size_t len = frame_len(f);
     u8 *room = link_reserve(l->link, len);
-    if (!room) {
-        count(&l->counters.send_dropped);
+    if (!room)
         return false;
-    }
     frame_copy(f, room);
     link_commit(l->link, len, &f->offload);
-    count(&l->counters.sent);
     return true;
 }
 
@@ -81,7 +72,6 @@ static bool burst(struct link_port *l)
             sink->receive(sink->opaque, &f);
         link_release(l->link);
     }
-    __atomic_fetch_add(&l->counters.received, n, __ATOMIC_RELAXED);
     if (n && sink->flush)
         sink->flush(sink->opaque);
     return n == BURST_FRAMES || bytes >= BURST_BYTES;
@@ -165,14 +155,6 @@ static const struct net_port_ops link_port_ops = {
     .close = port_close,
 };
 
-void net_port_link_counters(struct net_port *p, struct link_counters *out)
-{
-    struct link_counters *c = &((struct link_port *)p)->counters;
-    out->sent = __atomic_load_n(&c->sent, __ATOMIC_RELAXED);
-    out->send_dropped = __atomic_load_n(&c->send_dropped, __ATOMIC_RELAXED);
-    out->received = __atomic_load_n(&c->received, __ATOMIC_RELAXED);
-}
-
 /* The first serve() comes through the loop: frames may have been sent before the other end was opened, and
  * the sender rings no bell for one who never went to sleep. */
 static bool start(struct link_port *l)
@@ -192,7 +174,7 @@ struct net_port *net_port_link(int end, struct event_loop *loop, struct err *err
     struct link *link = l && again ? link_open(end, err) : NULL;
     if (link) {
         again->port = l;
-        *l = (struct link_port){{&link_port_ops, {0}}, link, loop, NULL, again, {0}};
+        *l = (struct link_port){{&link_port_ops, {0}}, link, loop, NULL, again};
         if (start(l))
             return &l->port;
         link_abandon(link);

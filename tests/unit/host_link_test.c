@@ -95,27 +95,10 @@ static void an_address_is_read(void **state)
     assert_false(host_address_parse(&q.header, &a));
 }
 
-static void a_route_is_read(void **state)
-{
-    struct netlink_question q;
-    struct host_route r;
-    struct rtmsg m = {.rtm_family = AF_INET, .rtm_table = RT_TABLE_MAIN, .rtm_type = RTN_UNICAST};
-    netlink_begin(&q, RTM_NEWROUTE, 0, &m, sizeof(m));
-    netlink_put(&q, RTA_GATEWAY, (u8[]){10, 0, 0, 1}, 4);
-    netlink_put(&q, RTA_OIF, &(u32){2}, 4);
-    assert_true(host_route_parse(&q.header, &r));
-    assert_true(r.by_gateway && r.to.len == 0 && r.index == 2);
-    m.rtm_table = RT_TABLE_LOCAL;
-    netlink_begin(&q, RTM_NEWROUTE, 0, &m, sizeof(m));
-    netlink_put(&q, RTA_OIF, &(u32){2}, 4);
-    assert_false(host_route_parse(&q.header, &r));
-}
-
 static void this_host_has_a_loopback(void **state)
 {
     struct host_link *links;
     struct host_address *addresses;
-    struct host_route *routes;
     unsigned count, n;
     struct err err = {0};
     assert_int_equal(host_links(&links, &count, &err), 0);
@@ -124,8 +107,6 @@ static void this_host_has_a_loopback(void **state)
     free(links);
     assert_int_equal(host_addresses(&addresses, &n, &err), 0);
     free(addresses);
-    assert_int_equal(host_routes(&routes, &n, &err), 0);
-    free(routes);
 }
 
 static void a_missing_right_is_named(void **state)
@@ -143,7 +124,6 @@ int main(void)
         cmocka_unit_test(a_cut_message_is_no_more_than_it_holds),
         cmocka_unit_test(names_are_found_in_any_case),
         cmocka_unit_test(an_address_is_read),
-        cmocka_unit_test(a_route_is_read),
         cmocka_unit_test(this_host_has_a_loopback),
         cmocka_unit_test(a_missing_right_is_named),
     };
