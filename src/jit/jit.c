@@ -12,7 +12,6 @@
  */
 #include "jit/jit.h"
 
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "base/exec_pages.h"

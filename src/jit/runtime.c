@@ -7,7 +7,6 @@
 #include "jit/emit.h"
 #include "jit/frame.h"
 #include "jit/hostmap.h"
-#include "jit/watch.h"
 
 #define CPU(field)   ((i32)offsetof(struct cpu, field))
 #define SITE(field)  ((i32)offsetof(struct jit_site, field))

@@ -2,7 +2,6 @@
 /* A translated block as text: each guest instruction beside the host code it became, then what is rarely
  * taken. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "cpu/code.h"
 #include "jit/translate.h"

@@ -8,7 +8,6 @@
  * overwritten adds an immediate that the store before it changes.
  */
 #include "oracle.h"
-#include "insn_ids.h"
 
 enum { TRIES = 200 };
 
