@@ -84,7 +84,7 @@ enum outcome control_set_cr3(struct cpu *c, u64 v)
     c->cr3 = v;
     mmu_space_changed(c);
     if (!keep)
-        tlb_flush_current(c, false);
+        tlb_flush_current(c);
     return END;
 }
 
@@ -221,7 +221,7 @@ static enum outcome invlpg(struct cpu *c, const struct insn *in)
     u64 lin = c->mode == MODE_64 ? ea + (in->seg >= FS ? c->seg[in->seg].base : 0)
                                  : (u32)(ea + c->seg[in->seg].base);
     if (canonical(lin))
-        tlb_flush_page(c, lin, false);
+        tlb_flush_page(c, lin);
     return END;
 }
 DEFINE_MEANING_ONE(invlpg, invlpg);
@@ -242,7 +242,7 @@ static enum outcome invpcid(struct cpu *c, const struct insn *in)
         (type == INVPCID_ADDRESS && !canonical(desc[1])))
         return fault_gp0(c);
     if (type == INVPCID_ADDRESS)
-        tlb_flush_page(c, desc[1], true);
+        tlb_flush_page(c, desc[1]);
     else if (type == INVPCID_CONTEXT)
         tlb_flush_pcid(c, (u16)desc[0]);
     else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The soft TLB's contexts: see the header. A context is cleared through its journal of filled indexes; only
+ * The soft TLB's contexts: see the header. A context is cleared through its journal of filled places; only
  * when that ran over is the whole of it cleared.
  */
 #include "cpu/tlb.h"
@@ -208,9 +208,8 @@ void tlb_flush_all(struct cpu *c)
     c->tlb->generation++;
 }
 
-void tlb_flush_current(struct cpu *c, bool globals)
+void tlb_flush_current(struct cpu *c)
 {
-    (void)globals; /* entries do not remember G: forgetting more is allowed */
     ctx_clear(c->tlb, c->tlb->cur);
     c->tlb->generation++;
 }
@@ -266,9 +265,8 @@ static void page_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
         fetches_changed(t, x);
 }
 
-void tlb_flush_page(struct cpu *c, u64 lin, bool all_spaces)
+void tlb_flush_page(struct cpu *c, u64 lin)
 {
-    (void)all_spaces; /* a page may be global in any of them */
     for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
         struct tlb_ctx *x = c->tlb->ctx[i];
         if (x)

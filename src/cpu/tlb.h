@@ -112,13 +112,13 @@ void tlb_set_class(struct cpu *c, enum tlb_class class, bool look);
 /* shift: log2 of the size of the guest's own page. */
 void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch, u8 shift);
 
-/* What the architecture invalidates. Each names exactly what it forgets; forgetting more is allowed. A page
- * is the guest's own, of whatever size, though the entries are its pieces (SDM 3A 4.10.2.3). */
-void tlb_flush_all(struct cpu *c);                   /* every context, global pages included */
-void tlb_flush_current(struct cpu *c, bool globals); /* MOV CR3 */
+/* What the architecture invalidates, and more, which it allows: entries do not remember G, so global pages go
+ * with the others of a context. A page is the guest's own, of whatever size, though the entries are its
+ * pieces (SDM 3A 4.10.2.3). */
+void tlb_flush_all(struct cpu *c);     /* every context */
+void tlb_flush_current(struct cpu *c); /* MOV CR3 */
 void tlb_flush_pcid(struct cpu *c, u16 pcid);
-void tlb_flush_page(struct cpu *c, u64 lin,
-                    bool all_spaces); /* INVLPG: current PCID and globals everywhere */
+void tlb_flush_page(struct cpu *c, u64 lin); /* INVLPG: in every context, the page may be global in any */
 void tlb_flush_matching(struct cpu *c, bool (*match)(const struct tlb_tag *, const void *), const void *arg);
 /* By host address range, for watches and removed memory. Only on the own thread or with the world stopped. */
 void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only);

@@ -367,7 +367,7 @@ static enum outcome run_from(struct jit *j, struct cpu *c, const struct block *b
 static bool upset(struct jit *j, struct cpu *c)
 {
     if (chaos_one_in(j->rt.chaos, 32))
-        tlb_flush_current(c, true);
+        tlb_flush_current(c);
     if (chaos_one_in(j->rt.chaos, 4096))
         forget_all(j);
     return chaos_one_in(j->rt.chaos, 16);

@@ -162,7 +162,7 @@ static enum outcome invlpga(struct cpu *c, const struct insn *in)
 {
     if (allowed(c, in) != DONE)
         return FAULT;
-    tlb_flush_page(c, rax_address(c, in), true);
+    tlb_flush_page(c, rax_address(c, in));
     svm_forget_asid(c, (u32)c->regs[RCX]);
     return END;
 }
