@@ -94,6 +94,13 @@ static inline bool nested_guest(const struct cpu *c)
     return unlikely(c->nested != NULL) && c->nested->guest;
 }
 
+/* Nothing wants to be asked at every boundary any more. */
+static inline void nested_withdraw_look(struct cpu *c)
+{
+    if (atomic_load_explicit(&c->requests, memory_order_relaxed) & REQ_NESTED)
+        atomic_fetch_and(&c->requests, ~(unsigned)REQ_NESTED);
+}
+
 /* For a CPU whose model has VMX or SVM; others get none. trace: copied. 0, or -1 without memory. */
 int nested_new(struct cpu *c, const struct nested_trace *trace);
 void nested_free(struct cpu *c);

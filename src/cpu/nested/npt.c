@@ -244,7 +244,7 @@ enum outcome npt_translate(struct cpu *c, u64 gpa, const struct second_access *a
     for (;;) {
         struct npt_walk w;
         walk_begin(&w, c, a->peek);
-        bool beyond = w.m->levels == 4 ? gpa >> 48 : w.m->levels == 3 ? gpa >> 32 : gpa >> 32;
+        bool beyond = gpa >> (w.m->levels == 4 ? 48 : 32);
         bool there = !beyond && walk_read(&w, gpa);
         if (a->peek && !there)
             return FAULT;

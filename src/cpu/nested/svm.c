@@ -65,13 +65,6 @@ struct vmcb *svm_vmcb(struct cpu *c, u64 pa)
     return p && len >= PAGE_SIZE ? p : NULL;
 }
 
-void svm_vmcb_written(struct cpu *c, u64 pa)
-{
-    const struct page_info *p = space_page(c->memory, pa);
-    if (p && __atomic_load_n(&p->watch, __ATOMIC_SEQ_CST))
-        space_written(c->memory, pa, PAGE_SIZE);
-}
-
 static void saving(void *obj)
 {
     struct svm *s = obj;

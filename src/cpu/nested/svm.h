@@ -85,14 +85,6 @@ static inline bool svm_nested_paging(const struct svm *s)
 
 /* The VMCB at a physical address an instruction gave, or NULL: misaligned, not RAM. */
 struct vmcb *svm_vmcb(struct cpu *c, u64 pa);
-void svm_vmcb_written(struct cpu *c, u64 pa); /* after a store of ours: the page may be watched */
-
-/* Nothing wants to be asked at every boundary any more. */
-static inline void svm_withdraw_request(struct cpu *c)
-{
-    if (atomic_load_explicit(&c->requests, memory_order_relaxed) & REQ_NESTED)
-        atomic_fetch_and(&c->requests, ~(unsigned)REQ_NESTED);
-}
 
 static inline bool svm_long_paging(const struct vmcb_save *v)
 {

@@ -22,7 +22,7 @@ static enum outcome refuse(struct cpu *c, u64 pa, struct vmcb *v)
     v->control.exit_code = SVM_EXIT_INVALID;
     v->control.exit_info1 = v->control.exit_info2 = 0;
     v->control.exit_int_info = 0;
-    svm_vmcb_written(c, pa);
+    space_written(c->memory, pa, sizeof(*v));
     c->nested->gif = false;
     return END;
 }

@@ -73,7 +73,7 @@ void svm_virtual_interrupt_changed(struct cpu *c)
     if ((s->ctl.int_ctl & VINTR_IRQ) || (svm_virtual_nmi(s) && (s->ctl.int_ctl & VINTR_NMI)))
         cpu_request(c, REQ_NESTED);
     else
-        svm_withdraw_request(c);
+        nested_withdraw_look(c);
 }
 
 static enum outcome take_virtual(struct cpu *c)

@@ -100,7 +100,7 @@ enum outcome svm_leave(struct cpu *c, const struct svm_exit *x)
     if (v) { /* RAM may have been taken away from under it */
         store_guest(c, &v->save);
         store_control(c, &v->control, x);
-        svm_vmcb_written(c, s->vmcb);
+        space_written(c->memory, s->vmcb, sizeof(*v));
     }
     n->guest = n->second = false;
     n->gif = false;
@@ -111,7 +111,7 @@ enum outcome svm_leave(struct cpu *c, const struct svm_exit *x)
     c->shadow = c->held_shadow = 0;
     c->activity = CPU_ACTIVE;
     c->step_armed = c->rf_kept = false;
-    svm_withdraw_request(c);
+    nested_withdraw_look(c);
     load_host(c, &s->host);
     debug_registers_changed(c);
     cpu_mode_changed(c);

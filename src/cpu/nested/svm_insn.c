@@ -119,7 +119,7 @@ static enum outcome vmsave(struct cpu *c, const struct insn *in)
     v->save.sysenter_cs = c->sysenter_cs;
     v->save.sysenter_esp = c->sysenter_esp;
     v->save.sysenter_eip = c->sysenter_eip;
-    svm_vmcb_written(c, pa);
+    space_written(c->memory, pa, sizeof(*v));
     return END;
 }
 DEFINE_MEANING_ONE(vmsave, vmsave);

@@ -209,8 +209,7 @@ void vmx_exit(struct cpu *c, const struct vmx_exit *e)
     if (x->deadline != CLOCK_NEVER)
         timer_cancel(&x->timer);
     x->deadline = CLOCK_NEVER;
-    if (atomic_load_explicit(&c->requests, memory_order_relaxed) & REQ_NESTED)
-        atomic_fetch_and(&c->requests, ~(unsigned)REQ_NESTED);
+    nested_withdraw_look(c);
     write_back(c, x);
     c->guest_tsc_ratio = TSC_RATIO_1;
     c->guest_tsc_offset = 0; /* the area takes the host's TSC */
