@@ -117,10 +117,15 @@ void tlb_free(struct tlb *t)
     free(t);
 }
 
-static bool tag_equal(const struct tlb_tag *a, const struct tlb_tag *b)
+static bool space_equal(const struct tlb_tag *a, const struct tlb_tag *b)
 {
     return a->root == b->root && a->nested == b->nested && a->asid == b->asid && a->pcid == b->pcid &&
-           a->level == b->level && a->mode == b->mode;
+           a->level == b->level;
+}
+
+static bool tag_equal(const struct tlb_tag *a, const struct tlb_tag *b)
+{
+    return space_equal(a, b) && a->mode == b->mode;
 }
 
 _Static_assert(TLB_SIZE >= BIT(21 - PAGE_SHIFT), "the pieces of a large page lie in different places");
@@ -208,12 +213,6 @@ void tlb_flush_all(struct cpu *c)
     c->tlb->generation++;
 }
 
-void tlb_flush_current(struct cpu *c)
-{
-    ctx_clear(c->tlb, c->tlb->cur);
-    c->tlb->generation++;
-}
-
 void tlb_flush_matching(struct cpu *c, bool (*match)(const struct tlb_tag *, const void *), const void *arg)
 {
     for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
@@ -222,6 +221,16 @@ void tlb_flush_matching(struct cpu *c, bool (*match)(const struct tlb_tag *, con
             ctx_clear(c->tlb, x);
     }
     c->tlb->generation++;
+}
+
+static bool match_space(const struct tlb_tag *t, const void *arg)
+{
+    return space_equal(t, arg);
+}
+
+void tlb_flush_current(struct cpu *c)
+{
+    tlb_flush_matching(c, match_space, &c->tlb->cur->tag);
 }
 
 struct pcid_match {

@@ -116,7 +116,7 @@ void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool wri
  * with the others of a context. A page is the guest's own, of whatever size, though the entries are its
  * pieces (SDM 3A 4.10.2.3). */
 void tlb_flush_all(struct cpu *c);     /* every context */
-void tlb_flush_current(struct cpu *c); /* MOV CR3 */
+void tlb_flush_current(struct cpu *c); /* MOV CR3: the present space, in every mode. SDM 3A 4.10.4.1 */
 void tlb_flush_pcid(struct cpu *c, u16 pcid);
 void tlb_flush_page(struct cpu *c, u64 lin); /* INVLPG: in every context, the page may be global in any */
 void tlb_flush_matching(struct cpu *c, bool (*match)(const struct tlb_tag *, const void *), const void *arg);

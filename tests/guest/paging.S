@@ -104,6 +104,27 @@ main64:
     cmpl $0x11111111, (%rbx)
     CHECK(16, je)
 
+    /* MOV CR3 also forgets what was seen while CR0.WP was another. */
+    mov %cr0, %rdx
+    btr $16, %rdx
+    mov %rdx, %cr0
+    cmpl $0x11111111, (%rbx)
+    CHECK(64, je)
+    bts $16, %rdx
+    mov %rdx, %cr0
+    movl $TEST_PHYS + 0x1007, PTE0
+    mov %rax, %cr3
+    btr $16, %rdx
+    mov %rdx, %cr0
+    cmpl $0x22222222, (%rbx)
+    CHECK(65, je)
+    movl $TEST_PHYS + 7, PTE0
+    mov %rax, %cr3
+    bts $16, %rdx
+    mov %rdx, %cr0
+    cmpl $0x11111111, (%rbx)
+    CHECK(66, je)
+
     /* One INVLPG anywhere in a large page forgets all of it. */
 #define LARGE (TEST_PAGES + 0x200000)
     movabs $LARGE, %rsi
