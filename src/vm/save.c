@@ -188,12 +188,14 @@ static void save_blocks(const struct machine *m, struct state_image *img)
 {
     struct bitmap_desc bd;
     describe_bitmap(&bd, "blocks", block_count(m));
-    u8 *map = calloc(1, bd.fields[0].count + 1);
+    if (!block_count(m))
+        return;
+    u8 *map = calloc(1, bd.fields[0].count);
     for (u64 i = 0; map && i < block_count(m); i++)
         if (space_ram(m->memory, block_address(m, i), NULL))
             map[i / 8] |= (u8)(1u << i % 8);
     img->failed |= !map;
-    if (map && block_count(m))
+    if (map)
         state_save(img, &bd.desc, 0, map);
     free(map);
 }
@@ -313,12 +315,13 @@ static int check_head(const struct machine *m, const struct state_image *img, st
         return -1;
     if (h->memory != own.memory || h->cpus != own.cpus || h->vendor != own.vendor ||
         h->devices != own.devices || h->icount != own.icount || h->blocks != own.blocks)
-        return err_set(
-            err, EXIT_STATUS_USAGE,
-            "the saved machine had %llu MiB, %u CPUs and %u devices, this one has %llu MiB, %u and %u: "
-            "start it as it was",
-            (unsigned long long)(h->memory / MIB), h->cpus, h->devices,
-            (unsigned long long)(own.memory / MIB), own.cpus, own.devices);
+        return err_set(err, EXIT_STATUS_USAGE,
+                       "the saved machine had %llu MiB of at most %llu, %u CPUs and %u devices, this one has "
+                       "%llu of %llu, %u and %u: start it as it was",
+                       (unsigned long long)(h->memory / MIB),
+                       (unsigned long long)((h->memory + h->blocks) / MIB), h->cpus, h->devices,
+                       (unsigned long long)(own.memory / MIB),
+                       (unsigned long long)((own.memory + own.blocks) / MIB), own.cpus, own.devices);
     return 0;
 }
 

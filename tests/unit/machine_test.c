@@ -546,6 +546,8 @@ static void growth_is_saved(void **state)
     copy.config.memory_most = 0;
     rig_make(&copy);
     assert_int_equal(machine_restore(copy.machine, &img, &err), -1);
+    assert_non_null(strstr(err.text, "had 8 MiB of at most 136, "));
+    assert_non_null(strstr(err.text, "has 8 of 8, "));
     machine_free(copy.machine);
     state_free(&img);
     rig_free(&r);
