@@ -44,17 +44,17 @@ struct code_cache *code_new(void);
 void code_free(struct code_cache *k);
 const struct code_stats *code_stats(const struct code_cache *k);
 
-/* b is the valid block for host address `at` in c's present mode. */
-static inline bool block_fits(const struct cpu *c, const struct block *b, const u8 *at)
-{
-    return b->host == at && b->mode == c->code_mode &&
-           b->version == __atomic_load_n(&b->page->code_version, __ATOMIC_ACQUIRE);
-}
-
-/* What is between two versions of a page's bytes. */
+/* Equal before and after: the page's watched bytes are still what they were. */
 static inline u32 code_version_of(const struct page_info *page)
 {
     return __atomic_load_n(&page->code_version, __ATOMIC_SEQ_CST);
+}
+
+/* b is the valid block for host address `at` in c's present mode; of one that crosses only the first page is
+ * looked at. */
+static inline bool block_fits(const struct cpu *c, const struct block *b, const u8 *at)
+{
+    return b->host == at && b->mode == c->code_mode && b->version == code_version_of(b->page);
 }
 
 /* The block at host address `at` (in RAM) under c's mode; NULL when its first instruction crosses the page's
