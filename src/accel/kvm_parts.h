@@ -113,13 +113,14 @@ int must_check kvm_set_model(struct accel_vcpu *v, struct err *err);
 /* kvm_irq.c */
 void kvm_msi(struct accel_vm *vm, u64 address, u32 data);
 int kvm_msi_bind(struct accel_vm *vm, unsigned *id, int fd, u64 address, u32 data);
-/* kvm_memory.c */
-int kvm_add_ram(struct accel_vm *vm); /* -1 with errno */
-int kvm_blocks_changed(struct accel_vm *vm, u64 gpa, u64 size);
 int kvm_doorbell(struct accel_vm *vm, u64 gpa, int fd, bool on);
 void kvm_find_eventfds(struct accel_vm *vm); /* whether this kernel has the two above */
 int must_check kvm_routes_restore(struct accel_vm *vm, struct err *err);
 int must_check kvm_offer_extint(struct accel_vcpu *v, struct err *err); /* before KVM_RUN */
+
+/* kvm_memory.c */
+int kvm_add_ram(struct accel_vm *vm); /* -1 with errno */
+int kvm_blocks_changed(struct accel_vm *vm, u64 gpa, u64 size);
 
 /* kvm_state.c */
 int must_check kvm_state_get(struct accel_vcpu *v, struct kvm_vcpu_state *s, struct err *err);
