@@ -28,7 +28,7 @@ enum { NESTED_LEVELS = 5, NESTED_WHY = 116, NESTED_CHAIN = 8 };
 /* Three cache lines: an entry fills the first, an exit two. */
 struct nested_event {
     u64 time;    /* ns of the machine's clock; see struct nested_trace */
-    u64 retired; /* instructions of the vCPU, at the beginning of the block of code it is in */
+    u64 retired; /* instructions that the vCPU has completed */
     u64 where;   /* guest-physical address of VMCS or VMCB; ~0: no current one */
     u64 rip;     /* of whoever is left: after an entry the guest's new one */
     u64 code;
