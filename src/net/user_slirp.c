@@ -24,7 +24,6 @@ struct timer_slot {
 };
 
 struct watched {
-    struct user_slirp *owner;
     struct event_watch *watch; /* NULL: not waited for */
     int fd, wanted, waiting, happened;
 };
@@ -237,7 +236,7 @@ static struct watched *find(struct user_slirp *s, int fd)
     struct watched *w = calloc(1, sizeof(*w));
     if (!w)
         return NULL;
-    *w = (struct watched){.owner = s, .fd = fd};
+    *w = (struct watched){.fd = fd};
     return s->fds[s->fd_count++] = w;
 }
 
