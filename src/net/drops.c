@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/drops.h"
 
-static const struct {
-    const char *name, *text;
-} drops[DROP_COUNT] = {
-#define DROP(id, word, why) {#word, why},
+static const char *const names[DROP_COUNT] = {
+#define DROP(id, word) #word,
 #include "net/drops.def"
 #undef DROP
 };
 
 const char *net_drop_name(enum net_drop d)
 {
-    return drops[d].name;
-}
-
-const char *net_drop_text(enum net_drop d)
-{
-    return drops[d].text;
+    return names[d];
 }

@@ -4,13 +4,12 @@
 #define NET_DROPS_H
 
 enum net_drop {
-#define DROP(id, name, text) DROP_##id,
+#define DROP(id, name) DROP_##id,
 #include "net/drops.def"
 #undef DROP
     DROP_COUNT
 };
 
 const char *net_drop_name(enum net_drop d); /* one word, for messages and tables */
-const char *net_drop_text(enum net_drop d); /* completes "... were dropped because" */
 
 #endif

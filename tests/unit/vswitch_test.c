@@ -608,12 +608,10 @@ static void policies_without_sense_are_known(void **state)
     assert_false(port_policy_ok(&p));
 }
 
-static void every_drop_has_its_words(void **state)
+static void every_drop_has_its_word(void **state)
 {
-    for (unsigned d = 0; d < DROP_COUNT; d++) {
+    for (unsigned d = 0; d < DROP_COUNT; d++)
         assert_true(strlen(net_drop_name(d)) > 0 && !strchr(net_drop_name(d), ' '));
-        assert_true(strlen(net_drop_text(d)) > 0);
-    }
 }
 
 int main(void)
@@ -645,7 +643,7 @@ int main(void)
         cmocka_unit_test(a_small_limit_still_passes_large_frames),
         cmocka_unit_test(a_receiver_gets_what_it_accepts),
         cmocka_unit_test(policies_without_sense_are_known),
-        cmocka_unit_test(every_drop_has_its_words),
+        cmocka_unit_test(every_drop_has_its_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
