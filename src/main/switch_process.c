@@ -105,7 +105,6 @@ static void tell_of_uplinks(struct switch_process *s)
     for (unsigned i = 0; i < s->uplinks.count; i++) {
         struct message m = {.type = MESSAGE_UPLINK, .port = SWITCH_UPLINK_PORT + i};
         snprintf(m.text, sizeof(m.text), "%s", s->uplinks.ways[i].kind);
-        snprintf(m.mac, sizeof(m.mac), "%s", s->uplinks.ways[i].host_adapter ? s->config.mac : "");
         if (switch_child_call(s, &m, s->uplinks.ways[i].fd, NULL, &err))
             log_line("way out %s: %s", s->uplinks.ways[i].kind, err.text);
     }

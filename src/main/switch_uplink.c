@@ -24,22 +24,19 @@ struct opened {
     char ovs_port[HOST_LINK_NAME_MAX]; /* in an Open vSwitch bridge; "": none */
 };
 
-static int add(struct switch_uplinks *u, const char *kind, int fd, const u8 *mac, bool host)
+static int add(struct switch_uplinks *u, const char *kind, int fd)
 {
     snprintf(u->ways[u->count].kind, sizeof(u->ways->kind), "%s", kind);
-    u->ways[u->count].fd = fd;
-    u->ways[u->count].host_adapter = host;
-    if (mac)
-        memcpy(u->ways[u->count].mac, mac, 6);
-    u->count++;
+    u->ways[u->count++].fd = fd;
     return 0;
 }
 
 /* ---- the host's adapter ---- */
 
-static int name_adapter(const struct switch_config *c, unsigned index, u8 mac[6], struct err *err)
+static int name_adapter(const struct switch_config *c, unsigned index, struct err *err)
 {
     char name[128];
+    u8 mac[6];
     host_adapter_name(c->name, name);
     for (unsigned i = 0; i < 6; i++)
         if (sscanf(c->mac + 2 * i, "%2hhx", &mac[i]) != 1)
@@ -55,17 +52,16 @@ static int open_adapter(const struct switch_config *c, struct switch_uplinks *u,
 {
     char name[HOST_LINK_NAME_MAX];
     unsigned index;
-    u8 mac[6];
     snprintf(name, sizeof(name), HOST_ADAPTER_INTERFACE, c->id);
     int fd = tap_open(name, &index, err);
     if (fd < 0)
         return -1;
-    if (name_adapter(c, index, mac, err)) {
+    if (name_adapter(c, index, err)) {
         close(fd);
         return -1;
     }
     u->kernel = true;
-    return add(u, "tap", fd, mac, true);
+    return add(u, "tap", fd);
 }
 
 static int wanted_adapter(const struct switch_config *c, struct switch_uplinks *u, struct err *err)
@@ -130,7 +126,7 @@ static int open_in_bridge(const struct switch_config *c, const struct host_link 
         close(fd);
         return -1;
     }
-    return add(u, whole ? "tap-whole" : "tap", fd, NULL, false);
+    return add(u, whole ? "tap-whole" : "tap", fd);
 }
 
 static int open_out(const struct switch_config *c, const struct host_link *l, struct switch_uplinks *u,
@@ -146,7 +142,7 @@ static int open_out(const struct switch_config *c, const struct host_link *l, st
     if (strcmp(l->kind, "bridge") == 0 || is_ovs_bridge(l))
         return open_in_bridge(c, l, u, err);
     int fd = packet_open(l->index, err);
-    return fd < 0 || host_link_set_up(l->index, true, err) ? -1 : add(u, "packet", fd, NULL, false);
+    return fd < 0 || host_link_set_up(l->index, true, err) ? -1 : add(u, "packet", fd);
 }
 
 static int wanted_out(const struct switch_config *c, struct switch_uplinks *u, struct err *err)

@@ -17,19 +17,16 @@ enum { SWITCH_UPLINKS_MAX = 4 };
 
 struct switch_uplinks {
     struct {
-        char kind[16]; /* a word for switch_uplink_port(): "tap", "packet" */
+        char kind[16]; /* a word for switch_uplink_port(): "tap", "tap-whole", "packet" */
         int fd;
-        u8 mac[6];
-        bool
-            host_adapter; /* it is the host's adapter: one known address; else whole networks lie behind it */
     } ways[SWITCH_UPLINKS_MAX];
     unsigned count;
     bool kernel;  /* the host's adapter is the kernel's */
     void *opaque; /* what switch_uplinks_close() needs */
 };
 
-/* Private: none. The switch's host network is applied too (host_network_apply()), unless user mode serves
- * it. */
+/* Private: none. The switch's host network is applied too (host_network_apply_kernel()), unless user mode
+ * serves it. */
 int must_check switch_uplinks_open(const struct switch_config *c, struct switch_uplinks *out,
                                    struct err *err);
 void switch_uplinks_close(struct switch_uplinks *u);
