@@ -315,11 +315,20 @@ static int open_ways(struct switch_process *s, struct err *err)
 {
     if (s->config.type != SWITCH_PRIVATE && switch_uplinks_open(&s->config, &s->uplinks, err))
         return -1;
-    bool host = switch_config_has_host(&s->config);
-    s->user_host = host && !s->uplinks.kernel;
-    return host && (s->host_file = switch_host_file(&s->config, err)) < 0 ? -1 : 0;
+    s->user_host = switch_config_has_host(&s->config) && !s->uplinks.kernel;
+    return 0;
 }
 
+static int open_host_file(struct switch_process *s, struct err *err)
+{
+    if (!switch_config_has_host(&s->config))
+        return 0;
+    s->host_file = switch_host_file(&s->config, err);
+    return s->host_file < 0 ? -1 : 0;
+}
+
+/* It listens before it reads the host's network: a command that changes that meanwhile is heard when the loop
+ * runs. It does not listen before the ways are open, because that waits for such a command. */
 static int begin(struct switch_process *s, const char *id, struct err *err)
 {
     s->host_file = s->uplink_capture = -1;
@@ -330,9 +339,10 @@ static int begin(struct switch_process *s, const char *id, struct err *err)
     timer_init(&s->repair, s->clock, repair, s);
     timer_init(&s->idle, s->clock, on_idle, s);
     timer_init(&s->look, s->clock, look_for_definition, s);
-    if (watch_signals(s, err) || load(s, id, err) || open_ways(s, err) || start_child(s, err))
-        return -1;
-    return switch_clients_begin(s, err);
+    return watch_signals(s, err) || load(s, id, err) || open_ways(s, err) || switch_clients_begin(s, err) ||
+                   open_host_file(s, err) || start_child(s, err)
+               ? -1
+               : 0;
 }
 
 static void answer_start(const struct err *err)
@@ -355,6 +365,7 @@ static void find_ports(void *opaque)
 static void end(struct switch_process *s)
 {
     switch_clear_socket(&s->store, s->id);
+    close(SWITCH_FD_LISTEN); /* who connected and was not seen: it may hold the network that closing needs */
     if (s->child.pid) {
         kill(s->child.pid, SIGKILL);
         waitpid(s->child.pid, NULL, 0);
