@@ -89,11 +89,13 @@ void switch_ports_link(struct switch_process *s)
     }
 }
 
-/* Not at once, so that a worker that breaks its link again and again costs little. */
+/* Not at once, so that a worker that breaks its link again and again costs little; nor later than it is due
+ * already, so that it keeps nobody else's down. */
 void switch_port_down(struct switch_process *s, struct switch_port *p)
 {
     p->linked = false;
-    timer_arm(&s->repair, clock_now(s->clock) + 1000000000);
+    if (timer_deadline(&s->repair) == CLOCK_NEVER)
+        timer_arm(&s->repair, clock_now(s->clock) + 1000000000);
 }
 
 /* ---- plugging ---- */
