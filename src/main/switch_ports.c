@@ -84,8 +84,6 @@ void switch_ports_link(struct switch_process *s)
         log_line("port of '%s': %s", s->ports[i]->is.vm_name, err.text);
         if (dead)
             switch_port_unplug(s, s->ports[i]);
-        if (!s->child.pid)
-            return; /* its end brings us here again */
     }
 }
 
