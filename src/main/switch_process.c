@@ -207,11 +207,9 @@ static int make_child(struct switch_process *s, struct err *err)
 
 static int start_child(struct switch_process *s, struct err *err)
 {
-    const struct timeval patience = {.tv_sec = CALL_SECONDS};
     if (make_child(s, err))
         return -1;
-    setsockopt(s->child.calls, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    setsockopt(s->child.calls, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    message_set_patience(s->child.calls, CALL_SECONDS);
     if (watch_child(s, err) || wait_ready(s, err)) {
         kill(s->child.pid, SIGKILL);
         waitpid(s->child.pid, NULL, 0);

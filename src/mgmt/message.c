@@ -59,6 +59,13 @@ int message_parse(struct message *m, const char *text, size_t len, struct err *e
     return r;
 }
 
+void message_set_patience(int fd, unsigned seconds)
+{
+    struct timeval t = {.tv_sec = seconds};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
+}
+
 int message_send(int fd, const struct message *m, int pass, struct err *err)
 {
     union {

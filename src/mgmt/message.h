@@ -107,6 +107,8 @@ char *message_print(const struct message *m);
 /* text: hostile. */
 int must_check message_parse(struct message *m, const char *text, size_t len, struct err *err);
 
+/* The longest that sending and receiving wait from now on. */
+void message_set_patience(int fd, unsigned seconds);
 /* One packet; never blocks beyond the socket's own timeouts. pass: a descriptor that goes with it, or -1. */
 int must_check message_send(int fd, const struct message *m, int pass, struct err *err);
 /* passed: takes a descriptor that came (else -1, and unasked ones are closed); NULL: none is wanted. 1: a

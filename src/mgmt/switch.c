@@ -34,13 +34,6 @@ static void socket_address(const struct switch_store *s, const char *id, struct 
     snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/%.36s.sock", s->run, id);
 }
 
-static void set_patience(int fd, unsigned seconds)
-{
-    struct timeval t = {.tv_sec = seconds};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
-}
-
 /* ---- talking ---- */
 
 int switch_connect(const struct switch_store *s, const char *id)
@@ -50,7 +43,7 @@ int switch_connect(const struct switch_store *s, const char *id)
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    set_patience(fd, ANSWER_SECONDS);
+    message_set_patience(fd, ANSWER_SECONDS);
     if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
         return fd;
     close(fd);
@@ -139,7 +132,7 @@ static int report_death(const struct switch_store *s, const char *log, struct er
 static int wait_started(const struct switch_store *s, int fd, const char *log, struct err *err)
 {
     struct message m;
-    set_patience(fd, START_SECONDS);
+    message_set_patience(fd, START_SECONDS);
     int r = message_receive(fd, &m, NULL, err);
     if (r > 0)
         return m.type == MESSAGE_OK ? 0 : message_to_err(&m, err);
@@ -279,7 +272,7 @@ int switch_stop(const struct switch_store *s, const char *id, struct err *err)
     struct message m = {.type = MESSAGE_STOP};
     int fd = switch_connect(s, id), lock = -1;
     if (fd >= 0) {
-        set_patience(fd, 3);
+        message_set_patience(fd, 3);
         if (switch_call(fd, &m, -1, NULL, NULL) || (lock = wait_gone(s, id, 5000)) < 0)
             process_kill_peer(fd);
         close(fd);

@@ -37,13 +37,6 @@ static void socket_address(const struct store *s, const char *id, struct sockadd
     snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/%s.sock", s->run, id);
 }
 
-static void set_patience(int fd, unsigned seconds)
-{
-    struct timeval t = {.tv_sec = seconds};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
-}
-
 /* An open connection, or -1 with errno: ENOENT and ECONNREFUSED say that there is no worker. */
 static int connect_to(const struct store *s, const char *id, unsigned seconds)
 {
@@ -56,7 +49,7 @@ static int connect_to(const struct store *s, const char *id, unsigned seconds)
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    set_patience(fd, seconds);
+    message_set_patience(fd, seconds);
     if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
         return fd;
     int why = errno;
@@ -426,7 +419,7 @@ static int wait_started(int fd, struct vm_folder *f, struct err *err)
 {
     struct message m;
     char words[300];
-    set_patience(fd, 60);
+    message_set_patience(fd, 60);
     int r = message_receive(fd, &m, NULL, err);
     if (r > 0)
         return m.type == MESSAGE_OK ? 0 : message_to_err(&m, err);
