@@ -11,26 +11,28 @@
  *   MEMORY (memory: of a static one; memory_minimum, memory_maximum, memory_buffer, memory_priority: of a
  *               dynamic one)  begins to move it
  *   SAVE        with a descriptor that takes the state; after OK the machine stands, and the same connection
- * says END (it ends as Saved) or hangs up (the file is emptied and the machine goes on) ATTACH      after OK
- * the connection carries the console's bytes, both ways
- *
- *   CABLE (adapter: its place in the definition; a descriptor: one end of the cable)  or without a
- * descriptor: the cable that is there is pulled out
+ *               says END (it ends as Saved) or hangs up (the file is emptied and the machine goes on)
+ *   ATTACH      after OK the connection carries the console's bytes, both ways
+ *   CABLE (adapter: its place in the definition; a descriptor: one end of the cable)
+ *               without a descriptor: the cable that is there is pulled out
  *
  * Through a cable, from the switch, without answers: LINK (a descriptor: one end of a net/link.h) is plugged
- * in in place of the one before; NOTICE (text) is what the adapter has to tell, "" that it is over. The cable
- * hangs up when the switch is gone.
+ * in in place of the one before; NOTICE (notice) is what the adapter has to tell, "" that it is over. The
+ * cable hangs up when the switch is gone.
  *
  * To a switch (who may: SWITCH_RIGHTS in mgmt/switch.h):
  *
- *   PLUG (vm, vm_name, adapter_id, adapter_name, a rule; a descriptor: the cable's other end)  replaces the
- * port that this adapter has
+ *   PLUG (vm, vm_name, adapter_id, adapter_name, a rule; a descriptor: the cable's other end)
+ *               replaces the port that this adapter has
  *   UNPLUG (vm, adapter_id)
  *   RULE (vm, adapter_id, vm_name, adapter_name, a rule)  at once
- *   PORTS (port: from which number on; or vm, adapter_id: that one) -> PORT (vm, vm_name, adapter_id,
- * adapter_name, up, counters) for each, then STATUS (pid, child, ports, restarts, captures) CAPTURE (vm and
- * adapter_id, or none: all ports; a descriptor: the file), CAPTURE_END (likewise) HOST (a descriptor: a file
- * with the host network, main/switch_host.h) STOP   answered before the end
+ *   PORTS (port: from which number on; or vm, adapter_id: that one)
+ *               -> PORT (vm, vm_name, adapter_id, adapter_name, up, counters, capturing): the first there
+ *               is; else STATUS (pid, child, ports, restarts, capturing, host_adapter)
+ *   CAPTURE (vm and adapter_id, or none: the way out, or the host; a descriptor: the file)
+ *   CAPTURE_END (likewise)
+ *   HOST (a descriptor: a file with the host network, main/switch_host.h)
+ *   STOP        answered before the end
  *
  * Between the two processes of a switch: PORT numbers stand in `port`, and UPLINK (text: its kind; a
  * descriptor), DOWN (port), SPOOFED (port).
