@@ -254,12 +254,11 @@ static void plug_running(struct switch_process *s, struct store *vms, const stru
 void switch_ports_find(struct switch_process *s)
 {
     struct store vms;
-    struct vm_entry *list = NULL;
-    unsigned count = 0;
+    struct vm_entry *list;
+    unsigned count;
     if (store_open(&vms, NULL))
         return;
-    if (store_list(&vms, &list, &count, NULL))
-        count = 0;
+    (void)!store_list(&vms, &list, &count, NULL); /* then empty */
     for (unsigned i = 0; i < count; i++) {
         const struct vm_config *c = list[i].config;
         for (unsigned k = 0; c && k < c->adapter_count; k++)

@@ -236,8 +236,13 @@ int store_list(struct store *s, struct vm_entry **list, unsigned *count, struct 
             r = err_set(err, EXIT_STATUS_HOST, "out of memory for the list of VMs");
         }
     closedir(d);
-    if (r == 0 && *count)
+    if (r) {
+        store_list_free(*list, *count);
+        *list = NULL;
+        *count = 0;
+    } else if (*count) {
         qsort(*list, *count, sizeof(**list), by_name);
+    }
     return r;
 }
 

@@ -42,7 +42,7 @@ struct vm_entry {
 /* One VM as it is now. False: there is none. free() its config. */
 bool store_load(const struct store *s, const char *id, struct vm_entry *e);
 
-/* Every VM, by name; damaged ones at the end. store_list_free() it. */
+/* Every VM, by name; damaged ones at the end. store_list_free() it; -1 and err: the list is empty. */
 int must_check store_list(struct store *s, struct vm_entry **list, unsigned *count, struct err *err);
 void store_list_free(struct vm_entry *list, unsigned count);
 
