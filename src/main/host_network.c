@@ -37,11 +37,6 @@ struct picture {
     bool v6;
 };
 
-void host_adapter_name(const char *switch_name, char out[128])
-{
-    snprintf(out, 128, HOST_ADAPTER_PREFIX "%.100s)", switch_name);
-}
-
 static bool is_ours(const struct host_link *l)
 {
     return strncmp(l->alt, HOST_ADAPTER_PREFIX, strlen(HOST_ADAPTER_PREFIX)) == 0;

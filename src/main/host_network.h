@@ -25,7 +25,4 @@ void host_network_of_switch(const struct network_config *c, const char *switch_n
 /* A mapping as net/ has it. */
 struct nat_mapping host_network_mapping(const struct network_mapping *m);
 
-/* The alternative name of a switch's adapter: vEthernet (NAME). */
-void host_adapter_name(const char *switch_name, char out[128]);
-
 #endif

@@ -70,11 +70,16 @@ void network_release(struct network *n)
     *n = (struct network){.lock = -1};
 }
 
+void host_adapter_name(const char *switch_name, char out[128])
+{
+    snprintf(out, 128, HOST_ADAPTER_PREFIX "%.100s)", switch_name);
+}
+
 static int forget(const struct store *s, struct network *n, const char *switch_name, struct err *err)
 {
     char name[128];
     bool changed = false;
-    snprintf(name, sizeof(name), HOST_ADAPTER_PREFIX "%.100s)", switch_name);
+    host_adapter_name(switch_name, name);
     for (unsigned i = n->config->address_count; i--;)
         if (strcasecmp(n->config->addresses[i].adapter, name) == 0) {
             network_remove_address(n->config, &n->config->addresses[i]);

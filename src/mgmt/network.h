@@ -26,6 +26,9 @@ int must_check network_take(const struct store *s, struct network *n, struct err
 int must_check network_put(const struct store *s, const struct network *n, struct err *err);
 void network_release(struct network *n);
 
+/* What a switch's adapter is called, and its kernel's alternative name: vEthernet (NAME). */
+void host_adapter_name(const char *switch_name, char out[128]);
+
 /* A switch is gone: its adapter's addresses are not kept any more. */
 int must_check network_forget_switch(const char *switch_name, struct err *err);
 
