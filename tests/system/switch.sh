@@ -251,6 +251,35 @@ await a 20 reply
 [ "$(switch Ports)" = 2 ] || fail "$(switch Ports) ports after nonsense"
 say "nonsense at its socket changes nothing"
 
+# One adapter's link ends once; another's is plugged in and ended all the time
+python3 - "$DROSTE_HOME/run/switches/$(ids).sock" <<'P' || fail "a port keeps another's down"
+import json, os, socket, sys, time, uuid
+os.chdir(os.path.dirname(sys.argv[1]))
+control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+control.connect(os.path.basename(sys.argv[1]))
+def plug(number):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    plug = {"type": "PLUG", "vm": str(uuid.UUID(int=1)), "adapterId": str(uuid.UUID(int=number))}
+    socket.send_fds(control, [json.dumps(plug).encode()], [theirs.fileno()])
+    assert json.loads(control.recv(20000))["type"] == "OK"
+    return ours
+def end_link(cable, seconds):
+    cable.settimeout(seconds)
+    os.close(socket.recv_fds(cable, 20000, 1)[1][0])
+quiet = plug(1)
+end_link(quiet, 5)
+for _ in range(20):
+    loud = plug(2)
+    end_link(loud, 5)
+    try:
+        end_link(quiet, 0.3)
+        sys.exit(0)
+    except TimeoutError:
+        pass
+sys.exit(1)
+P
+say "a port that goes down again and again keeps no other down"
+
 # Two commands at once
 for x in one two three; do d Set-VMSwitch lab -Notes $x 2>"$work/said.$x" & done
 wait
