@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* VMRUN and #VMEXIT by VMMCALL, 100,000 times between two marks; the first mark is its first act. */
 #define MULTIBOOT
+#define ENTER mov $VMCB, %eax; vmrun
 #include "svm.inc"
-#include "put.inc"
+#include "pairs.inc"
 
 main64:
     mov $'i', %al
@@ -10,17 +11,7 @@ main64:
     call svm_start
     movq $guest_code, SAVE_RIP
     movq $L2STACK, SAVE_RSP
-again:
-    mov $'b', %al
-    call mark
-    mov $PAIRS, %r12d
-1:  mov $VMCB, %eax
-    vmrun
-    dec %r12d
-    jnz 1b
-    mov $'e', %al
-    call mark
-    jmp again
+    pairs
 
 guest_code:
     vmmcall

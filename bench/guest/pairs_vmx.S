@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* VMRESUME and the exit of VMCALL, 100,000 times between two marks; the first mark is its first act. */
 #define MULTIBOOT
+#define ENTER call vmx_run
 #include "guest.inc"
 #include "vmx.inc"
-#include "put.inc"
+#include "pairs.inc"
 
 main64:
     mov $'i', %al
@@ -11,16 +12,7 @@ main64:
     call vmx_setup
     AT(guest_code)
     call vmx_run
-again:
-    mov $'b', %al
-    call mark
-    mov $PAIRS, %r12d
-1:  call vmx_run
-    dec %r12d
-    jnz 1b
-    mov $'e', %al
-    call mark
-    jmp again
+    pairs
 
 guest_code:
     vmcall
