@@ -26,6 +26,7 @@ I
         diff "$work/$1" "$work/interpreted" || fail "$vendor: the consoles of $1 and interpreted differ"
     }
     run interpreted off
+    [ "$(wc -l <"$work/interpreted.hash")" -gt 100 ] || fail "the hashes are missing"
     run translated on
     same translated
     for seed in $(seq "$seeds"); do

@@ -81,10 +81,12 @@ for vendor in ${VENDORS:-Intel AMD}; do
     d -Command 'Get-VMNetworkAdapter -VMName L1 | Set-VMNetworkAdapter -MacAddressSpoofing On'
     wait_line L1 30 "^L2 has 10.77.0.1"
     wait_line L1 30 "^L2 fetched $sum"
+    wait_line L1 30 "^L2 pings"
     echo "ok: $vendor, on: DHCP and TCP between L2 and the outer network"
 
     d -Command 'Get-VMNetworkAdapter -VMName L1 | Set-VMNetworkAdapter -MacAddressSpoofing Off'
-    wait_line L1 30 "^L2 is cut off"
+    for _ in $(seq 120); do [ "$(console L1 | tail -n 3 | uniq)" != "L2 is cut off" ] || break; sleep 0.25; done
+    [ "$(console L1 | tail -n 3 | uniq)" = "L2 is cut off" ] || { console L1 | tail; fail "L2 is not cut off"; }
     echo "ok: $vendor, off again: at once"
     d Stop-VM L1 -TurnOff
     d Remove-VM L1 -Force
