@@ -5,7 +5,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 droste=${DROSTE:-build/droste}
 guest=build/guest
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# What ends may still write there, so again a little later; that files stay is said, and is not the test's status.
+remove_work() { rm -rf "$work" 2>/dev/null || { sleep 1 && rm -rf "$work"; } || true; }
+trap remove_work EXIT
+end_stored() { # DROSTE_HOME...: no VM and no switch of these stores goes on
+    local h
+    for h in "$@"; do
+        DROSTE_HOME=$h "$droste" Stop-VM '*' -TurnOff >/dev/null 2>&1 || true
+        DROSTE_HOME=$h "$droste" Remove-VMSwitch '*' -Force >/dev/null 2>&1 || true
+    done
+}
 
 fail() { echo "FAIL: $*"; exit 1; }
 skip() { echo "$*"; exit 77; }

@@ -5,10 +5,9 @@ droste=$(realpath "$droste")
 export DROSTE_HOME=$work/home
 servers=()
 cleanup() {
-    "$droste" Stop-VM '*' -TurnOff >/dev/null 2>&1 || true
-    "$droste" Remove-VMSwitch '*' -Force >/dev/null 2>&1 || true
+    end_stored "$DROSTE_HOME"
     [ ${#servers[@]} = 0 ] || kill "${servers[@]}" 2>/dev/null || true
-    rm -rf "$work"
+    remove_work
 }
 trap cleanup EXIT
 d() { "$droste" "$@"; }

@@ -2,14 +2,7 @@
 # SPDX-License-Identifier: MIT
 # examples/lab.ps1, on both vendors' models: two L1 on a Private switch, an L2 in each on an External switch of L1's; the
 # L2s fetch pages from each other.
-. "$(dirname "$0")/lib.bash"
-export DROSTE_HOME=$work/home
-cleanup() {
-    "$droste" Stop-VM '*' -TurnOff >/dev/null 2>&1 || true
-    "$droste" Remove-VMSwitch '*' -Force >/dev/null 2>&1 || true
-    rm -rf "$work"
-}
-trap cleanup EXIT
+. "$(dirname "$0")/network.bash"
 for vendor in ${VENDORS:-intel amd}; do
     tools/nested-images "$vendor"
     status=0

@@ -48,7 +48,7 @@ below "$used" $((10 * $(getconf CLK_TCK) * 3 / 100)) || fail "an idle guest used
 # Twenty stored VMs, each a Linux with nothing to do.
 export DROSTE_HOME=$work/home
 droste=$(realpath "$droste")
-trap '"$droste" Stop-VM "*" -TurnOff >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
+trap 'end_stored "$DROSTE_HOME"; remove_work' EXIT
 initramfs "$work/twenty.img" <<'I'
 echo "idle from here"
 sleep 1000

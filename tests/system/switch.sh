@@ -6,12 +6,12 @@
 command -v python3 >/dev/null || skip "python3 is not installed"
 rounds=${1:-10}
 export DROSTE_HOME=$work/home
-mark=switch$$
+mark=switch$$ runner=
 ids() { ls "$DROSTE_HOME/switches" 2>/dev/null | sed -n 's/\.json$//p'; }
 processes() { for id in $(ids); do pgrep -f "^droste switch $id" || true; done; pgrep -f "^droste worker $mark" || true; }
 finish() {
-    for pid in $(processes); do kill -9 "$pid" 2>/dev/null || true; done
-    rm -rf "$work"
+    for pid in $(processes) $runner; do kill -9 "$pid" 2>/dev/null || true; done
+    remove_work
 }
 trap '[ $BASHPID = $$ ] && finish' EXIT
 droste=$(realpath "$droste")
@@ -201,6 +201,7 @@ await run 20 reply
 await a 20 reply
 kill $runner
 wait $runner || true
+runner=
 say "a run brings a switch back whose supervisor was killed"
 
 # A worker that dies

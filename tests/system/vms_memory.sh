@@ -5,11 +5,6 @@
 # less than a high one; a static VM is resized as it runs, beyond its beginning, saved, gone on with, and resized back.
 . "$(dirname "$0")/lib.bash"
 droste=$(realpath "$droste")
-homes=()
-cleanup() {
-    for h in "${homes[@]}"; do DROSTE_HOME=$h "$droste" Stop-VM '*' -TurnOff >/dev/null 2>&1 || true; done
-    rm -rf "$work"
-}
 cat >"$work/init" <<'I'
 mount -t tmpfs -o size=900m none /tmp
 fill() { dd if=/dev/zero bs=1M count=$1 2>/dev/null | tr '\0' x >/tmp/big$2; }
@@ -119,13 +114,14 @@ both() { # NAME KERNEL APPEND
     dynamic &
     local one=$!
     static &
-    wait $!
-    wait $one
+    local other=$! status=0
+    wait $one || status=1
+    wait $other || status=1
+    return $status
 }
 later=$guest-6.12
 [ -f "$later/vmlinuz" ] || skip "no kernel in $later: run tools/get-kernel $later linux-image-6.12-cloud-amd64"
-homes=("$work/6.1" "$work/6.12")
-trap cleanup EXIT
+trap 'end_stored "$work/6.1" "$work/6.12"; remove_work' EXIT
 # Debian's 6.1 leaves memory that comes to user space, which is none here; its 6.12 takes it by itself.
 both 6.1 "$guest" memhp_default_state=online_movable >"$work/6.1.log" 2>&1 &
 first=$!

@@ -6,11 +6,6 @@
 # reports included; saved and gone on with as L2 runs; memory moves again when the inner hypervisor rests; then hidden again.
 . "$(dirname "$0")/lib.bash"
 droste=$(realpath "$droste")
-homes=()
-cleanup() {
-    for h in "${homes[@]}"; do DROSTE_HOME=$h "$droste" Stop-VM '*' -TurnOff >/dev/null 2>&1 || true; done
-    rm -rf "$work"
-}
 echo 'i=0; while :; do i=$((i + 1)); echo "L2 counts $i"; sleep 1; done' >"$work/l2.sh"
 tools/mkinitramfs -o "$work/l2.img" -i "$work/l2.sh"
 cat >"$work/l1.sh" <<'I'
@@ -132,8 +127,7 @@ both() { # NAME
     "$1"
 }
 [ -f "$guest-6.12/vmlinuz" ] || skip "no kernel in $guest-6.12: run tools/get-kernel $guest-6.12 linux-image-6.12-cloud-amd64"
-homes=("$work/amd" "$work/intel")
-trap cleanup EXIT
+trap 'end_stored "$work/amd" "$work/intel"; remove_work' EXIT
 both amd >"$work/amd.log" 2>&1 &
 first=$!
 both intel >"$work/intel.log" 2>&1 &
