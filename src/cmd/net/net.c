@@ -116,7 +116,7 @@ static void add_switch(struct cmdlet_call *c, const struct switch_entry *e, stru
     struct nets *n = call_state(c);
     char name[128], interface[16];
     struct net_adapter *a = NULL;
-    snprintf(name, sizeof(name), HOST_ADAPTER_PREFIX "%.100s)", e->config.name);
+    host_adapter_name(e->config.name, name);
     snprintf(interface, sizeof(interface), HOST_ADAPTER_INTERFACE, e->id);
     for (unsigned i = 0; i < *count; i++)
         if (strcmp(list[i].host.interface, interface) == 0)

@@ -204,8 +204,7 @@ static void disconnect_all(struct cmdlet_call *c, const char *name)
     unsigned count = 0;
     if (store_open(&vms, NULL))
         return;
-    if (store_list(&vms, &list, &count, NULL))
-        count = 0;
+    (void)!store_list(&vms, &list, &count, NULL); /* none, then */
     for (unsigned i = 0; i < count; i++) {
         struct err err = {0};
         if (names_it(list[i].config, name) && disconnect(c, &vms, list[i].id, name, &err))
