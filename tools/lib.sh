@@ -8,7 +8,7 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 # What building needs, what the guests need, what the tests need on top.
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config libglib2.0-dev libslirp-dev libnftables-dev libjansson-dev libedit-dev libseccomp-dev libzydis-dev libcmocka-dev"
 GUEST_PACKAGES="busybox-static cpio gzip kmod xz-utils"
-TEST_PACKAGES="procps iproute2 nftables clang libclang-rt-14-dev clang-format mmdebstrap e2fsprogs acpica-tools python3 gdb"
+TEST_PACKAGES="bsdutils procps iproute2 nftables clang libclang-rt-14-dev clang-format mmdebstrap e2fsprogs acpica-tools python3 gdb"
 # What bench/run compares with; no test needs it.
 BENCH_PACKAGES="qemu-system-x86"
 

@@ -185,13 +185,10 @@ kill -TERM $pid
 wait $pid
 
 # Terminal
-if command -v script >/dev/null; then
-    tty=(script -qec)
-    say() { printf '%s ' "$droste" "${run[@]}"; }
-    (sleep 1; printf 'ab\035\035c'; sleep 0.5; printf '\035'; sleep 3) |
-        timeout 30 script -qec "$(say) --append do=e; echo status \$?; stty -a" /dev/null >out
-    grep -aq 'Ctrl-\]' out && grep -aq 'status 130' out && grep -aq $'ab\035c' out && grep -aqE '[^-]icanon' out &&
-        echo "ok: terminal" || { echo "FAIL: terminal"; cat -v out; failed=1; }
-fi
+say() { printf '%s ' "$droste" "${run[@]}"; }
+(sleep 1; printf 'ab\035\035c'; sleep 0.5; printf '\035'; sleep 3) |
+    timeout 30 script -qec "$(say) --append do=e; echo status \$?; stty -a" /dev/null >out
+grep -aq 'Ctrl-\]' out && grep -aq 'status 130' out && grep -aq $'ab\035c' out && grep -aqE '[^-]icanon' out &&
+    echo "ok: terminal" || { echo "FAIL: terminal"; cat -v out; failed=1; }
 [ $failed = 0 ] && echo "all good"
 exit $failed

@@ -188,6 +188,7 @@ status=0
 [ $status = 2 ] && grep -q "no virtual switch 'none'" "$work/none" || fail "switch=none: status $status, $(cat "$work/none")"
 say "droste run joins"
 
+: >"$work/long" # is read before the run below may have made it
 "$droste" run --engine soft --kernel "$guest/vmlinuz" --memory 128M --net switch=lab --initrd "$work/img" --append "console=ttyS0 quiet me=10.9.0.8 peer=10.9.0.1" >"$work/long" 2>"$work/long.err" </dev/null &
 runner=$!
 log[run]=$work/long
