@@ -54,7 +54,7 @@
     }                                                                                                        \
     static inline enum outcome op##_to_mem##n(struct cpu *c, const struct insn *in, T s)                     \
     {                                                                                                        \
-        void *p = operand_hit(c, in, c->tlb->w, n);                                                          \
+        void *p = operand_hit(c, in, c->tlb->view->write, n);                                                \
         if (unlikely(!p))                                                                                    \
             return op##_any##n(c, in, s);                                                                    \
         if (unlikely(in->flags & INSN_LOCK)) {                                                               \
@@ -90,7 +90,7 @@
     }                                                                                                        \
     static enum outcome op##_GE_m##n(struct cpu *c, const struct insn *in)                                   \
     {                                                                                                        \
-        const void *p = operand_hit(c, in, c->tlb->r, n);                                                    \
+        const void *p = operand_hit(c, in, c->tlb->view->read, n);                                           \
         if (unlikely(!p))                                                                                    \
             return op##_GE_any##n(c, in);                                                                    \
         put##n(c, in->reg_off, op##_reg##n(c, GET(T, in->reg_off), (T)load_le(p, n)));                       \
@@ -149,7 +149,7 @@ BINARY_ROWS(xor)
     }                                                                                                        \
     static enum outcome op##_EG_m##n(struct cpu *c, const struct insn *in)                                   \
     {                                                                                                        \
-        const void *p = operand_hit(c, in, c->tlb->r, n);                                                    \
+        const void *p = operand_hit(c, in, c->tlb->view->read, n);                                           \
         if (unlikely(!p))                                                                                    \
             return op##_EG_any##n(c, in);                                                                    \
         op##_reg##n(c, (T)load_le(p, n), GET(T, in->reg_off));                                               \
@@ -170,7 +170,7 @@ BINARY_ROWS(xor)
     }                                                                                                        \
     static enum outcome op##_EI_m##n(struct cpu *c, const struct insn *in)                                   \
     {                                                                                                        \
-        const void *p = operand_hit(c, in, c->tlb->r, n);                                                    \
+        const void *p = operand_hit(c, in, c->tlb->view->read, n);                                           \
         if (unlikely(!p))                                                                                    \
             return op##_EI_any##n(c, in);                                                                    \
         op##_reg##n(c, (T)load_le(p, n), (T)in->imm);                                                        \
@@ -193,7 +193,7 @@ BINARY_ROWS(xor)
     }                                                                                                        \
     static enum outcome cmp_GE_m##n(struct cpu *c, const struct insn *in)                                    \
     {                                                                                                        \
-        const void *p = operand_hit(c, in, c->tlb->r, n);                                                    \
+        const void *p = operand_hit(c, in, c->tlb->view->read, n);                                           \
         if (unlikely(!p))                                                                                    \
             return cmp_GE_any##n(c, in);                                                                     \
         cmp_reg##n(c, GET(T, in->reg_off), (T)load_le(p, n));                                                \
@@ -242,7 +242,7 @@ DEFINE_MEANING_SIZES(test_EI, test_EI);
     }                                                                                                        \
     static enum outcome op##_E_m##n(struct cpu *c, const struct insn *in)                                    \
     {                                                                                                        \
-        void *p = operand_hit(c, in, c->tlb->w, n);                                                          \
+        void *p = operand_hit(c, in, c->tlb->view->write, n);                                                \
         if (unlikely(!p))                                                                                    \
             return op##_any##n(c, in);                                                                       \
         if (unlikely(in->flags & INSN_LOCK)) {                                                               \

@@ -89,7 +89,7 @@ static inline enum outcome bit_linear(struct cpu *c, const struct insn *in, unsi
     }                                                                                                        \
     static enum outcome op##_mem##n(struct cpu *c, const struct insn *in, u64 lin, T bit)                    \
     {                                                                                                        \
-        void *p = tlb_hit(c->tlb->w, lin, n);                                                                \
+        void *p = tlb_hit(c->tlb->view->write, lin, n);                                                      \
         if (unlikely(!p))                                                                                    \
             return op##_slow##n(c, lin, bit);                                                                \
         if (in->flags & INSN_LOCK) {                                                                         \

@@ -86,7 +86,7 @@ static inline enum outcome operand_rmw(struct cpu *c, const struct insn *in, uns
 {
     if (unlikely(insn_linear(c, in, size, true, lin) != DONE))
         return FAULT;
-    *p = tlb_hit(c->tlb->w, *lin, size);
+    *p = tlb_hit(c->tlb->view->write, *lin, size);
     return DONE;
 }
 

@@ -229,12 +229,12 @@ enum outcome mmu_rmw_begin(struct cpu *c, struct rmw *r, u64 lin, unsigned size)
     r->lin = lin;
     r->size = size;
     r->bounced = false;
-    r->ptr = tlb_hit(c->tlb->w, lin, size);
+    r->ptr = tlb_hit(c->tlb->view->write, lin, size);
     if (likely(r->ptr && !splits_line(r->ptr, size)))
         return DONE;
     if (mmu_probe_write(c, lin, size, AS_CURRENT) != DONE)
         return FAULT;
-    r->ptr = tlb_hit(c->tlb->w, lin, size);
+    r->ptr = tlb_hit(c->tlb->view->write, lin, size);
     if (r->ptr && !splits_line(r->ptr, size))
         return DONE;
     world_stop(c->world, c);

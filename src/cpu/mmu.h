@@ -83,7 +83,7 @@ static inline enum outcome insn_linear(struct cpu *c, const struct insn *in, uns
 /* size: 1, 2, 4 or 8; value zero-extended. */
 static inline enum outcome mmu_load(struct cpu *c, u64 lin, unsigned size, u64 *value)
 {
-    const void *p = tlb_hit(c->tlb->r, lin, size);
+    const void *p = tlb_hit(c->tlb->view->read, lin, size);
     if (likely(p)) {
         *value = load_le(p, size);
         return DONE;
@@ -94,7 +94,7 @@ static inline enum outcome mmu_load(struct cpu *c, u64 lin, unsigned size, u64 *
 
 static inline enum outcome mmu_store(struct cpu *c, u64 lin, unsigned size, u64 value)
 {
-    void *p = tlb_hit(c->tlb->w, lin, size);
+    void *p = tlb_hit(c->tlb->view->write, lin, size);
     if (likely(p)) {
         store_le(p, size, value);
         return DONE;
@@ -105,7 +105,7 @@ static inline enum outcome mmu_store(struct cpu *c, u64 lin, unsigned size, u64 
 /* Any size up to 4096 bytes. */
 static inline enum outcome mmu_read(struct cpu *c, u64 lin, void *buf, unsigned size)
 {
-    const void *p = tlb_hit(c->tlb->r, lin, size);
+    const void *p = tlb_hit(c->tlb->view->read, lin, size);
     if (likely(p)) {
         memcpy(buf, p, size);
         return DONE;
@@ -115,7 +115,7 @@ static inline enum outcome mmu_read(struct cpu *c, u64 lin, void *buf, unsigned 
 
 static inline enum outcome mmu_write(struct cpu *c, u64 lin, const void *buf, unsigned size)
 {
-    void *p = tlb_hit(c->tlb->w, lin, size);
+    void *p = tlb_hit(c->tlb->view->write, lin, size);
     if (likely(p)) {
         memcpy(p, buf, size);
         return DONE;

@@ -20,7 +20,7 @@
     }                                                                                                        \
     static enum outcome mov_EG_m##n(struct cpu *c, const struct insn *in)                                    \
     {                                                                                                        \
-        void *p = operand_hit(c, in, c->tlb->w, n);                                                          \
+        void *p = operand_hit(c, in, c->tlb->view->write, n);                                                \
         if (unlikely(!p))                                                                                    \
             return mov_EG_any##n(c, in);                                                                     \
         store_le(p, n, GET(T, in->reg_off));                                                                 \
@@ -41,7 +41,7 @@
     }                                                                                                        \
     static enum outcome mov_GE_m##n(struct cpu *c, const struct insn *in)                                    \
     {                                                                                                        \
-        const void *p = operand_hit(c, in, c->tlb->r, n);                                                    \
+        const void *p = operand_hit(c, in, c->tlb->view->read, n);                                           \
         if (unlikely(!p))                                                                                    \
             return mov_GE_any##n(c, in);                                                                     \
         put##n(c, in->reg_off, (T)load_le(p, n));                                                            \
@@ -58,7 +58,7 @@
     }                                                                                                        \
     static enum outcome mov_EI_m##n(struct cpu *c, const struct insn *in)                                    \
     {                                                                                                        \
-        void *p = operand_hit(c, in, c->tlb->w, n);                                                          \
+        void *p = operand_hit(c, in, c->tlb->view->write, n);                                                \
         if (unlikely(!p))                                                                                    \
             return mov_EI_any##n(c, in);                                                                     \
         store_le(p, n, (T)in->imm);                                                                          \
@@ -105,7 +105,7 @@ DEFINE_MEANING_SIZES(movnti, mov_EG);
     }                                                                                                        \
     static enum outcome name##_m##n(struct cpu *c, const struct insn *in)                                    \
     {                                                                                                        \
-        const void *p = operand_hit(c, in, c->tlb->r, sizeof(S));                                            \
+        const void *p = operand_hit(c, in, c->tlb->view->read, sizeof(S));                                   \
         if (unlikely(!p))                                                                                    \
             return name##_any##n(c, in);                                                                     \
         put##n(c, in->reg_off, (D)(S)load_le(p, sizeof(S)));                                                 \

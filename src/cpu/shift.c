@@ -95,7 +95,7 @@ SHIFT_ROWS(sar)
         u16 fl = c->fl;                                                                                      \
         if (insn_linear(c, in, n, true, &lin) != DONE)                                                       \
             return FAULT;                                                                                    \
-        if (!tlb_hit(c->tlb->w, lin, n) && mmu_probe_write(c, lin, n, AS_CURRENT) != DONE)                   \
+        if (!tlb_hit(c->tlb->view->write, lin, n) && mmu_probe_write(c, lin, n, AS_CURRENT) != DONE)         \
             return FAULT;                                                                                    \
         if (mmu_load(c, lin, n, &d) != DONE)                                                                 \
             return FAULT;                                                                                    \

@@ -40,7 +40,7 @@ static enum outcome load_mem(struct cpu *c, const struct insn *in)
     unsigned size = simd_size(in);
     if (check(c, in) != DONE || simd_linear(c, in, size, false, &lin) != DONE)
         return FAULT;
-    const void *p = tlb_hit(c->tlb->r, lin, size);
+    const void *p = tlb_hit(c->tlb->view->read, lin, size);
     if (likely(p))
         copy_vector(simd_reg(c, in->reg), p, size);
     else if (mmu_read_slow(c, lin, simd_reg(c, in->reg), size, AS_CURRENT) != DONE)
@@ -66,7 +66,7 @@ static enum outcome store_mem(struct cpu *c, const struct insn *in)
     unsigned size = simd_size(in);
     if (check(c, in) != DONE || simd_linear(c, in, size, true, &lin) != DONE)
         return FAULT;
-    void *p = tlb_hit(c->tlb->w, lin, size);
+    void *p = tlb_hit(c->tlb->view->write, lin, size);
     if (unlikely(!p))
         return mmu_write_slow(c, lin, simd_reg(c, in->reg), size, AS_CURRENT);
     copy_vector(p, simd_reg(c, in->reg), size);

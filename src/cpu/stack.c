@@ -229,7 +229,7 @@ static enum outcome leave(struct cpu *c, const struct insn *in)
 static enum outcome leave_8(struct cpu *c, const struct insn *in)
 {
     u64 lin = c->regs[RBP];
-    const void *p = tlb_hit(c->tlb->r, lin, 8);
+    const void *p = tlb_hit(c->tlb->view->read, lin, 8);
     if (unlikely(!p))
         return leave(c, in);
     c->regs[RBP] = load_le(p, 8);

@@ -12,7 +12,7 @@ enum outcome stack_probe(struct cpu *c, unsigned size);
 static inline enum outcome push8(struct cpu *c, u64 value)
 {
     u64 lin = c->regs[RSP] - 8;
-    void *p = tlb_hit(c->tlb->w, lin, 8);
+    void *p = tlb_hit(c->tlb->view->write, lin, 8);
     if (unlikely(!p))
         return stack_push(c, 8, value);
     store_le(p, 8, value);
@@ -23,7 +23,7 @@ static inline enum outcome push8(struct cpu *c, u64 value)
 /* Reads the top of the stack; the caller moves RSP when nothing can fault any more. */
 static inline enum outcome top8(struct cpu *c, u64 *value)
 {
-    const void *p = tlb_hit(c->tlb->r, c->regs[RSP], 8);
+    const void *p = tlb_hit(c->tlb->view->read, c->regs[RSP], 8);
     if (likely(p)) {
         *value = load_le(p, 8);
         return DONE;

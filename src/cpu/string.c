@@ -52,13 +52,13 @@ static bool chunk_find(struct cpu *c, const struct insn *in, unsigned n, unsigne
         return false;
     if (sides & SRC) {
         k->count = run_length(c, in, in->seg, RSI, n, k->count, false, &lin);
-        if (!k->count || !(k->src = tlb_hit(c->tlb->r, lin, n)))
+        if (!k->count || !(k->src = tlb_hit(c->tlb->view->read, lin, n)))
             return false;
     }
     if (sides & DST) {
         bool write = sides & DST_WRITE;
         k->count = run_length(c, in, ES, RDI, n, k->count, write, &lin);
-        if (!k->count || !(k->dst = tlb_hit(write ? c->tlb->w : c->tlb->r, lin, n)))
+        if (!k->count || !(k->dst = tlb_hit(write ? c->tlb->view->write : c->tlb->view->read, lin, n)))
             return false;
     }
     return true;

@@ -29,7 +29,7 @@ static enum tlb_class system_class(const struct cpu *c)
 
 enum outcome system_read(struct cpu *c, u64 lin, void *buf, unsigned size)
 {
-    const void *p = tlb_hit(c->tlb->cur->read[system_class(c)], lin, size);
+    const void *p = tlb_hit(c->tlb->cur->view[system_class(c)].read, lin, size);
     if (likely(p)) {
         memcpy(buf, p, size);
         return DONE;
@@ -39,7 +39,7 @@ enum outcome system_read(struct cpu *c, u64 lin, void *buf, unsigned size)
 
 enum outcome system_write(struct cpu *c, u64 lin, const void *buf, unsigned size)
 {
-    void *p = tlb_hit(c->tlb->cur->write[system_class(c)], lin, size);
+    void *p = tlb_hit(c->tlb->cur->view[system_class(c)].write, lin, size);
     if (likely(p)) {
         memcpy(p, buf, size);
         return DONE;

@@ -90,7 +90,7 @@ static struct tlb_ctx *ctx_new(struct tlb *t)
 struct tlb *tlb_new(void)
 {
     struct tlb *t = calloc(1, sizeof(*t));
-    struct tlb_entry *never = calloc(TLB_SIZE, sizeof(*never));
+    struct tlb_view *never = calloc(1, sizeof(*never));
     struct tlb_ctx *first = t ? ctx_new(t) : NULL;
     if (!t || !never || !first) {
         free(t);
@@ -98,11 +98,11 @@ struct tlb *tlb_new(void)
         free(first);
         return NULL;
     }
-    entries_clear(never, TLB_SIZE);
+    entries_clear(never->read, TLB_SIZE);
+    entries_clear(never->write, TLB_SIZE);
     t->never = never;
     t->ctx[0] = t->cur = first;
-    t->r = t->cur->read[0];
-    t->w = t->cur->write[0];
+    t->view = &t->cur->view[0];
     t->x = t->cur->fetch[0];
     return t;
 }
@@ -113,7 +113,7 @@ void tlb_free(struct tlb *t)
         return;
     for (unsigned i = 0; i < TLB_CONTEXTS; i++)
         free(t->ctx[i]);
-    free((void *)t->never);
+    free(t->never);
     free(t);
 }
 
@@ -160,8 +160,7 @@ void tlb_set_class(struct cpu *c, enum tlb_class class, bool look)
 {
     struct tlb *t = c->tlb;
     c->user_index = class;
-    t->r = look ? (struct tlb_entry *)t->never : t->cur->read[class];
-    t->w = look ? (struct tlb_entry *)t->never : t->cur->write[class];
+    t->view = look ? t->never : &t->cur->view[class];
     t->x = t->cur->fetch[c->cpl == 3];
 }
 
@@ -185,7 +184,7 @@ void tlb_select(struct cpu *c, const struct tlb_tag *tag)
         t->generation++;
     }
     t->cur->last_use = ++t->clock;
-    tlb_set_class(c, c->user_index, t->r == t->never);
+    tlb_set_class(c, c->user_index, t->view == t->never);
 }
 
 void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch, u8 shift)
@@ -200,9 +199,9 @@ void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool wri
         entry_fill(x, &x->fetch[class == TLB_USER][i], &e);
         return;
     }
-    entry_fill(x, &x->read[class][i], &e);
+    entry_fill(x, &x->view[class].read[i], &e);
     if (write)
-        entry_fill(x, &x->write[class][i], &e);
+        entry_fill(x, &x->view[class].write[i], &e);
 }
 
 void tlb_flush_all(struct cpu *c)
@@ -287,7 +286,7 @@ void tlb_flush_page(struct cpu *c, u64 lin)
 static void entry_drop(struct tlb_ctx *x, unsigned place, u64 host, u64 len, bool writes_only)
 {
     unsigned table = place / TLB_SIZE;
-    bool write = table >= TLB_CLASSES && table < 2 * TLB_CLASSES;
+    bool write = table < 2 * TLB_CLASSES && table % 2;
     if ((write || !writes_only) && x->all[place].page - host < len)
         x->all[place].tag = TLB_EMPTY(place & (TLB_SIZE - 1));
 }

@@ -47,6 +47,11 @@ struct tlb_tag {
 #define TLB_LARGE   512 /* 2 MiB regions */
 #define TLB_GIANT   64  /* 1 GiB regions */
 
+/* What data accesses of one class see. */
+struct tlb_view {
+    struct tlb_entry read[TLB_SIZE], write[TLB_SIZE];
+};
+
 struct tlb_ctx {
     struct tlb_tag tag;
     bool used;
@@ -60,8 +65,7 @@ struct tlb_ctx {
     u16 journal[TLB_JOURNAL];  /* which places of `all` hold entries, so that a flush costs what was filled */
     union {
         struct {
-            struct tlb_entry read[TLB_CLASSES][TLB_SIZE];
-            struct tlb_entry write[TLB_CLASSES][TLB_SIZE];
+            struct tlb_view view[TLB_CLASSES];
             struct tlb_entry fetch[2][TLB_SIZE]; /* supervisor, user */
         };
         struct tlb_entry all[(2 * TLB_CLASSES + 2) * TLB_SIZE];
@@ -71,14 +75,15 @@ _Static_assert((2 * TLB_CLASSES + 2) * TLB_SIZE <= 65536, "a place in the journa
 
 struct tlb {
     struct tlb_ctx *cur;
-    struct tlb_entry *r, *w, *x; /* cur's tables for the current access class: the fast path's only loads */
+    struct tlb_view *view;             /* cur's for the current access class, or `never` */
+    struct tlb_entry *x;               /* cur's for fetches */
     struct tlb_ctx *ctx[TLB_CONTEXTS]; /* allocated on first use */
     struct tlb_ctx
-        *recent[TLB_CONTEXTS];     /* by hash of the tag: where it was lately, to be checked; or NULL */
-    const struct tlb_entry *never; /* a table without entries: accesses that must be looked at one by one */
-    u64 clock;                     /* LRU */
-    u64 fetch_ids;                 /* the last one given */
-    u64 generation; /* changes whenever any fetch entry goes: invalidates cached code lookups */
+        *recent[TLB_CONTEXTS]; /* by hash of the tag: where it was lately, to be checked; or NULL */
+    struct tlb_view *never;    /* without entries: accesses that must be looked at one by one */
+    u64 clock;                 /* LRU */
+    u64 fetch_ids;             /* the last one given */
+    u64 generation;            /* changes whenever any fetch entry goes: invalidates cached code lookups */
 };
 
 static inline unsigned tlb_index(u64 lin)
@@ -104,7 +109,7 @@ static inline u64 tlb_fetch_id(const struct tlb *t)
 
 struct tlb *tlb_new(void);
 void tlb_free(struct tlb *t);
-/* Makes the context of `tag` current (flushed if it has to be taken from another), points r, w, x at the
+/* Makes the context of `tag` current (flushed if it has to be taken from another), points view and x at the
  * class. */
 void tlb_select(struct cpu *c, const struct tlb_tag *tag);
 /* Data accesses from now on are of this class. look: none may hit (alignment checks, data breakpoints). */

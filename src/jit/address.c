@@ -53,12 +53,15 @@ void linear_address(struct gen *g)
 static void look_in_tlb(struct gen *g, unsigned size, bool write)
 {
     struct emit *e = &g->e;
+    struct mem entry = {.base = H_R9,
+                        .index = H_R11,
+                        .disp = write ? offsetof(struct tlb_view, write) : offsetof(struct tlb_view, read)};
     runtime_tlb_index(e);
-    emit_mem(e, X_ADD, 8, H_R11, write ? FRAME(tlb_w) : FRAME(tlb_r));
-    emit_mem(e, X_XOR, 8, H_R10, MEM(H_R11, 0));
+    emit_mem(e, X_XOR, 8, H_R10, entry);
     emit_imm(e, X_IMM_CMP, 8, H_R10, (i32)(PAGE_SIZE - size));
     go_slow(g, CC_A);
-    emit_mem(e, X_ADD, 8, H_R10, MEM(H_R11, 8));
+    entry.disp += (i32)offsetof(struct tlb_entry, page);
+    emit_mem(e, X_ADD, 8, H_R10, entry);
 }
 
 void host_address(struct gen *g, unsigned size, bool write)

@@ -10,11 +10,12 @@
  *  - RIP: frame.rip_page plus a constant of the instruction.
  *  - XMM, YMM, MXCSR and x87: in struct cpu until a block needs them, then the host's until C runs; frame.vec
  *    says which (runtime_vec.c).
- * Host R9 counts down the instructions that may still run; R10 and R11 are scratch; RSP points to the frame.
+ * Host R9 points to the soft TLB's tables for data accesses (struct tlb_view); R10 and R11 are scratch; RSP
+ * points to the frame, where `left` counts down the instructions that may still run.
  *
  * The frame lies on the host's stack, so that short displacements reach it. Everything in it but `home`,
- * `fl`, `fix` and `vec` is set at entry or follows from struct cpu; what they hold or stand for is written to
- * struct cpu before C runs.
+ * `left`, `fl`, `fix` and `vec` is set at entry or follows from struct cpu; what they hold or stand for is
+ * written to struct cpu before C runs.
  */
 #ifndef JIT_FRAME_H
 #define JIT_FRAME_H
@@ -23,8 +24,9 @@
 
 struct jit_frame {
     u64 home[4];
-    u64 rip_page;            /* guest-linear address of the page the code lies in */
-    u64 tlb_r, tlb_w, tlb_x; /* struct tlb's tables */
+    u64 rip_page; /* guest-linear address of the page the code lies in */
+    u64 left;     /* instructions that may still run; below 0 only on the way out */
+    u64 tlb_x;    /* struct tlb's table of fetches */
     u64 cpu;
     u64 jumps; /* table of struct jit_jump */
     u64 salt;  /* of its keys */
@@ -38,14 +40,13 @@ struct jit_frame {
     u64 scratch; /* of an instruction or a routine */
     /* Seldom looked at. */
     u64 places;     /* table of entries, by host address */
-    u64 end;        /* retired instructions when R9 is 0: the slice's end */
+    u64 end;        /* retired instructions when `left` is 0: the slice's end */
     u64 limit;      /* the same for the whole run */
     u64 changes_at; /* where space_code_changes() lies */
     u64 changes;    /* what it was when the run began */
     /* How it ended. */
     u64 reason; /* enum jit_reason */
     u64 what;   /* its argument */
-    u64 left;   /* R9 */
     u64 spare, fix_back, fix_return;
 };
 _Static_assert(offsetof(struct jit_frame, fix) < 128, "short displacements reach what is hot");
@@ -118,7 +119,7 @@ static inline bool chaos_one_in(u64 *state, unsigned n)
 
 struct emit;
 void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);
-/* Inline; R10: struct cpu, R9 and R11 stay, guest registers are in it already. */
+/* Inline; R10: struct cpu, R11 stays, guest registers are in it already. */
 void runtime_vec_store(struct emit *e, const struct jit_runtime *rt, i32 bias);
 /* Inline, in routines and in blocks: R11 from R10, flags are lost. How far into a soft TLB's table an address
  * has its entry; which entry of frame.jumps (RSP is the frame) notes the late jump to RIP. */
@@ -127,7 +128,7 @@ void runtime_find_jump(struct emit *e);
 void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2]); /* watch.h; or NULL */
 
 /* jit.c: behind a call of a meaning that does not simply go on. Settles the instruction; where translated
- * code goes on, with frame->left, or NULL with `what` filled. left: R9. */
+ * code goes on, with frame->left, or NULL with `what` filled. left: what it was. */
 const void *jit_after(struct cpu *c, const struct jit_site *s, struct jit_frame *f, u64 left, enum outcome o);
 
 /* One entry of frame.places, where all that is translated and was looked up lately is found. */

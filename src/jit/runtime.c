@@ -52,7 +52,6 @@ static void store_rest(struct emit *e, const struct jit_runtime *rt, i32 bias)
 /* R10: struct cpu. */
 static void load_all(struct emit *e, i32 bias)
 {
-    static const u16 tables[] = {offsetof(struct tlb, r), offsetof(struct tlb, w), offsetof(struct tlb, x)};
     for (unsigned i = 0; i < 4; i++) {
         emit_mem(e, X_MOV, 8, H_RAX, MEM(H_R10, CPU(regs) + 8 * (i32)(R8 + i)));
         emit_mem(e, X_MOV_TO, 8, H_RAX, slot(8 * i, bias));
@@ -60,10 +59,9 @@ static void load_all(struct emit *e, i32 bias)
     emit_mem(e, X_MOVZX16, 4, H_RAX, MEM(H_R10, CPU(fl)));
     emit_mem(e, X_MOV_TO, 2, H_RAX, SLOT(fl, bias));
     emit_mem(e, X_MOV, 8, H_RCX, MEM(H_R10, CPU(tlb)));
-    for (unsigned i = 0; i < 3; i++) {
-        emit_mem(e, X_MOV, 8, H_RAX, MEM(H_RCX, tables[i]));
-        emit_mem(e, X_MOV_TO, 8, H_RAX, slot(offsetof(struct jit_frame, tlb_r) + 8 * i, bias));
-    }
+    emit_mem(e, X_MOV, 8, H_R9, MEM(H_RCX, offsetof(struct tlb, view)));
+    emit_mem(e, X_MOV, 8, H_RAX, MEM(H_RCX, offsetof(struct tlb, x)));
+    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(tlb_x, bias));
     emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(stack_room, bias));
     emit32(e, 0);
     emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(fix, bias));
@@ -100,7 +98,7 @@ static void emit_enter(struct emit *e)
         copy(e, slot(field, 0), MEM(H_RDX, (i32)field));
     copy(e, SLOT(jumps, 0), FRAME_OF(H_RDX, jumps));
     copy(e, SLOT(salt, 0), FRAME_OF(H_RDX, salt));
-    emit_mem(e, X_MOV, 8, H_R9, FRAME_OF(H_RDX, left));
+    copy(e, SLOT(left, 0), FRAME_OF(H_RDX, left));
     emit_reg(e, X_MOV, 8, H_R10, H_RDI);
     emit_reg(e, X_MOV, 8, H_R11, H_RSI);
     load_all(e, 0);
@@ -111,7 +109,7 @@ static void emit_enter(struct emit *e)
 static void emit_leave_done(struct emit *e)
 {
     emit_mem(e, X_MOV, 8, H_RDX, MEM(H_RSP, FRAME_SIZE));
-    emit_mem(e, X_MOV_TO, 8, H_R9, FRAME_OF(H_RDX, left));
+    copy(e, FRAME_OF(H_RDX, left), SLOT(left, 0));
     copy(e, FRAME_OF(H_RDX, end), SLOT(end, 0));
     copy(e, FRAME_OF(H_RDX, reason), SLOT(reason, 0));
     copy(e, FRAME_OF(H_RDX, what), SLOT(what, 0));
@@ -179,7 +177,7 @@ static void emit_count(struct emit *e, u64 (*counts)[2])
                 (struct mem){.base = H_RCX, .index = H_RAX, .scale = 3});
 }
 
-/* RBX, RBP, R12: struct cpu, site and R9 from here on. The return address lies below the frame. */
+/* RBX, RBP, R12: struct cpu, site and frame.left from here on. The return address lies below the frame. */
 static void emit_call_meaning(struct emit *e, const struct jit_runtime *rt, u64 (*counts)[2])
 {
     fix_flags(e, 8);
@@ -188,7 +186,7 @@ static void emit_call_meaning(struct emit *e, const struct jit_runtime *rt, u64 
     store_rest(e, rt, 8);
     emit_reg(e, X_MOV, 8, H_RBX, H_R10);
     emit_reg(e, X_MOV, 8, H_RBP, H_R11);
-    emit_reg(e, X_MOV, 8, H_R12, H_R9);
+    emit_mem(e, X_MOV, 8, H_R12, SLOT(left, 8));
     if (counts)
         emit_count(e, counts);
     emit_mem(e, X_MOVZX16, 4, H_RAX, MEM(H_RBP, SITE(offset)));
@@ -221,7 +219,7 @@ static size_t jump_if_changed(struct emit *e, i32 bias)
 }
 
 /* What the instruction asked of its own vCPU is seen to where the interpreter does it: behind this block.
- * R12: R9. */
+ * R12: frame.left, which is to be written back. */
 static void end_slice_if_asked(struct emit *e)
 {
     emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RBX, CPU(poll)));
@@ -247,7 +245,6 @@ static void emit_outcome(struct emit *e, u32 done)
     size_t leave = emit_jcc(e, CC_E);
     emit_reg(e, X_MOV, 8, H_R10, H_RBX);
     emit_reg(e, X_MOV, 8, H_R11, H_RAX);
-    emit_mem(e, X_MOV, 8, H_R9, SLOT(left, 0));
     load_all(e, 0);
     emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 0));
     emit_mem(e, X_MOV, 8, H_R10, MEM(H_R10, CPU(rip)));
@@ -255,7 +252,6 @@ static void emit_outcome(struct emit *e, u32 done)
     emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
     emit_patch(e, leave, e->len);
     set_reason(e, JIT_SETTLED);
-    emit_mem(e, X_MOV, 8, H_R9, SLOT(left, 0));
     emit_jmp_to(e, done);
 }
 
@@ -277,7 +273,7 @@ static void emit_slice(struct emit *e, u32 leave_at)
     emit_mov_imm(e, H_RAX, JIT_SLICE);
     emit_patch(e, little, e->len);
     emit_mem(e, X_ADD_TO, 8, H_RAX, SLOT(end, 0));
-    emit_reg(e, X_ADD, 8, H_R9, H_RAX);
+    emit_mem(e, X_ADD_TO, 8, H_RAX, SLOT(left, 0));
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
     emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
     emit_patch(e, asked, e->len);
@@ -329,11 +325,16 @@ static void emit_lookup(struct emit *e, u32 leave_at)
     emit_jmp_to(e, leave_at);
 }
 
-/* Jumps away unless the entry at R11 of a table is the page of the address in R10. RAX is lost. */
-static size_t jump_if_other(struct emit *e, struct mem table)
+/* A field of the entry at R11 of a table. */
+static struct mem entry_at(size_t table, size_t field)
 {
-    emit_mem(e, X_MOV, 8, H_RAX, table);
-    emit_mem(e, X_MOV, 8, H_RAX, (struct mem){.base = H_RAX, .index = H_R11});
+    return (struct mem){.base = H_R9, .index = H_R11, .disp = (i32)(table + field)};
+}
+
+/* Jumps away unless the entry at R11 of a table is the page of the address in R10. RAX is lost. */
+static size_t jump_if_other(struct emit *e, size_t table)
+{
+    emit_mem(e, X_MOV, 8, H_RAX, entry_at(table, offsetof(struct tlb_entry, tag)));
     emit_reg(e, X_XOR, 8, H_RAX, H_R10);
     emit_imm(e, X_IMM_CMP, 8, H_RAX, PAGE_SIZE - 1);
     return emit_jcc(e, CC_A);
@@ -344,9 +345,10 @@ static void emit_stack(struct emit *e)
 {
     emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(spare, 8));
     runtime_tlb_index(e);
-    size_t no_read = jump_if_other(e, SLOT(tlb_r, 8)), no_write = jump_if_other(e, SLOT(tlb_w, 8));
-    emit_mem(e, X_MOV, 8, H_RAX, SLOT(tlb_w, 8));
-    emit_mem(e, X_MOV, 8, H_RAX, (struct mem){.base = H_RAX, .index = H_R11, .disp = 8});
+    size_t no_read = jump_if_other(e, offsetof(struct tlb_view, read));
+    size_t no_write = jump_if_other(e, offsetof(struct tlb_view, write));
+    emit_mem(e, X_MOV, 8, H_RAX,
+             entry_at(offsetof(struct tlb_view, write), offsetof(struct tlb_entry, page)));
     emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(stack_host, 8));
     emit_reg(e, X_MOV, 8, H_RAX, H_R10);
     emit_imm(e, X_IMM_AND, 8, H_RAX, -(i32)PAGE_SIZE);
@@ -385,7 +387,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     size_t changed = jump_if_changed(e, 8);
     end_slice_if_asked(e);
     emit_reg(e, X_MOV, 8, H_R10, H_RBX);
-    emit_reg(e, X_MOV, 8, H_R9, H_R12);
+    emit_mem(e, X_MOV_TO, 8, H_R12, SLOT(left, 8));
     load_all(e, 8);
     emit8(e, 0xc3);
     emit_patch(e, dirty, e->len);

@@ -273,7 +273,7 @@ static void emit_vec_again(struct emit *e, const struct jit_runtime *rt)
     emit_op_mem(e, (struct prefixes){0}, 0xff, 4, back);
     emit_patch(e, missing, e->len);
     emit_mem(e, X_MOVZX8, 4, H_R10, MEM(H_RSP, what.disp + 1));
-    emit_reg(e, X_ADD, 8, H_R9, H_R10);
+    emit_mem(e, X_ADD_TO, 8, H_R10, MEM(H_RSP, (i32)offsetof(struct jit_frame, left)));
     emit_mem(e, X_MOV, 8, H_R10, MEM(H_RSP, (i32)offsetof(struct jit_frame, cpu)));
     emit_mem(e, X_MOV, 8, H_R10, MEM(H_R10, CPU(regs) + 8 * REG_RIP));
     emit_jmp_to(e, rt->leave_at);

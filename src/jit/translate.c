@@ -164,6 +164,12 @@ static i32 start_of(const struct gen *g)
     return (i32)((u64)g->b->host & (PAGE_SIZE - 1));
 }
 
+static void count_down(struct emit *e, unsigned digit, u8 count)
+{
+    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0x83, digit, FRAME(left));
+    emit8(e, count);
+}
+
 /* Whether the page's bytes are still those is not asked: jit.c shuts the entries of blocks that are outdated.
  */
 static void emit_entry(struct gen *g, struct entry *n)
@@ -176,7 +182,7 @@ static void emit_entry(struct gen *g, struct entry *n)
     n->near = e->len;
     if (g->b->host2)
         check_second_page(g, n);
-    emit_imm(e, X_IMM_SUB, 8, H_R9, g->b->count);
+    count_down(e, X_IMM_SUB, g->b->count);
     n->over = emit_jcc(e, CC_S);
 }
 
@@ -185,7 +191,7 @@ static size_t emit_entry_refusals(struct gen *g, const struct entry *n)
 {
     struct emit *e = &g->e;
     emit_patch(e, n->over, e->len);
-    emit_imm(e, X_IMM_ADD, 8, H_R9, g->b->count);
+    count_down(e, X_IMM_ADD, g->b->count);
     rip_to(g, H_R10, start_of(g));
     emit_lea_rip(e, H_R11, n->near);
     jump_runtime(g, g->rt->slice);

@@ -105,15 +105,16 @@ static bool host_has(enum feature f)
 
 static struct cpu_model model;
 static struct tlb tlb;
-static struct tlb_entry empty[TLB_SIZE];
+static struct tlb_view empty;
 
 static struct cpu *guest_new(void)
 {
     struct cpu *c = aligned_alloc(64, ALIGN_UP(sizeof(*c), 64));
     memset(c, 0, sizeof(*c));
     for (unsigned i = 0; i < TLB_SIZE; i++)
-        empty[i].tag = TLB_EMPTY(i);
-    tlb.r = tlb.w = tlb.x = empty;
+        empty.read[i].tag = empty.write[i].tag = TLB_EMPTY(i);
+    tlb.view = &empty;
+    tlb.x = empty.read;
     for (enum feature f = FEAT_NONE; f < FEAT_COUNT; f++)
         if (host_has(f))
             model.features[f / 64] |= BIT(f % 64);
