@@ -23,7 +23,8 @@
 #define CODE_SIZE   (32 * MIB)
 #define UNITS_SIZE  (32 * MIB)
 #define CHAOS_SIZE  (2 * MIB)
-#define HEAT_BITS   14
+#define HEAT_BITS   12
+#define HEAT_WAYS   4
 #define BUCKET_BITS 15
 #define PAGE_BITS   12
 #define HOT         8
@@ -62,7 +63,7 @@ struct jit {
     unsigned vcpu;
     u8 image[512] __attribute__((aligned(64)));
     struct translation scratch;
-    struct heat heat[1u << HEAT_BITS];
+    struct heat heat[1u << HEAT_BITS][HEAT_WAYS]; /* the latest first */
     struct jit_block
         *bucket[1u << BUCKET_BITS];          /* every block; `place` holds those that were looked up lately */
     struct jit_block *page[1u << PAGE_BITS]; /* the same, by page */
@@ -159,12 +160,26 @@ static struct jit_block *make(struct jit *j, const struct block *b, u64 rip)
     return u;
 }
 
+static bool is_heat_of(const struct heat *h, const struct block *b)
+{
+    return h->host == b->host && h->version == b->version && h->mode == b->mode;
+}
+
+/* Blocks that share a place keep their counts beside each other: if one's run began the other's anew, two of
+ * one loop would never be hot. */
 static bool hot(struct jit *j, const struct block *b)
 {
-    struct heat *h = &j->heat[jit_place_of(b->host) & ((1u << HEAT_BITS) - 1)];
-    if (h->host != b->host || h->version != b->version || h->mode != b->mode)
-        *h = (struct heat){.host = b->host, .version = b->version, .mode = b->mode};
-    return ++h->runs >= j->options.hot;
+    struct heat *set = j->heat[jit_place_of(b->host) & ((1u << HEAT_BITS) - 1)];
+    struct heat h = {.host = b->host, .version = b->version, .mode = b->mode};
+    unsigned at = 0;
+    while (at < HEAT_WAYS - 1 && !is_heat_of(&set[at], b))
+        at++;
+    if (is_heat_of(&set[at], b))
+        h.runs = set[at].runs;
+    memmove(set + 1, set, at * sizeof(*set));
+    h.runs++;
+    set[0] = h;
+    return h.runs >= j->options.hot;
 }
 
 /* Translated and of this version, or NULL. */
