@@ -131,12 +131,16 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2]); /* 
  * code goes on, with frame->left, or NULL with `what` filled. left: what it was. */
 const void *jit_after(struct cpu *c, const struct jit_site *s, struct jit_frame *f, u64 left, enum outcome o);
 
+/* jit.c: the far entry of the translation at RIP, canonical, or NULL: the interpreter's loop finds out why.
+ */
+const void *jit_look_up(struct cpu *c, u64 rip);
+
 /* One entry of frame.places, where all that is translated and was looked up lately is found. */
 struct jit_place {
     const u8 *host;
     const void *code; /* its far entry */
 };
-enum { JIT_PLACE_BITS = 15, JIT_PLACE_SHIFT = 4 };
+enum { JIT_PLACE_BITS = 16, JIT_PLACE_SHIFT = 4 };
 _Static_assert(sizeof(struct jit_place) == 1 << JIT_PLACE_SHIFT, "ORDER PLACE");
 
 /* Which entry: the same as lookup emits. */

@@ -120,6 +120,20 @@ static void tell(struct jit *j, const struct block *b, u64 rip, const u8 *code)
         j->options.watch.translated(j->options.watch.opaque, j->vcpu, &v);
 }
 
+static void put_jump(struct jit *j, u32 at, u32 to)
+{
+    j->pages.rw[at] = 0xe9;
+    store_le(j->pages.rw + at + 1, 4, to - (at + 5));
+}
+
+/* Another translation of the same bytes, made for another second page: whoever knows the older one comes to
+ * the newer. */
+static void supersede(struct jit *j, const struct jit_block *old, const struct jit_block *u)
+{
+    put_jump(j, old->known, u->known);
+    put_jump(j, old->near, u->near);
+}
+
 /* The block's code, or NULL when it does not fit into the buffer. */
 static struct jit_block *make(struct jit *j, const struct block *b, u64 rip)
 {
@@ -191,12 +205,6 @@ static struct jit_block *known(struct jit *j, u8 mode, const u8 *host, u32 versi
     return NULL;
 }
 
-static void put_jump(struct jit *j, u32 at, u32 to)
-{
-    j->pages.rw[at] = 0xe9;
-    store_le(j->pages.rw + at + 1, 4, to - (at + 5));
-}
-
 /* Nobody finds it any more. Jumps inside the page leave at its start, late jumps look once more. */
 static void shut(struct jit *j, struct jit_block *u)
 {
@@ -248,7 +256,13 @@ static struct jit_block *find(struct jit *j, const struct block *b, u64 rip)
         place_block(j, u);
         return u;
     }
-    return hot(j, b) ? make(j, b, rip) : NULL;
+    if (!hot(j, b))
+        return NULL;
+    u64 resets = j->stats.resets;
+    struct jit_block *made = make(j, b, rip);
+    if (u && made && resets == j->stats.resets)
+        supersede(j, u, made);
+    return made;
 }
 
 /* The target's code from now on, if it is translated and of the same version. */
@@ -311,6 +325,21 @@ static const u8 *code_here(struct cpu *c, enum outcome *o)
     if (unlikely(!host))
         *o = mmu_fetch_page(c, c->rip, &gpa, &host);
     return *o == DONE ? host : NULL;
+}
+
+const void *jit_look_up(struct cpu *c, u64 rip)
+{
+    struct jit *j = c->jit_state;
+    u64 gpa;
+    void *host = tlb_hit(c->tlb->x, rip, 1);
+    if (!host && (mmu_fetch_page(c, rip, &gpa, &host) != DONE || !host))
+        return NULL;
+    const struct page_info *page = space_page_of_host(c->memory, host);
+    struct jit_block *u = known(j, c->code_mode, host, code_version_of(page));
+    if (!u)
+        return NULL;
+    place_block(j, u);
+    return j->pages.rx + u->far;
 }
 
 /* The way into the translation at RIP (its far entry), or NULL with the outcome. Entered behind its checks

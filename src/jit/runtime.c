@@ -291,8 +291,52 @@ void runtime_find_jump(struct emit *e)
     emit_mem(e, X_ADD, 8, H_R11, SLOT(jumps, 0));
 }
 
-/* The fetch entry of the page, then the block by host address; found, it is noted as a late jump. */
-static void emit_lookup(struct emit *e, u32 leave_at)
+/* The guest registers whose host registers C may overwrite. */
+static void move_lost(struct emit *e, bool store, enum host_reg cpu)
+{
+    static const u8 guest[] = {RAX, RCX, RDX, RSI, RDI, RSP};
+    for (unsigned i = 0; i < ARRAY_SIZE(guest); i++)
+        emit_mem(e, store ? X_MOV_TO : X_MOV, 8, host_reg_of[guest[i]], MEM(cpu, CPU(regs) + 8 * guest[i]));
+}
+
+/* R10: RIP. Asks C; R11 becomes the far entry. Jumps away with R10 RIP when there is none. */
+static size_t emit_ask(struct emit *e, const struct jit_runtime *rt)
+{
+    emit_mem(e, X_MOV_TO, 8, H_R10, SLOT(what, 0));
+    emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 0));
+    move_lost(e, true, H_R10);
+    runtime_vec_store(e, rt, 0);
+    emit_reg(e, X_MOV, 8, H_RDI, H_R10);
+    emit_mem(e, X_MOV, 8, H_RSI, SLOT(what, 0));
+    emit_mov_imm(e, H_RAX, (u64)jit_look_up);
+    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 2, H_RAX);
+    emit_reg(e, X_MOV, 8, H_R11, H_RAX);
+    emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 0));
+    emit_mem(e, X_MOV, 8, H_R9, MEM(H_R10, CPU(tlb)));
+    emit_mem(e, X_MOV, 8, H_R9, MEM(H_R9, offsetof(struct tlb, view)));
+    move_lost(e, false, H_R10);
+    emit_mem(e, X_MOV, 8, H_R10, SLOT(what, 0));
+    emit_reg(e, X_TEST, 8, H_R11, H_R11);
+    return emit_jcc(e, CC_E);
+}
+
+/* R10: RIP, R11: the far entry of its translation. Notes it as a late jump and goes there. */
+static void emit_note_jump(struct emit *e)
+{
+    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(scratch, 0));
+    emit_reg(e, X_MOV, 8, H_RAX, H_R11);
+    runtime_find_jump(e);
+    emit_mem(e, X_XOR, 8, H_R10, SLOT(salt, 0));
+    emit_mem(e, X_MOV_TO, 8, H_R10, MEM(H_R11, offsetof(struct jit_jump, key)));
+    emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_R11, offsetof(struct jit_jump, code)));
+    emit_reg(e, X_MOV, 8, H_R11, H_RAX);
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
+    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
+}
+
+/* The fetch entry of the page, then the block by host address, or what C finds; found, it is noted as a late
+ * jump. */
+static void emit_lookup(struct emit *e, const struct jit_runtime *rt)
 {
     emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(scratch, 0));
     emit_reg(e, X_MOV, 8, H_RAX, H_R10);
@@ -311,18 +355,17 @@ static void emit_lookup(struct emit *e, u32 leave_at)
     emit_mem(e, X_ADD, 8, H_RAX, SLOT(places, 0));
     emit_mem(e, X_CMP, 8, H_R11, MEM(H_RAX, offsetof(struct jit_place, host)));
     size_t none = emit_jcc(e, CC_NE);
-    emit_mem(e, X_MOV, 8, H_RAX, MEM(H_RAX, offsetof(struct jit_place, code)));
-    runtime_find_jump(e);
-    emit_mem(e, X_XOR, 8, H_R10, SLOT(salt, 0));
-    emit_mem(e, X_MOV_TO, 8, H_R10, MEM(H_R11, offsetof(struct jit_jump, key)));
-    emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_R11, offsetof(struct jit_jump, code)));
-    emit_reg(e, X_MOV, 8, H_R11, H_RAX);
+    emit_mem(e, X_MOV, 8, H_R11, MEM(H_RAX, offsetof(struct jit_place, code)));
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
-    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
+    size_t found = e->len;
+    emit_note_jump(e);
     emit_patch(e, miss, e->len);
     emit_patch(e, none, e->len);
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
-    emit_jmp_to(e, leave_at);
+    size_t unknown = emit_ask(e, rt);
+    emit_jmp_to(e, found);
+    emit_patch(e, unknown, e->len);
+    emit_jmp_to(e, rt->leave_at);
 }
 
 /* A field of the entry at R11 of a table. */
@@ -374,7 +417,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     rt->slice = (u32)e->len;
     emit_slice(e, rt->leave_at);
     rt->lookup = (u32)e->len;
-    emit_lookup(e, rt->leave_at);
+    emit_lookup(e, rt);
     rt->stack = (u32)e->len;
     emit_stack(e);
     rt->call = (u32)e->len;
