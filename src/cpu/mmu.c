@@ -53,15 +53,51 @@ static bool may_write_directly(struct cpu *c, struct page_info *p)
     return !__atomic_load_n(&p->watch, __ATOMIC_SEQ_CST);
 }
 
-static void fill(struct cpu *c, u64 lin, u8 *host, enum tlb_class class, const struct walk_result *r,
-                 bool write)
+static void fill(struct cpu *c, u64 lin, u8 *host, enum tlb_class class, const struct walk_access *a,
+                 const struct walk_result *r)
 {
     bool direct = false;
-    if (write || r->writable) {
+    if (paging_writable(c, r->rights, a)) {
         struct page_info *p = space_page(c->memory, r->gpa);
-        direct = r->writable && p && may_write_directly(c, p);
+        direct = p && may_write_directly(c, p);
     }
     tlb_fill(c, lin, host, class, direct, false, r->shift);
+}
+
+/* As much of the page as lies in one piece of memory. */
+static void remember(struct cpu *c, u64 lin, const struct walk_result *r)
+{
+    for (unsigned span = r->span >= 30 ? 30 : r->span >= 21 ? 21 : PAGE_SHIFT;; span -= 9) {
+        u64 room, mask = BIT(span) - 1;
+        const void *base = space_ram(c->memory, r->gpa & ~mask, &room);
+        if (span > PAGE_SHIFT && (!base || room <= mask))
+            continue;
+        if (base)
+            tlb_remember(c->tlb, lin, base, (u8)span, r->shift, r->rights);
+        return;
+    }
+}
+
+/* Where an access to RAM goes: by the second level, or by a walk, which that then remembers. *host: NULL when
+ * it is no RAM. */
+static enum outcome find_page(struct cpu *c, u64 lin, const struct walk_access *a, struct walk_result *r,
+                              u8 **host)
+{
+    unsigned rights;
+    *host = canonical(lin) ? tlb_recall(c->tlb, lin, &rights) : NULL;
+    if (*host && paging_settled(c, rights, a)) {
+        *r = (struct walk_result){
+            .gpa = space_gpa_of_host(c->memory, *host), .rights = (u8)rights, .shift = PAGE_SHIFT};
+        return DONE;
+    }
+    if (paging_walk(c, lin, a, r) != DONE) {
+        tlb_forget_page(c, lin);
+        return FAULT;
+    }
+    *host = space_ram(c->memory, r->gpa, NULL);
+    if (*host && likely(!r->once))
+        remember(c, lin, r);
+    return DONE;
 }
 
 static enum outcome translate(struct cpu *c, u64 lin, unsigned size, enum tlb_class class, bool write,
@@ -74,16 +110,12 @@ static enum outcome translate(struct cpu *c, u64 lin, unsigned size, enum tlb_cl
                             .smap = class == TLB_SUPER_SMAP,
                             .size = size <= 8 ? (u8)size : 0};
     struct walk_result r;
-    if (paging_walk(c, lin, &a, &r) != DONE)
+    if (find_page(c, lin, &a, &r, &p->host) != DONE)
         return FAULT;
     p->gpa = r.gpa;
     p->size = size;
-    u64 room;
-    p->host = space_ram(c->memory, r.gpa, &room);
-    if (p->host && room < size)
-        p->host = NULL;
     if (p->host && likely(!r.once))
-        fill(c, lin, p->host, class, &r, write);
+        fill(c, lin, p->host, class, &a, &r);
     return DONE;
 }
 
@@ -262,12 +294,13 @@ enum outcome mmu_fetch_page(struct cpu *c, u64 lin, u64 *gpa, void **host)
     bool user = c->cpl == 3;
     struct walk_access a = {.fetch = true, .user = user};
     struct walk_result r;
-    if (paging_walk(c, lin, &a, &r) != DONE)
+    u8 *p;
+    if (find_page(c, lin, &a, &r, &p) != DONE)
         return FAULT;
     *gpa = r.gpa;
-    *host = space_ram(c->memory, r.gpa, NULL);
-    if (*host)
-        tlb_fill(c, lin, *host, user ? TLB_USER : TLB_SUPER, false, true, r.shift);
+    *host = p;
+    if (p && likely(!r.once))
+        tlb_fill(c, lin, p, user ? TLB_USER : TLB_SUPER, false, true, r.shift);
     return DONE;
 }
 

@@ -47,14 +47,13 @@ static const struct paging_mode *current_mode(const struct cpu *c)
 }
 
 /* A guest-physical address on its way to memory. The one place where a second dimension (EPT, NPT) joins. */
-static enum outcome second_dimension(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out,
-                                     bool *writable)
+static enum outcome second_dimension(struct cpu *c, u64 gpa, const struct second_access *a,
+                                     struct second_found *f)
 {
-    *out = gpa;
-    *writable = true;
+    *f = (struct second_found){.at = gpa, .may = SECOND_ALL, .shift = 63};
     if (likely(!nested_guest(c) || !c->nested->second))
         return DONE;
-    return c->nested->ops->translate(c, gpa, a, out, writable);
+    return c->nested->ops->translate(c, gpa, a, f);
 }
 
 /* FAULT only for the second dimension's sake. */
@@ -62,16 +61,16 @@ static enum outcome entry_read(struct walk *w, u64 gpa, u64 *e)
 {
     struct second_access a = {
         .read = true, .table = true, .user = true, .linear_valid = true, .linear = w->lin, .peek = w->peek};
-    bool writable;
+    struct second_found f;
     u64 v = 0;
     w->gpa[w->depth] = gpa;
-    if (second_dimension(w->c, gpa, &a, &gpa, &writable) != DONE)
+    if (second_dimension(w->c, gpa, &a, &f) != DONE)
         return FAULT;
-    w->at[w->depth] = gpa;
-    w->host[w->depth] = space_ram(w->c->memory, gpa, NULL);
+    w->at[w->depth] = f.at;
+    w->host[w->depth] = space_ram(w->c->memory, f.at, NULL);
     if (!w->host[w->depth]) {
         if (!w->peek)
-            space_io_read(w->c->memory, gpa, w->m->entry_size, &v);
+            space_io_read(w->c->memory, f.at, w->m->entry_size, &v);
         *e = v;
         return DONE;
     }
@@ -167,30 +166,11 @@ static enum outcome walk_read(struct walk *w)
     }
 }
 
-/* SDM 3A 4.6.1 */
-static bool allowed(const struct cpu *c, u64 rights, const struct walk_access *a)
+/* RIGHT_* but for the second dimension's: of bits that were ANDed (NX ORed), and the leaf. */
+static u8 rights_of(u64 rights, u64 leaf)
 {
-    bool user_page = rights & PTE_U;
-    if (a->fetch) {
-        if (rights & PTE_NX)
-            return false;
-        return a->user ? user_page : !(user_page && (c->cr4 & CR4_SMEP));
-    }
-    if (a->user && !user_page)
-        return false;
-    if (a->smap && user_page)
-        return false;
-    if (a->write && !(rights & PTE_W))
-        return !a->user && !(c->cr0 & CR0_WP);
-    return true;
-}
-
-/* A write by the same class needs no further look at this leaf. */
-static bool writable(const struct cpu *c, u64 leaf, u64 rights, const struct walk_access *a)
-{
-    struct walk_access write = *a;
-    write.write = true;
-    return (leaf & PTE_D) && allowed(c, rights, &write);
+    return (u8)((rights & PTE_W ? RIGHT_W : 0) | (rights & PTE_U ? RIGHT_U : 0) |
+                (rights & PTE_NX ? RIGHT_NX : 0) | (leaf & PTE_D ? RIGHT_D : 0));
 }
 
 /* Sets bits in an entry if it still is what was read. */
@@ -220,9 +200,8 @@ static enum outcome entry_may_change(struct walk *w, unsigned depth)
 {
     struct second_access a = {
         .write = true, .table = true, .user = true, .linear_valid = true, .linear = w->lin};
-    u64 out;
-    bool writable;
-    return second_dimension(w->c, w->gpa[depth], &a, &out, &writable);
+    struct second_found f;
+    return second_dimension(w->c, w->gpa[depth], &a, &f);
 }
 
 /* END: an entry changed meanwhile, start again. FAULT: the second dimension stopped it. */
@@ -264,12 +243,14 @@ static enum outcome finish(struct cpu *c, u64 lin, const struct walk_access *a, 
                               .size = a->size,
                               .linear_valid = true,
                               .linear = lin};
-    bool writable;
-    enum outcome o = second_dimension(c, gpa, &s, &r->gpa, &writable);
+    struct second_found f;
+    enum outcome o = second_dimension(c, gpa, &s, &f);
     if (o == FAULT)
         return FAULT;
     r->once = o == END;
-    r->writable &= writable;
+    r->gpa = f.at;
+    r->rights |= (u8)(f.may << RIGHT_SECOND);
+    r->span = f.shift < r->shift ? f.shift : r->shift;
     return DONE;
 }
 
@@ -289,11 +270,11 @@ static enum outcome find(struct cpu *c, u64 lin, struct found *f)
     u64 at = c->cr3 & address;
     f->rights = PTE_P | PTE_W | PTE_U;
     for (unsigned shift = 39;; shift -= 9) {
-        bool direct;
+        struct second_found entry;
         at += (lin >> shift & 511) * 8;
-        if (second_dimension(c, at, &s, &at, &direct) != DONE)
+        if (second_dimension(c, at, &s, &entry) != DONE)
             return FAULT;
-        const u64 *p = space_ram(c->memory, at, NULL);
+        const u64 *p = space_ram(c->memory, entry.at, NULL);
         u64 e = p ? __atomic_load_n(p, __ATOMIC_RELAXED) : 0;
         if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || (e & bad))
             return END;
@@ -320,16 +301,16 @@ static enum outcome walk_common(struct cpu *c, u64 lin, const struct walk_access
     enum outcome o = find(c, lin, &f);
     if (o != DONE)
         return o;
-    if (!allowed(c, f.rights, a) || (a->write && !(f.leaf & PTE_D)))
+    r->rights = rights_of(f.rights, f.leaf);
+    if (!paging_allows(c, r->rights, a) || (a->write && !(f.leaf & PTE_D)))
         return END;
-    r->writable = writable(c, f.leaf, f.rights, a);
     r->shift = f.shift;
     return finish(c, lin, a, f.gpa, r);
 }
 
 enum outcome paging_walk(struct cpu *c, u64 lin, const struct walk_access *a, struct walk_result *r)
 {
-    r->writable = true;
+    r->rights = RIGHT_W | RIGHT_U | RIGHT_D;
     r->shift = PAGE_SHIFT;
     if (!(c->cr0 & CR0_PG))
         return finish(c, lin, a, lin, r);
@@ -341,12 +322,13 @@ enum outcome paging_walk(struct cpu *c, u64 lin, const struct walk_access *a, st
             return FAULT;
         if (o == END)
             return page_fault(c, lin, a, w.error);
-        if (!allowed(c, w.rights, a))
+        r->rights = rights_of(w.rights, w.entry[w.depth - 1]);
+        if (!paging_allows(c, r->rights, a))
             return page_fault(c, lin, a, PF_P);
         o = walk_mark(&w, a->write);
         if (o != DONE)
             continue;
-        r->writable = writable(c, w.entry[w.depth - 1], w.rights, a);
+        r->rights = rights_of(w.rights, w.entry[w.depth - 1]);
         r->shift = (u8)__builtin_ctzll(w.size);
         return finish(c, lin, a, w.page + (lin & (w.size - 1)), r);
     }
@@ -356,12 +338,15 @@ enum outcome paging_walk(struct cpu *c, u64 lin, const struct walk_access *a, st
 bool paging_peek(struct cpu *c, u64 lin, u64 *gpa)
 {
     struct second_access a = {.linear_valid = true, .linear = lin, .peek = true};
-    bool writable;
+    struct second_found f;
     if (c->cr0 & CR0_PG) {
         struct walk w = {.c = c, .m = current_mode(c), .lin = lin, .peek = true};
         if (walk_read(&w) != DONE)
             return false;
         lin = w.page + (lin & (w.size - 1));
     }
-    return second_dimension(c, lin, &a, gpa, &writable) == DONE;
+    if (second_dimension(c, lin, &a, &f) != DONE)
+        return false;
+    *gpa = f.at;
+    return true;
 }

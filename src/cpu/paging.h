@@ -3,9 +3,8 @@
 #ifndef CPU_PAGING_H
 #define CPU_PAGING_H
 
-#include "cpu/cpu.h"
-#include "cpu/mmu.h"
-#include "cpu/tlb.h"
+#include "cpu/control.h"
+#include "cpu/nested/second.h"
 
 /* What one access asks. */
 struct walk_access {
@@ -15,12 +14,56 @@ struct walk_access {
     u8 size;   /* bytes of it in this page; 0: many */
 };
 
-struct walk_result {
-    u64 gpa;       /* of the byte asked for */
-    u8 shift;      /* log2 of the size of the guest's own page that it lies in */
-    bool writable; /* a write by the same class is allowed and D is set already */
-    bool once;     /* true for this access alone: not to be remembered */
+/* What paging structures say of a page whose accessed bits are set. */
+enum {
+    RIGHT_W = 1, /* the first two ANDed over the levels, NX ORed; D of the last one */
+    RIGHT_U = 2,
+    RIGHT_NX = 4,
+    RIGHT_D = 8,
+    RIGHT_SECOND = 4, /* where the second dimension's SECOND_* begin; without one all are there */
+    RIGHT_BITS = 7
 };
+
+struct walk_result {
+    u64 gpa;   /* of the byte asked for */
+    u8 rights; /* RIGHT_* of its page */
+    u8 shift;  /* log2 of the size of the guest's own page that it lies in */
+    u8 span;   /* log2 of how much of that, aligned, lies in memory as it does in the page */
+    bool once; /* true for this access alone: not to be remembered */
+};
+
+/* Paging allows it. SDM 3A 4.6.1 */
+static inline bool paging_allows(const struct cpu *c, unsigned rights, const struct walk_access *a)
+{
+    bool user_page = rights & RIGHT_U;
+    if (a->fetch) {
+        if (rights & RIGHT_NX)
+            return false;
+        return a->user ? user_page : !(user_page && (c->cr4 & CR4_SMEP));
+    }
+    if (a->user && !user_page)
+        return false;
+    if (a->smap && user_page)
+        return false;
+    if (a->write && !(rights & RIGHT_W))
+        return !a->user && !(c->cr0 & CR0_WP);
+    return true;
+}
+
+/* The access is allowed in both dimensions and has nothing to mark. */
+static inline bool paging_settled(const struct cpu *c, unsigned rights, const struct walk_access *a)
+{
+    unsigned second = a->fetch ? SECOND_FETCH : a->write ? SECOND_WRITE : SECOND_READ;
+    return paging_allows(c, rights, a) && (rights & second << RIGHT_SECOND) &&
+           (!a->write || (rights & RIGHT_D));
+}
+
+/* The same of a write by who made this access. */
+static inline bool paging_writable(const struct cpu *c, unsigned rights, const struct walk_access *a)
+{
+    struct walk_access write = {.write = true, .user = a->user, .smap = a->smap};
+    return paging_settled(c, rights, &write);
+}
 
 /* Walks the current address space, sets A (and D for writes), or fills c->fault with #PF. */
 enum outcome paging_walk(struct cpu *c, u64 lin, const struct walk_access *a, struct walk_result *r);

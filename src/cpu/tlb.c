@@ -13,10 +13,38 @@ static void entries_clear(struct tlb_entry *e, unsigned n)
         e[i].tag = TLB_EMPTY(i & (TLB_SIZE - 1));
 }
 
-static void index_clear(struct tlb_ctx *x, unsigned i)
+/* Tables' entries at one index for pages that begin with `like` up to 1 << shift. */
+static void index_clear(struct tlb_ctx *x, unsigned i, u64 like, u8 shift)
 {
     for (unsigned place = i; place < ARRAY_SIZE(x->all); place += TLB_SIZE)
-        x->all[place].tag = TLB_EMPTY(i);
+        if (!((x->all[place].tag ^ like) >> shift))
+            x->all[place].tag = TLB_EMPTY(i);
+}
+
+/* Sets of numbers that may hold more than was put in: two bits each. */
+static void note(u64 *set, unsigned size, u64 n)
+{
+    u64 h = n * 0x9e3779b97f4a7c15ull;
+    set[(h >> 32) % size / 64] |= BIT((h >> 32) % 64);
+    set[(h >> 48) % size / 64] |= BIT((h >> 48) % 64);
+}
+
+static bool noted(const u64 *set, unsigned size, u64 n)
+{
+    u64 h = n * 0x9e3779b97f4a7c15ull;
+    return set[(h >> 32) % size / 64] >> (h >> 32) % 64 & set[(h >> 48) % size / 64] >> (h >> 48) % 64 & 1;
+}
+
+/* What it had in the second level is nobody's from now on. */
+static void second_flush(struct tlb *t, struct tlb_ctx *x)
+{
+    x->sizes = 0;
+    x->pieces = false;
+    if (likely(stlb_id(t->second, &x->second_id)))
+        return;
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
+        if (t->ctx[i] && t->ctx[i] != x)
+            (void)stlb_id(t->second, &t->ctx[i]->second_id);
 }
 
 /* Some page may lead elsewhere from now on. */
@@ -29,8 +57,9 @@ static void fetches_changed(struct tlb *t, struct tlb_ctx *x)
 static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
 {
     fetches_changed(t, x);
+    second_flush(t, x);
     memset(x->large, 0, sizeof(x->large));
-    x->giant = 0;
+    memset(x->giant, 0, sizeof(x->giant));
     if (x->filled <= TLB_JOURNAL) {
         for (unsigned n = 0; n < x->filled; n++)
             x->all[x->journal[n]].tag = TLB_EMPTY(x->journal[n] & (TLB_SIZE - 1));
@@ -40,27 +69,12 @@ static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
     x->filled = 0;
 }
 
-static unsigned large_index(u64 lin)
-{
-    return (unsigned)((lin >> 21) * 0x9e3779b97f4a7c15ull >> 32) % TLB_LARGE;
-}
-
-static unsigned giant_index(u64 lin)
-{
-    return (unsigned)((lin >> 30) * 0x9e3779b97f4a7c15ull >> 32) % TLB_GIANT;
-}
-
 static void note_size(struct tlb_ctx *x, u64 lin, u8 shift)
 {
     if (shift > 21)
-        x->giant |= BIT(giant_index(lin));
+        note(x->giant[lin >> 63], TLB_GIANT, lin >> 30);
     else if (shift > PAGE_SHIFT)
-        x->large[large_index(lin) / 64] |= BIT(large_index(lin) % 64);
-}
-
-static unsigned fetched_index(u64 lin)
-{
-    return (lin >> PAGE_SHIFT) % TLB_FETCHED;
+        note(x->large[lin >> 63], TLB_LARGE, lin >> 21);
 }
 
 static void entry_fill(struct tlb_ctx *x, struct tlb_entry *to, const struct tlb_entry *e)
@@ -81,9 +95,12 @@ static struct tlb_ctx *ctx_new(struct tlb *t)
     struct tlb_ctx *x = calloc(1, sizeof(*x)); /* pages of it that no entry lies in cost nothing */
     if (!x)
         return NULL;
-    index_clear(x, 0);
-    index_clear(x, TLB_SIZE - 1);
+    for (unsigned place = 0; place < ARRAY_SIZE(x->all); place += TLB_SIZE) {
+        x->all[place].tag = TLB_EMPTY(0);
+        x->all[place + TLB_SIZE - 1].tag = TLB_EMPTY(TLB_SIZE - 1);
+    }
     fetches_changed(t, x);
+    second_flush(t, x);
     return x;
 }
 
@@ -91,11 +108,14 @@ struct tlb *tlb_new(void)
 {
     struct tlb *t = calloc(1, sizeof(*t));
     struct tlb_view *never = calloc(1, sizeof(*never));
-    struct tlb_ctx *first = t ? ctx_new(t) : NULL;
-    if (!t || !never || !first) {
+    struct stlb *second = stlb_new();
+    if (t)
+        t->second = second;
+    struct tlb_ctx *first = t && second ? ctx_new(t) : NULL;
+    if (!never || !first) {
         free(t);
         free(never);
-        free(first);
+        free(second);
         return NULL;
     }
     entries_clear(never->read, TLB_SIZE);
@@ -114,6 +134,7 @@ void tlb_free(struct tlb *t)
     for (unsigned i = 0; i < TLB_CONTEXTS; i++)
         free(t->ctx[i]);
     free(t->never);
+    free(t->second);
     free(t);
 }
 
@@ -181,7 +202,6 @@ void tlb_select(struct cpu *c, const struct tlb_tag *tag)
     struct tlb *t = c->tlb;
     if (!t->cur->used || !tag_equal(&t->cur->tag, tag)) {
         t->cur = ctx_of(t, tag);
-        t->generation++;
     }
     t->cur->last_use = ++t->clock;
     tlb_set_class(c, c->user_index, t->view == t->never);
@@ -195,7 +215,7 @@ void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool wri
     u64 page = lin & ~(PAGE_SIZE - 1);
     struct tlb_entry e = {.tag = page, .page = (u64)host & ~(PAGE_SIZE - 1)};
     if (fetch) {
-        x->fetched[fetched_index(lin) / 64] |= BIT(fetched_index(lin) % 64);
+        note(x->fetched, TLB_FETCHED, lin >> PAGE_SHIFT);
         entry_fill(x, &x->fetch[class == TLB_USER][i], &e);
         return;
     }
@@ -204,12 +224,20 @@ void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool wri
         entry_fill(x, &x->view[class].write[i], &e);
 }
 
+void tlb_remember(struct tlb *t, u64 lin, const void *base, u8 span, u8 shift, unsigned rights)
+{
+    struct tlb_ctx *x = t->cur;
+    note_size(x, lin, shift);
+    x->sizes |= (u8)(1u << (span - PAGE_SHIFT) / 9);
+    x->pieces |= span < shift;
+    stlb_fill(t->second, x->second_id, lin, span, base, rights);
+}
+
 void tlb_flush_all(struct cpu *c)
 {
     for (unsigned i = 0; i < TLB_CONTEXTS; i++)
         if (c->tlb->ctx[i])
             ctx_clear(c->tlb, c->tlb->ctx[i]);
-    c->tlb->generation++;
 }
 
 void tlb_flush_matching(struct cpu *c, bool (*match)(const struct tlb_tag *, const void *), const void *arg)
@@ -219,7 +247,6 @@ void tlb_flush_matching(struct cpu *c, bool (*match)(const struct tlb_tag *, con
         if (x && x->used && match(&x->tag, arg))
             ctx_clear(c->tlb, x);
     }
-    c->tlb->generation++;
 }
 
 static bool match_space(const struct tlb_tag *t, const void *arg)
@@ -254,22 +281,25 @@ static void large_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
 {
     unsigned first = tlb_index(lin & ~(BIT(21) - 1));
     for (unsigned i = 0; i < BIT(21 - PAGE_SHIFT); i++)
-        index_clear(x, first + i);
+        index_clear(x, first + i, lin, 21);
+    if (x->pieces)
+        second_flush(t, x);
     fetches_changed(t, x);
 }
 
 static void page_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
 {
-    if (x->giant & BIT(giant_index(lin))) {
+    if (noted(x->giant[lin >> 63], TLB_GIANT, lin >> 30)) {
         ctx_clear(t, x);
         return;
     }
-    if (x->large[large_index(lin) / 64] & BIT(large_index(lin) % 64)) {
+    stlb_forget(t->second, x->second_id, lin);
+    if (noted(x->large[lin >> 63], TLB_LARGE, lin >> 21)) {
         large_drop(t, x, lin);
         return;
     }
-    index_clear(x, tlb_index(lin));
-    if (x->fetched[fetched_index(lin) / 64] & BIT(fetched_index(lin) % 64))
+    index_clear(x, tlb_index(lin), lin, PAGE_SHIFT);
+    if (noted(x->fetched, TLB_FETCHED, lin >> PAGE_SHIFT))
         fetches_changed(t, x);
 }
 
@@ -280,7 +310,16 @@ void tlb_flush_page(struct cpu *c, u64 lin)
         if (x)
             page_drop(c->tlb, x, lin);
     }
-    c->tlb->generation++;
+}
+
+void tlb_forget_page(struct cpu *c, u64 lin)
+{
+    struct pcid_match m = {.cur = &c->tlb->cur->tag, .pcid = c->tlb->cur->tag.pcid};
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        struct tlb_ctx *x = c->tlb->ctx[i];
+        if (x && x->used && match_pcid(&x->tag, &m))
+            page_drop(c->tlb, x, lin);
+    }
 }
 
 static void entry_drop(struct tlb_ctx *x, unsigned place, u64 host, u64 len, bool writes_only)
@@ -304,8 +343,10 @@ void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)
     }
     if (writes_only)
         return;
-    for (unsigned n = 0; n < TLB_CONTEXTS; n++)
-        if (t->ctx[n])
-            fetches_changed(t, t->ctx[n]);
-    t->generation++;
+    for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
+        if (!t->ctx[n])
+            continue;
+        fetches_changed(t, t->ctx[n]);
+        second_flush(t, t->ctx[n]);
+    }
 }

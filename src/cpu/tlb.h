@@ -7,7 +7,8 @@
  * address space changes that pointer and flushes nothing. An entry hits when its tag equals the page of the
  * access's last byte while the index comes from the first, so page-crossing accesses miss by themselves.
  * An empty entry's tag is a page of another index: no address that looks here can be in it, and translated
- * code may compare by XOR.
+ * code may compare by XOR. Behind these tables is a larger one (stlb.h), which is asked before paging
+ * structures are.
  *
  * Entries exist only for RAM whose permissions, accessed and (for writes) dirty bits are settled and that is
  * not watched (mem/space.h). Everything else, devices included, takes the slow path in mmu.c each time. Never
@@ -17,6 +18,7 @@
 #define CPU_TLB_H
 
 #include "cpu/cpu.h"
+#include "cpu/stlb.h"
 
 #define TLB_BITS     12 /* kernels use few pages of many kinds at once: with 10 most misses were conflicts */
 #define TLB_SIZE     (1u << TLB_BITS)
@@ -43,9 +45,9 @@ struct tlb_tag {
 };
 
 #define TLB_JOURNAL 4096
-#define TLB_FETCHED 4096
-#define TLB_LARGE   512 /* 2 MiB regions */
-#define TLB_GIANT   64  /* 1 GiB regions */
+#define TLB_FETCHED 8192
+#define TLB_LARGE   512
+#define TLB_GIANT   64
 
 /* What data accesses of one class see. */
 struct tlb_view {
@@ -57,12 +59,16 @@ struct tlb_ctx {
     bool used;
     u64 last_use;
     u64 fetch_id;                  /* see tlb_fetch_id() */
-    u64 fetched[TLB_FETCHED / 64]; /* which pages, by their low bits, may have had a fetch entry under it */
-    /* Where entries may be pieces of a large page, by a hash of the address: INVLPG forgets all of them. */
-    u64 large[TLB_LARGE / 64]; /* of at most 2 MiB */
-    u64 giant;                 /* of more */
-    unsigned filled;           /* places in journal; TLB_JOURNAL + 1: too many, clear everything */
-    u16 journal[TLB_JOURNAL];  /* which places of `all` hold entries, so that a flush costs what was filled */
+    u64 fetched[TLB_FETCHED / 64]; /* pages that may have had a fetch entry under it, by hashes */
+    u32 second_id;                 /* its entries' in the second level */
+    u8 sizes;                      /* pages that it may have there: bit n for size n of stlb.h */
+    bool pieces;                   /* some of them may be pieces of larger pages */
+    /* Where entries may be pieces of a large page, by hashes: INVLPG forgets all of them. The lower and the
+     * upper half of the address space apart: kernels map memory by large pages, programs suffer faults. */
+    u64 large[2][TLB_LARGE / 64]; /* regions of 2 MiB, for pages of at most that */
+    u64 giant[2][TLB_GIANT / 64]; /* of 1 GiB, for larger ones */
+    unsigned filled;              /* places in journal; TLB_JOURNAL + 1: too many, clear everything */
+    u16 journal[TLB_JOURNAL]; /* which places of `all` hold entries, so that a flush costs what was filled */
     union {
         struct {
             struct tlb_view view[TLB_CLASSES];
@@ -75,6 +81,7 @@ _Static_assert((2 * TLB_CLASSES + 2) * TLB_SIZE <= 65536, "a place in the journa
 
 struct tlb {
     struct tlb_ctx *cur;
+    struct stlb *second;
     struct tlb_view *view;             /* cur's for the current access class, or `never` */
     struct tlb_entry *x;               /* cur's for fetches */
     struct tlb_ctx *ctx[TLB_CONTEXTS]; /* allocated on first use */
@@ -83,7 +90,6 @@ struct tlb {
     struct tlb_view *never;    /* without entries: accesses that must be looked at one by one */
     u64 clock;                 /* LRU */
     u64 fetch_ids;             /* the last one given */
-    u64 generation;            /* changes whenever any fetch entry goes: invalidates cached code lookups */
 };
 
 static inline unsigned tlb_index(u64 lin)
@@ -116,6 +122,14 @@ void tlb_select(struct cpu *c, const struct tlb_tag *tag);
 void tlb_set_class(struct cpu *c, enum tlb_class class, bool look);
 /* shift: log2 of the size of the guest's own page. */
 void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch, u8 shift);
+/* The second level: what it has of the page at lin, which is canonical (NULL: nothing), and what it is to
+ * have. `base` is the host's address of the first byte of the 1 << span bytes around lin, span 12, 21 or 30.
+ */
+static inline u8 *tlb_recall(const struct tlb *t, u64 lin, unsigned *rights)
+{
+    return stlb_find(t->second, t->cur->second_id, lin, t->cur->sizes, rights);
+}
+void tlb_remember(struct tlb *t, u64 lin, const void *base, u8 span, u8 shift, unsigned rights);
 
 /* What the architecture invalidates, and more, which it allows: entries do not remember G, so global pages go
  * with the others of a context. A page is the guest's own, of whatever size, though the entries are its
@@ -123,7 +137,8 @@ void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool wri
 void tlb_flush_all(struct cpu *c);     /* every context */
 void tlb_flush_current(struct cpu *c); /* MOV CR3: the present space, in every mode. SDM 3A 4.10.4.1 */
 void tlb_flush_pcid(struct cpu *c, u16 pcid);
-void tlb_flush_page(struct cpu *c, u64 lin); /* INVLPG: in every context, the page may be global in any */
+void tlb_flush_page(struct cpu *c, u64 lin);  /* INVLPG: in every context, the page may be global in any */
+void tlb_forget_page(struct cpu *c, u64 lin); /* a fault: of the current PCID. SDM 3A 4.10.4.1, 3C 28.4.3.1 */
 void tlb_flush_matching(struct cpu *c, bool (*match)(const struct tlb_tag *, const void *), const void *arg);
 /* By host address range, for watches and removed memory. Only on the own thread or with the world stopped. */
 void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only);

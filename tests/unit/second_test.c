@@ -11,16 +11,21 @@ static const struct second_tag one = {.root = 0x1000, .more = 1}, other = {.root
 
 static bool known(const struct second_cache *k, u64 gpa, unsigned need, u64 want, bool writable)
 {
-    u64 out;
-    bool w;
-    return second_find(k, gpa, need, &out, &w) && out == want && w == writable;
+    struct second_found f;
+    return second_find(k, gpa, need, &f) && f.at == want && !!(f.may & SECOND_WRITE) == writable &&
+           f.shift == 21;
 }
 
 static bool unknown(const struct second_cache *k, u64 gpa)
 {
-    u64 out;
-    bool w;
-    return !second_find(k, gpa, SECOND_READ, &out, &w);
+    struct second_found f;
+    return !second_find(k, gpa, SECOND_READ, &f);
+}
+
+static void fill(struct second_cache *k, u64 gpa, u64 to, unsigned may)
+{
+    struct second_found f = {.at = to, .may = (u8)may, .shift = 21};
+    second_fill(k, gpa, &f);
 }
 
 static bool same_more(const struct second_tag *t, const void *arg)
@@ -31,23 +36,22 @@ static bool same_more(const struct second_tag *t, const void *arg)
 static void test_rights(void **state)
 {
     struct second_cache *k = second_new();
-    u64 out;
-    bool w;
+    struct second_found f;
     second_select(k, &one);
     assert_true(unknown(k, 0));
-    second_fill(k, 0x5123, 0x9123, SECOND_READ | SECOND_FETCH);
+    fill(k, 0x5123, 0x9123, SECOND_READ | SECOND_FETCH);
     assert_true(known(k, 0x5008, SECOND_READ, 0x9008, false));
     assert_true(known(k, 0x5fff, SECOND_FETCH, 0x9fff, false));
-    assert_false(second_find(k, 0x5008, SECOND_READ | SECOND_WRITE, &out, &w));
-    second_fill(k, 0x5000, 0x9000, SECOND_READ | SECOND_WRITE);
+    assert_false(second_find(k, 0x5008, SECOND_READ | SECOND_WRITE, &f));
+    fill(k, 0x5000, 0x9000, SECOND_READ | SECOND_WRITE);
     assert_true(known(k, 0x5008, SECOND_READ | SECOND_WRITE, 0x9008, true));
-    assert_false(second_find(k, 0x5008, SECOND_FETCH, &out, &w));
+    assert_false(second_find(k, 0x5008, SECOND_FETCH, &f));
     /* Another page of the same place. */
     assert_true(unknown(k, 0x5000 + ((u64)SECOND_SIZE << 12)));
     assert_true(unknown(k, BIT(40) | 0x5000));
     second_forget(k, 0x5fff);
     assert_true(unknown(k, 0x5000));
-    assert_false(second_find(k, 0x5000, 0, &out, &w));
+    assert_false(second_find(k, 0x5000, 0, &f));
     second_free(k);
 }
 
@@ -55,10 +59,10 @@ static void test_tags(void **state)
 {
     struct second_cache *k = second_new();
     second_select(k, &one);
-    second_fill(k, 0x5000, 0x9000, SECOND_READ);
+    fill(k, 0x5000, 0x9000, SECOND_READ);
     second_select(k, &other);
     assert_true(unknown(k, 0x5000));
-    second_fill(k, 0x5000, 0xa000, SECOND_READ);
+    fill(k, 0x5000, 0xa000, SECOND_READ);
     second_select(k, &one);
     assert_true(known(k, 0x5000, SECOND_READ, 0x9000, false));
     second_flush(k, same_more, &other.more);
@@ -70,7 +74,7 @@ static void test_tags(void **state)
         struct second_tag t = {.root = 0x10000 + i * PAGE_SIZE};
         second_select(k, &t);
         assert_true(unknown(k, 0x5000));
-        second_fill(k, 0x5000, 0xb000, SECOND_READ);
+        fill(k, 0x5000, 0xb000, SECOND_READ);
     }
     second_select(k, &one);
     assert_true(unknown(k, 0x5000));
@@ -84,7 +88,7 @@ static void test_flushes(void **state)
     second_select(k, &one);
     for (unsigned i = 0; i < 9000; i++) {
         if (i % 1000 == 0)
-            second_fill(k, 0x5000, 0x9000, SECOND_READ);
+            fill(k, 0x5000, 0x9000, SECOND_READ);
         second_flush_all(k);
         assert_true(unknown(k, 0x5000));
     }

@@ -128,10 +128,12 @@ void vmx_select_eptp(struct cpu *c, u64 eptp)
 _Static_assert((int)EPT_R == SECOND_READ && (int)EPT_W == SECOND_WRITE && (int)EPT_X == SECOND_FETCH,
                "a remembered translation has EPT's bits");
 
-static void remember(struct cpu *c, const struct ept_walk *w, u64 gpa, u64 to, bool writable)
+static void remember(struct cpu *c, const struct ept_walk *w, u64 gpa, bool writable, struct second_found *f)
 {
-    u64 may = (w->rights & EPT_RWX & ~(u64)EPT_W) | (writable ? EPT_W : 0);
-    second_fill(c->nested->translations, gpa, to, (unsigned)may);
+    f->at = w->page | (gpa & (w->size - 1));
+    f->may = (u8)((w->rights & EPT_RWX & ~(u64)EPT_W) | (writable ? EPT_W : 0));
+    f->shift = (u8)__builtin_ctzll(w->size);
+    second_fill(c->nested->translations, gpa, f);
 }
 
 static enum outcome stop(struct cpu *c, u32 reason, u64 gpa, const struct second_access *a, u64 qualification)
@@ -176,13 +178,13 @@ static void log_write(struct cpu *c, u64 gpa)
     v->f[VMCS_PML_INDEX] = (u16)(v->f[VMCS_PML_INDEX] - 1);
 }
 
-static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out,
-                                  bool *writable)
+static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_access *a,
+                                  struct second_found *f)
 {
     u64 eptp = c->nested->second_root;
     bool write = needs_write(eptp, a);
     u64 need = (a->read ? EPT_R : 0) | (write ? EPT_W : 0) | (a->fetch ? EPT_X : 0);
-    if (second_find(c->nested->translations, gpa, (unsigned)need, out, writable))
+    if (second_find(c->nested->translations, gpa, (unsigned)need, f))
         return DONE;
     for (;;) {
         struct ept_walk w;
@@ -207,9 +209,8 @@ static enum outcome ept_translate(struct cpu *c, u64 gpa, const struct second_ac
             continue;
         if (dirties)
             log_write(c, gpa);
-        *out = w.page | (gpa & (w.size - 1));
-        *writable = (w.rights & EPT_W) && (!(eptp & EPTP_AD) || (w.entry[w.depth - 1] & EPT_D));
-        remember(c, &w, gpa, *out, *writable);
+        bool writable = (w.rights & EPT_W) && (!(eptp & EPTP_AD) || (w.entry[w.depth - 1] & EPT_D));
+        remember(c, &w, gpa, writable, f);
         return DONE;
     }
 }
@@ -238,16 +239,16 @@ static enum outcome apic_access(struct cpu *c, u64 gpa, const struct second_acce
     return stop(c, EXIT_APIC_ACCESS, gpa, a, (type >= 10 ? 0 : gpa & 0xfff) | type << 12);
 }
 
-enum outcome vmx_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out, bool *writable)
+enum outcome vmx_translate(struct cpu *c, u64 gpa, const struct second_access *a, struct second_found *f)
 {
     const struct vmcs *v = &vmx_of(c)->v;
-    *out = gpa;
-    *writable = true;
+    *f = (struct second_found){.at = gpa, .may = SECOND_ALL, .shift = 63};
     if (a->peek)
-        return ctl2(v, EPT) ? ept_peek(c, gpa, out) : DONE;
-    if (ctl2(v, EPT) && ept_translate(c, gpa, a, out, writable) != DONE)
+        return ctl2(v, EPT) ? ept_peek(c, gpa, &f->at) : DONE;
+    if (ctl2(v, EPT) && ept_translate(c, gpa, a, f) != DONE)
         return FAULT;
-    if (ctl2(v, APIC_ACCESSES) && (*out & ~0xfffull) == v->f[VMCS_APIC_ACCESS])
-        return apic_access(c, *out, a, out);
-    return DONE;
+    if (!ctl2(v, APIC_ACCESSES) || (f->at ^ v->f[VMCS_APIC_ACCESS]) >> f->shift)
+        return DONE;
+    f->shift = PAGE_SHIFT;
+    return (f->at ^ v->f[VMCS_APIC_ACCESS]) >> PAGE_SHIFT ? DONE : apic_access(c, f->at, a, &f->at);
 }

@@ -104,11 +104,10 @@ enum outcome nested_load_pdptes(struct cpu *c, u64 cr0, u64 cr3, u64 cr4)
         return DONE;
     u64 e[4];
     struct second_access a = {.read = true, .table = true};
-    bool writable;
-    u64 at;
-    if (c->nested->ops->translate(c, cr3 & 0xffffffe0, &a, &at, &writable) != DONE)
+    struct second_found f;
+    if (c->nested->ops->translate(c, cr3 & 0xffffffe0, &a, &f) != DONE)
         return FAULT;
-    (void)space_read(c->memory, at, e, sizeof(e));
+    (void)space_read(c->memory, f.at, e, sizeof(e));
     for (unsigned i = 0; i < 4; i++)
         if ((e[i] & 1) && (e[i] & (0x1e6ull | physical_reserved(c))))
             return fault_gp0(c);

@@ -34,6 +34,13 @@ struct second_access {
     u64 linear;
 };
 
+/* Where a guest-physical address lies. */
+struct second_found {
+    u64 at;
+    u8 may;   /* SECOND_* (second.h): what needs no further look there */
+    u8 shift; /* log2 of how much around it, aligned, is translated in the same way */
+};
+
 struct nested_ops {
     const char *name;
     const struct state_desc *state; /* of the vendor's struct; NULL: saved elsewhere */
@@ -57,11 +64,9 @@ struct nested_ops {
     bool (*sipi)(struct cpu *c); /* start-up IPI that would end wait-for-SIPI; the same; may be NULL */
     /* At a boundary with c->stepping TAKEN, before traps: true: exit taken. Who sets `stepping` has it. */
     bool (*stepped)(struct cpu *c, unsigned r);
-    /* Guest-physical to the machine's physical. DONE with *out and *writable (a write by the same path needs
-     * no further work), END for the same that holds for this access alone, or FAULT with c->fault.exit set
-     * and the details kept for fault(). */
-    enum outcome (*translate)(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out,
-                              bool *writable);
+    /* Guest-physical to the machine's physical. DONE with *f, END for the same that holds for this access
+     * alone, or FAULT with c->fault.exit set and the details kept for fault(). */
+    enum outcome (*translate)(struct cpu *c, u64 gpa, const struct second_access *a, struct second_found *f);
 };
 
 struct vmx;

@@ -228,18 +228,20 @@ void svm_forget_asid(struct cpu *c, u32 asid)
     second_flush(c->nested->translations, of_asid, &asid);
 }
 
-static void remember(const struct npt_walk *w, u64 gpa, u64 to, bool writable)
+static void found(const struct npt_walk *w, u64 gpa, struct second_found *f)
 {
-    second_fill(w->c->nested->translations, gpa, to,
-                SECOND_READ | (writable ? SECOND_WRITE : 0) | (w->rights & PTE_NX ? 0 : SECOND_FETCH));
+    bool writable = (w->rights & PTE_W) && (w->entry[w->depth - 1] & PTE_D);
+    f->at = w->page + (gpa & (w->size - 1));
+    f->may = (u8)(SECOND_READ | (writable ? SECOND_WRITE : 0) | (w->rights & PTE_NX ? 0 : SECOND_FETCH));
+    f->shift = (u8)__builtin_ctzll(w->size);
 }
 
-enum outcome npt_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out, bool *writable)
+enum outcome npt_translate(struct cpu *c, u64 gpa, const struct second_access *a, struct second_found *f)
 {
     const struct svm *s = c->nested->svm;
     bool write = a->write || a->table;
     unsigned need = SECOND_READ | (write ? SECOND_WRITE : 0) | (a->fetch ? SECOND_FETCH : 0);
-    if (likely(!a->peek) && second_find(c->nested->translations, gpa, need, out, writable))
+    if (likely(!a->peek) && second_find(c->nested->translations, gpa, need, f))
         return DONE;
     for (;;) {
         struct npt_walk w;
@@ -256,10 +258,9 @@ enum outcome npt_translate(struct cpu *c, u64 gpa, const struct second_access *a
         }
         if (!a->peek && !walk_mark(&w, write))
             continue;
-        *out = w.page + (gpa & (w.size - 1));
-        *writable = (w.rights & PTE_W) && (w.entry[w.depth - 1] & PTE_D);
+        found(&w, gpa, f);
         if (!a->peek)
-            remember(&w, gpa, *out, *writable);
+            second_fill(c->nested->translations, gpa, f);
         return DONE;
     }
 }

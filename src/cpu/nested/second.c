@@ -71,11 +71,12 @@ void second_flush_all(struct second_cache *k)
         set_flush(&k->set[i]);
 }
 
-void second_fill(struct second_cache *k, u64 from, u64 to, unsigned may)
+void second_fill(struct second_cache *k, u64 gpa, const struct second_found *f)
 {
     struct second_set *s = k->cur;
-    s->entry[from >> PAGE_SHIFT & (SECOND_SIZE - 1)] = (struct second_entry){
-        .from = (from & ~(PAGE_SIZE - 1)) | may, .to = (to & ~(PAGE_SIZE - 1)) | s->generation};
+    s->entry[gpa >> PAGE_SHIFT & (SECOND_SIZE - 1)] =
+        (struct second_entry){.from = (gpa & ~(PAGE_SIZE - 1)) | f->may | (u64)f->shift << SECOND_SHIFT,
+                              .to = (f->at & ~(PAGE_SIZE - 1)) | s->generation};
 }
 
 void second_forget(struct second_cache *k, u64 gpa)

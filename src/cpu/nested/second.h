@@ -12,9 +12,9 @@
 #ifndef CPU_NESTED_SECOND_H
 #define CPU_NESTED_SECOND_H
 
-#include "cpu/cpu.h"
+#include "cpu/nested/nested.h"
 
-enum { SECOND_READ = 1, SECOND_WRITE = 2, SECOND_FETCH = 4 };
+enum { SECOND_READ = 1, SECOND_WRITE = 2, SECOND_FETCH = 4, SECOND_ALL = 7, SECOND_SHIFT = 3 };
 enum { SECOND_BITS = 10, SECOND_SIZE = 1 << SECOND_BITS, SECOND_ROOTS = 4 };
 
 /* Whose: EPTP, or nCR3 with the ASID and the control bits that the walk depends on. */
@@ -23,7 +23,7 @@ struct second_tag {
 };
 
 struct second_entry {
-    u64 from; /* guest-physical page | SECOND_* */
+    u64 from; /* guest-physical page | SECOND_* | second_found.shift << SECOND_SHIFT */
     u64 to;   /* physical page | generation of its set */
 };
 
@@ -50,17 +50,18 @@ void second_flush(struct second_cache *k, bool (*match)(const struct second_tag 
                   const void *arg);
 void second_flush_all(struct second_cache *k);
 void second_forget(struct second_cache *k, u64 gpa); /* one page, in the present set */
-void second_fill(struct second_cache *k, u64 from, u64 to, unsigned may);
+void second_fill(struct second_cache *k, u64 gpa, const struct second_found *f);
 
 /* False: not known to be allowed. */
-static inline bool second_find(const struct second_cache *k, u64 gpa, unsigned need, u64 *out, bool *writable)
+static inline bool second_find(const struct second_cache *k, u64 gpa, unsigned need, struct second_found *f)
 {
     const struct second_set *s = k->cur;
     const struct second_entry *e = &s->entry[gpa >> 12 & (SECOND_SIZE - 1)];
     if ((e->from ^ gpa) >> 12 || (e->from & need) != need || (e->to & 0xfff) != s->generation)
         return false;
-    *out = (e->to & ~0xfffull) | (gpa & 0xfff);
-    *writable = e->from & SECOND_WRITE;
+    f->at = (e->to & ~0xfffull) | (gpa & 0xfff);
+    f->may = e->from & SECOND_ALL;
+    f->shift = e->from >> SECOND_SHIFT & 63;
     return true;
 }
 

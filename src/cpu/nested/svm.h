@@ -130,7 +130,7 @@ void svm_virtual_interrupt_changed(struct cpu *c);
 bool svm_virtual_pending(const struct cpu *c);
 
 /* npt.c */
-enum outcome npt_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out, bool *writable);
+enum outcome npt_translate(struct cpu *c, u64 gpa, const struct second_access *a, struct second_found *f);
 
 extern const struct state_desc svm_state_desc;
 

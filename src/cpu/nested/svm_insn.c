@@ -63,11 +63,12 @@ static enum outcome operand(struct cpu *c, const struct insn *in, bool write, st
     struct nested_state *n = c->nested;
     if (n->guest && n->second && (n->svm->ctl.virt_ext & VIRT_EXT_VMLOAD_VMSAVE)) {
         struct second_access a = {.read = !write, .write = write, .user = true};
-        bool writable;
+        struct second_found f;
         if (*pa & (PAGE_SIZE - 1) || *pa & physical_reserved(c))
             return fault_gp0(c);
-        if (npt_translate(c, *pa, &a, pa, &writable) != DONE)
+        if (npt_translate(c, *pa, &a, &f) != DONE)
             return FAULT;
+        *pa = f.at;
     }
     *v = svm_vmcb(c, *pa);
     return *v ? DONE : refuse_address(c, in, *pa);

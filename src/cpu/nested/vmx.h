@@ -147,7 +147,7 @@ void vmx_take_posted(struct cpu *c); /* posted-interrupt processing */
 
 /* ept.c */
 void vmx_select_eptp(struct cpu *c, u64 eptp); /* the second dimension's root from now on */
-enum outcome vmx_translate(struct cpu *c, u64 gpa, const struct second_access *a, u64 *out, bool *writable);
+enum outcome vmx_translate(struct cpu *c, u64 gpa, const struct second_access *a, struct second_found *f);
 
 /* vmx_caps.c: what IA32_VMX_* say. */
 u32 vmx_must_be_1(enum vmcs_field group); /* with the TRUE MSRs */
