@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -119,6 +120,8 @@ int sandbox_files(const char *const *readable, bool connects, struct err *err)
 }
 
 /* ---- seccomp ---- */
+
+enum { ARENAS_MAX = 8 }; /* of malloc(3)'s */
 
 static const int common_calls[] = {
     SCMP_SYS(read),
@@ -277,6 +280,8 @@ int sandbox_calls_ioctls(const char *who, const int *calls, const u32 *ioctls, s
     sigaction(SIGSYS, &sa, NULL);
     if (no_new_privileges(err) < 0)
         return -1;
+    /* Without a limit the first malloc() of the ninth thread or so opens a file to count processors. */
+    mallopt(M_ARENA_MAX, ARENAS_MAX);
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_TRAP);
     int r = f ? build_filter(f, calls, ioctls) : -ENOMEM;
     if (f)
