@@ -112,7 +112,9 @@ static void side_init(struct side *s, const struct side_config *f, bool jit)
                                        .init = apic_init,
                                        .eoi = f->hears_eoi ? apic_eoi : NULL};
         s->cpu[i] = cpu_new(&init, NULL);
-        bug_on(!s->cpu[i] || (jit && jit_attach(s->cpu[i], NULL, NULL)), "no processor");
+        bug_on(!s->cpu[i], "no processor");
+        struct jit_cache *cache = jit ? jit_cache_new(NULL, NULL) : NULL; /* models may differ */
+        bug_on(jit && (!cache || jit_attach(s->cpu[i], cache, NULL)), "no translator");
     }
 }
 

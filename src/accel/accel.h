@@ -51,8 +51,8 @@ struct accel_stats {
     u64 retired;
     u64 decoded, blocks, resets,
         stale; /* decoded instructions and blocks; cache emptied; blocks overwritten */
-    u64 translated, native, called,
-        jit_resets; /* blocks; instructions translated, as host code and as calls */
+    u64 translated, native, called, evictions; /* blocks; instructions translated, as host code and as calls;
+                                                  parts of the cache emptied */
 };
 
 /* What the host sets bounds to. */

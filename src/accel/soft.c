@@ -31,6 +31,7 @@ static void soft_vm_free(struct accel_vm *vm)
 {
     if (!vm)
         return;
+    jit_cache_free(vm->cache);
     world_free(vm->world);
     free((void *)vm->points.at);
     free(vm);
@@ -47,6 +48,10 @@ static struct accel_vm *soft_vm_new(const struct accel_vm_init *init, struct err
         return NULL;
     }
     vm->init = *init;
+    if (init->options.jit && !(vm->cache = jit_cache_new(&init->options.translator, err))) {
+        soft_vm_free(vm);
+        return NULL;
+    }
     world_watch(vm->world, init->memory);
     return vm;
 }
@@ -94,7 +99,7 @@ static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, unsigned index, con
         ci.nested_trace.ring += index;
     v->vm = vm;
     v->cpu = cpu_new(&ci, err);
-    if (!v->cpu || (vm->init.options.jit && jit_attach(v->cpu, &vm->init.options.translator, err) < 0)) {
+    if (!v->cpu || (vm->cache && jit_attach(v->cpu, vm->cache, err) < 0)) {
         err_set(err, EXIT_STATUS_HOST, "no memory for vCPU %u", index);
         soft_vcpu_free(v);
         return NULL;
@@ -306,7 +311,7 @@ static void soft_stats(struct accel_vcpu *v, struct accel_stats *out)
                                 .translated = j.blocks,
                                 .native = j.native,
                                 .called = j.called,
-                                .jit_resets = j.resets};
+                                .evictions = j.evictions};
 }
 
 static void soft_describe(struct accel_vcpu *v, char *buf, size_t len)

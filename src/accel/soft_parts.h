@@ -14,6 +14,7 @@
 struct accel_vm {
     struct accel_vm_init init;
     struct world *world;
+    struct jit_cache *cache;    /* NULL: interpret only */
     struct debug_points points; /* at: owned */
 };
 

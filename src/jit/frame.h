@@ -48,6 +48,7 @@ struct jit_frame {
     u64 reason; /* enum jit_reason */
     u64 what;   /* its argument */
     u64 spare, fix_back, fix_return;
+    u8 image[512] __attribute__((aligned(16))); /* for FXSAVE */
 };
 _Static_assert(offsetof(struct jit_frame, fix) < 128, "short displacements reach what is hot");
 _Static_assert(sizeof(struct jit_frame) % 16 == 0, "the stack stays aligned");
@@ -81,16 +82,19 @@ struct jit_site {
 /* A direct jump to another place of the same page. A block has EXITS_MAX at most. */
 #define EXITS_MAX 2
 struct jit_exit {
-    u32 place;      /* in the code cache: the displacement to patch */
+    u32 place;      /* in the code cache: the displacement to patch, within an aligned quadword */
     u16 target;     /* offset in the page */
     u8 mode;        /* of the block */
     const u8 *page; /* host address of the page */
     u32 version;    /* of the page */
+    /* The cache's (blocks.c). */
+    u32 unlinked;                /* the displacement of the way out */
+    struct jit_block *from, *to; /* to: NULL while it goes out */
+    struct jit_exit *next;       /* of those with the same `to` */
 };
 
 /* Routines that all blocks share, as offsets in the code cache. */
 struct jit_runtime {
-    u8 *image;       /* given: 512 bytes for FXSAVE */
     u64 *chaos;      /* given: what chaos_one_in() draws from, or NULL */
     u32 enter;       /* void (struct cpu *, const void *code, struct jit_frame *) */
     u32 call;        /* R11: struct jit_site; comes back when the meaning says DONE */
@@ -120,7 +124,7 @@ static inline bool chaos_one_in(u64 *state, unsigned n)
 struct emit;
 void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);
 /* Inline; R10: struct cpu, R11 stays, guest registers are in it already. */
-void runtime_vec_store(struct emit *e, const struct jit_runtime *rt, i32 bias);
+void runtime_vec_store(struct emit *e, i32 bias);
 /* Inline, in routines and in blocks: R11 from R10, flags are lost. How far into a soft TLB's table an address
  * has its entry; which entry of frame.jumps (RSP is the frame) notes the late jump to RIP. */
 void runtime_tlb_index(struct emit *e);
@@ -135,13 +139,16 @@ const void *jit_after(struct cpu *c, const struct jit_site *s, struct jit_frame 
  */
 const void *jit_look_up(struct cpu *c, u64 rip);
 
-/* One entry of frame.places, where all that is translated and was looked up lately is found. */
-struct jit_place {
-    const u8 *host;
-    const void *code; /* its far entry */
-};
-enum { JIT_PLACE_BITS = 16, JIT_PLACE_SHIFT = 4 };
-_Static_assert(sizeof(struct jit_place) == 1 << JIT_PLACE_SHIFT, "ORDER PLACE");
+/* An entry of frame.places, where all that is translated and was looked up lately is found: the low half is
+ * where its far entry lies in the code cache, the high half the host address without its low JIT_PLACE_BITS,
+ * which follow from the entry's number. All vCPUs share the table. 0: nothing. */
+enum { JIT_PLACE_BITS = 16, JIT_HOST_BITS = 47 };
+_Static_assert(JIT_PLACE_BITS >= 12 && JIT_PLACE_BITS <= 24 && JIT_HOST_BITS - JIT_PLACE_BITS <= 32,
+               "an entry tells its host address");
+static inline u64 jit_place(const u8 *host, u32 far)
+{
+    return (u64)host >> JIT_PLACE_BITS << 32 | far;
+}
 
 /* Which entry: the same as lookup emits. */
 static inline unsigned jit_place_of(const u8 *host)

@@ -7,8 +7,8 @@
  * meanwhile, runtime.c and runtime_vec.c move it. Blocks go on to each other without coming back
  * (lower_branch.c).
  *
- * Each vCPU has a cache of its own. Attach before the sandbox closes (it maps executable memory) and before
- * the vCPU runs; detach on the thread that owns the vCPU.
+ * The vCPUs of a machine share a code cache (cache.h). Make it before the sandbox closes: it maps executable
+ * memory.
  */
 #ifndef JIT_JIT_H
 #define JIT_JIT_H
@@ -17,20 +17,28 @@
 #include "cpu/cpu.h"
 #include "jit/watch.h"
 
-/* options: NULL, or copied; what they point to outlives the vCPU. */
-int must_check jit_attach(struct cpu *c, const struct jit_options *options, struct err *err);
+struct jit_cache;
+
+/* For vCPUs of one model and one memory. options: NULL, or copied; what they point to outlives the cache.
+ * NULL with err: the host has no memory for it. Freed when no vCPU is attached; NULL is allowed. */
+struct jit_cache *jit_cache_new(const struct jit_options *options, struct err *err);
+void jit_cache_free(struct jit_cache *k);
+
+/* Before the vCPU runs; detach when it does not run any more. */
+int must_check jit_attach(struct cpu *c, struct jit_cache *cache, struct err *err);
 void jit_detach(struct cpu *c); /* a vCPU that was never attached is allowed */
 
+/* What a vCPU did. */
 struct jit_stats {
-    u64 blocks; /* translated */
-    u64 native; /* guest instructions translated */
-    u64 called; /* guest instructions translated to a call of their meaning */
-    u64 resets; /* times the cache was full and emptied */
+    u64 blocks;    /* translated */
+    u64 native;    /* guest instructions translated */
+    u64 called;    /* guest instructions translated to a call of their meaning */
+    u64 evictions; /* of a part of the cache, for new code */
 };
 void jit_stats(const struct cpu *c, struct jit_stats *s); /* zeroes when not attached */
 
-/* For tests: translates b, at c->rip, and runs it, with nothing else translated. The outcome as of
- * cpu_settle(). */
+/* For tests, while no other vCPU of the cache runs: translates b, at c->rip, and runs it, with nothing else
+ * translated. The outcome as of cpu_settle(). */
 struct block;
 enum outcome jit_run_block(struct cpu *c, const struct block *b);
 

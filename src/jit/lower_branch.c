@@ -2,10 +2,10 @@
 /*
  * Near branches and the way on from a block.
  *
- * Inside a page a jump goes to the other block directly once that exists (struct jit_exit, patched by jit.c).
- * Everything else finds its target by RIP in the table of late jumps (struct jit_jump), whose keys die with a
- * change of mapping; what is not there is looked up by the soft TLB's fetch table and then by host address.
- * All are right under any remapping, and nothing has to be unlinked.
+ * Inside a page a jump goes to the other block directly once that exists (struct jit_exit, patched by
+ * blocks.c). Everything else finds its target by RIP in the table of late jumps (struct jit_jump), whose keys
+ * die with a change of mapping; what is not there is looked up by the soft TLB's fetch table and then by host
+ * address. All are right under any remapping.
  */
 #include "jit/gen.h"
 
@@ -68,6 +68,14 @@ static bool in_page(i64 target)
     return target >= 0 && target < (i64)PAGE_SIZE;
 }
 
+/* Before a jump of that many bytes before its displacement, which will be patched. */
+static void align_exit(struct gen *g, unsigned opcode)
+{
+    static const char *const nop[] = {"", "\x90", "\x66\x90", "\x0f\x1f\x00"}; /* SDM 2B table 4-12 */
+    unsigned at = (g->base + (u32)g->e.len + opcode) & 7, more = at > 4 ? 8 - at : 0;
+    emit_bytes(&g->e, nop[more], more);
+}
+
 static void add_exit(struct gen *g, size_t from, i64 target)
 {
     const struct block *b = g->b;
@@ -89,10 +97,12 @@ static void go_far(struct gen *g, i64 target)
 
 void go_to(struct gen *g, i64 target)
 {
-    if (in_page(target))
-        add_exit(g, emit_jmp(&g->e), target);
-    else
+    if (!in_page(target)) {
         go_far(g, target);
+        return;
+    }
+    align_exit(g, 1);
+    add_exit(g, emit_jmp(&g->e), target);
 }
 
 void emit_exits(struct gen *g)
@@ -164,11 +174,14 @@ bool lower_jcc(struct gen *g)
     if (g->in->size != 8 || !reachable(target))
         return false;
     struct ways w = flags_at_jump(g, target);
+    bool direct = in_page(target) && !w.save_target;
+    if (direct)
+        align_exit(g, 2);
     size_t taken = emit_jcc(&g->e, cc);
     if (w.save_next)
         flags_save(g);
     go_to(g, g->next);
-    if (in_page(target) && !w.save_target) {
+    if (direct) {
         add_exit(g, taken, target);
         return true;
     }

@@ -38,7 +38,7 @@ static void move_gprs(struct emit *e, bool store, enum host_reg cpu)
 }
 
 /* R10: struct cpu, which has the guest registers that are not at home. RAX and RCX are lost. */
-static void store_rest(struct emit *e, const struct jit_runtime *rt, i32 bias)
+static void store_rest(struct emit *e, i32 bias)
 {
     for (unsigned i = 0; i < 4; i++) {
         emit_mem(e, X_MOV, 8, H_RAX, slot(8 * i, bias));
@@ -46,7 +46,7 @@ static void store_rest(struct emit *e, const struct jit_runtime *rt, i32 bias)
     }
     emit_mem(e, X_MOVZX16, 4, H_RAX, SLOT(fl, bias));
     emit_mem(e, X_MOV_TO, 2, H_RAX, MEM(H_R10, CPU(fl)));
-    runtime_vec_store(e, rt, bias);
+    runtime_vec_store(e, bias);
 }
 
 /* R10: struct cpu. */
@@ -151,7 +151,7 @@ static void fix_flags(struct emit *e, i32 bias)
 }
 
 /* R10: RIP; R11: what. */
-static void emit_leave(struct emit *e, const struct jit_runtime *rt, enum jit_reason r, u32 done)
+static void emit_leave(struct emit *e, enum jit_reason r, u32 done)
 {
     fix_flags(e, 0);
     set_reason(e, r);
@@ -160,7 +160,7 @@ static void emit_leave(struct emit *e, const struct jit_runtime *rt, enum jit_re
     emit_mem(e, X_MOV_TO, 8, H_R10, MEM(H_R11, CPU(rip)));
     emit_reg(e, X_MOV, 8, H_R10, H_R11);
     move_gprs(e, true, H_R10);
-    store_rest(e, rt, 0);
+    store_rest(e, 0);
     emit_jmp_to(e, done);
 }
 
@@ -178,12 +178,12 @@ static void emit_count(struct emit *e, u64 (*counts)[2])
 }
 
 /* RBX, RBP, R12: struct cpu, site and frame.left from here on. The return address lies below the frame. */
-static void emit_call_meaning(struct emit *e, const struct jit_runtime *rt, u64 (*counts)[2])
+static void emit_call_meaning(struct emit *e, u64 (*counts)[2])
 {
     fix_flags(e, 8);
     emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 8));
     move_gprs(e, true, H_R10);
-    store_rest(e, rt, 8);
+    store_rest(e, 8);
     emit_reg(e, X_MOV, 8, H_RBX, H_R10);
     emit_reg(e, X_MOV, 8, H_RBP, H_R11);
     emit_mem(e, X_MOV, 8, H_R12, SLOT(left, 8));
@@ -300,12 +300,12 @@ static void move_lost(struct emit *e, bool store, enum host_reg cpu)
 }
 
 /* R10: RIP. Asks C; R11 becomes the far entry. Jumps away with R10 RIP when there is none. */
-static size_t emit_ask(struct emit *e, const struct jit_runtime *rt)
+static size_t emit_ask(struct emit *e)
 {
     emit_mem(e, X_MOV_TO, 8, H_R10, SLOT(what, 0));
     emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 0));
     move_lost(e, true, H_R10);
-    runtime_vec_store(e, rt, 0);
+    runtime_vec_store(e, 0);
     emit_reg(e, X_MOV, 8, H_RDI, H_R10);
     emit_mem(e, X_MOV, 8, H_RSI, SLOT(what, 0));
     emit_mov_imm(e, H_RAX, (u64)jit_look_up);
@@ -336,7 +336,7 @@ static void emit_note_jump(struct emit *e)
 
 /* The fetch entry of the page, then the block by host address, or what C finds; found, it is noted as a late
  * jump. */
-static void emit_lookup(struct emit *e, const struct jit_runtime *rt)
+static void emit_lookup(struct emit *e, u32 leave_at)
 {
     emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(scratch, 0));
     emit_reg(e, X_MOV, 8, H_RAX, H_R10);
@@ -351,21 +351,27 @@ static void emit_lookup(struct emit *e, const struct jit_runtime *rt)
     emit_shift(e, X_SHR, 8, H_RAX, PAGE_SHIFT);
     emit_reg(e, X_XOR, 8, H_RAX, H_R11);
     emit_imm(e, X_IMM_AND, 4, H_RAX, (1 << JIT_PLACE_BITS) - 1);
-    emit_shift(e, X_SHL, 4, H_RAX, JIT_PLACE_SHIFT);
+    emit_shift(e, X_SHL, 4, H_RAX, 3);
     emit_mem(e, X_ADD, 8, H_RAX, SLOT(places, 0));
-    emit_mem(e, X_CMP, 8, H_R11, MEM(H_RAX, offsetof(struct jit_place, host)));
+    emit_mem(e, X_MOV, 8, H_RAX, MEM(H_RAX, 0));
+    emit_shift(e, X_SHR, 8, H_R11, JIT_PLACE_BITS);
+    emit_shift(e, X_SHL, 8, H_R11, 32);
+    emit_reg(e, X_XOR, 8, H_RAX, H_R11); /* the offset alone, if the host address is the same */
+    emit_reg(e, X_MOV, 4, H_R11, H_RAX);
+    emit_reg(e, X_CMP, 8, H_R11, H_RAX);
     size_t none = emit_jcc(e, CC_NE);
-    emit_mem(e, X_MOV, 8, H_R11, MEM(H_RAX, offsetof(struct jit_place, code)));
+    emit_lea_rip(e, H_R11, 0); /* the code cache begins with these routines */
+    emit_reg(e, X_ADD, 8, H_R11, H_RAX);
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
     size_t found = e->len;
     emit_note_jump(e);
     emit_patch(e, miss, e->len);
     emit_patch(e, none, e->len);
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
-    size_t unknown = emit_ask(e, rt);
+    size_t unknown = emit_ask(e);
     emit_jmp_to(e, found);
     emit_patch(e, unknown, e->len);
-    emit_jmp_to(e, rt->leave_at);
+    emit_jmp_to(e, leave_at);
 }
 
 /* A field of the entry at R11 of a table. */
@@ -411,17 +417,17 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     u32 done = (u32)e->len;
     emit_leave_done(e);
     rt->leave_at = (u32)e->len;
-    emit_leave(e, rt, JIT_AT, done);
+    emit_leave(e, JIT_AT, done);
     rt->leave_chain = (u32)e->len;
-    emit_leave(e, rt, JIT_CHAIN, done);
+    emit_leave(e, JIT_CHAIN, done);
     rt->slice = (u32)e->len;
     emit_slice(e, rt->leave_at);
     rt->lookup = (u32)e->len;
-    emit_lookup(e, rt);
+    emit_lookup(e, rt->leave_at);
     rt->stack = (u32)e->len;
     emit_stack(e);
     rt->call = (u32)e->len;
-    emit_call_meaning(e, rt, counts);
+    emit_call_meaning(e, counts);
     emit_reg(e, X_TEST, 4, H_RAX, H_RAX);
     size_t out = emit_jcc(e, CC_NE);
     emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RBX, CPU(code_dirty)));
@@ -439,7 +445,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     emit_patch(e, out, e->len);
     emit_outcome(e, done);
     rt->call_last = (u32)e->len;
-    emit_call_meaning(e, rt, counts);
+    emit_call_meaning(e, counts);
     emit_outcome(e, done);
     runtime_vec_emit(e, rt);
 }

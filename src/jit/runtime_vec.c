@@ -164,7 +164,7 @@ static void copy_stack(struct emit *e, struct mem to, struct mem from)
 }
 
 /* FXRSTOR loads XMM and MXCSR as well: with what they are. Upper halves stay. */
-static void emit_load_x87(struct emit *e, const struct jit_runtime *rt)
+static void emit_load_x87(struct emit *e)
 {
     struct outs o = begin(e, VEC_X87);
     refuse_any(e, &o);
@@ -172,7 +172,7 @@ static void emit_load_x87(struct emit *e, const struct jit_runtime *rt)
     emit_imm(e, X_IMM_AND, 4, H_R11, CW_MASKS);
     emit_imm(e, X_IMM_CMP, 4, H_R11, CW_MASKS);
     out(e, &o, CC_NE);
-    emit_mov_imm(e, H_R11, (u64)rt->image);
+    emit_lea(e, H_R11, IN_FRAME(image));
     fxsr(e, false, H_R11);
     emit_op_mem(e, (struct prefixes){0}, MOVUPS, 0,
                 MEM(H_R10, CPU(x87))); /* control, status, tags; pointers */
@@ -185,9 +185,9 @@ static void emit_load_x87(struct emit *e, const struct jit_runtime *rt)
 
 /* R10: struct cpu; RAX and RCX are lost. All but the pointers, which are kept there; C begins with an empty
  * stack. */
-static void store_x87(struct emit *e, const struct jit_runtime *rt)
+static void store_x87(struct emit *e, i32 bias)
 {
-    emit_mov_imm(e, H_RAX, (u64)rt->image);
+    emit_lea(e, H_RAX, MEM(H_RSP, (i32)offsetof(struct jit_frame, image) + bias));
     fxsr(e, false, H_RAX);
     emit_mem(e, X_MOV, 4, H_RCX, MEM(H_RAX, X87_CW)); /* and status */
     emit_mem(e, X_MOV_TO, 4, H_RCX, MEM(H_R10, CPU(x87) + X87_CW));
@@ -229,7 +229,7 @@ static void store_vectors(struct emit *e, struct mem vec, i32 bias)
     emit_patch(e, none, e->len);
 }
 
-void runtime_vec_store(struct emit *e, const struct jit_runtime *rt, i32 bias)
+void runtime_vec_store(struct emit *e, i32 bias)
 {
     struct mem vec = MEM(H_RSP, (i32)offsetof(struct jit_frame, vec) + bias);
     emit_op_mem(e, (struct prefixes){0}, 0x80, X_IMM_CMP, vec);
@@ -238,7 +238,7 @@ void runtime_vec_store(struct emit *e, const struct jit_runtime *rt, i32 bias)
     store_vectors(e, vec, bias);
     test_frame(e, vec, VEC_X87);
     size_t no_x87 = emit_jcc(e, CC_E);
-    store_x87(e, rt);
+    store_x87(e, bias);
     emit_patch(e, no_x87, e->len);
     emit_op_mem(e, (struct prefixes){0}, 0xc6, 0, vec);
     emit8(e, 0);
@@ -286,7 +286,7 @@ void runtime_vec_emit(struct emit *e, struct jit_runtime *rt)
     rt->load_ymm = (u32)e->len;
     emit_load_ymm(e);
     rt->load_x87 = (u32)e->len;
-    emit_load_x87(e, rt);
+    emit_load_x87(e);
     rt->vec_again = (u32)e->len;
     emit_vec_again(e, rt);
 }

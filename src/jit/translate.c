@@ -170,14 +170,20 @@ static void count_down(struct emit *e, unsigned digit, u8 count)
     emit8(e, count);
 }
 
-/* Whether the page's bytes are still those is not asked: jit.c shuts the entries of blocks that are outdated.
- */
+/* lea r10, [r10 - offset], long enough to become a jump in any case (blocks.c). */
+static void from_start(struct gen *g)
+{
+    emit_bytes(&g->e, "\x4d\x8d\x92", 3);
+    emit32(&g->e, (u32)-start_of(g));
+}
+
+/* Whether the page's bytes are still those is not asked: blocks that are outdated are shut (blocks.c). */
 static void emit_entry(struct gen *g, struct entry *n)
 {
     struct emit *e = &g->e;
     emit_mem(e, X_XOR, 8, H_R10, FRAME(salt));
     n->known = e->len;
-    emit_lea(e, H_R10, MEM(H_R10, -start_of(g)));
+    from_start(g);
     emit_mem(e, X_MOV_TO, 8, H_R10, FRAME(rip_page));
     n->near = e->len;
     if (g->b->host2)
@@ -186,8 +192,7 @@ static void emit_entry(struct gen *g, struct entry *n)
     n->over = emit_jcc(e, CC_S);
 }
 
-/* Returns where it leaves at the block's start. */
-static size_t emit_entry_refusals(struct gen *g, const struct entry *n)
+static void emit_entry_refusals(struct gen *g, const struct entry *n)
 {
     struct emit *e = &g->e;
     emit_patch(e, n->over, e->len);
@@ -195,12 +200,12 @@ static size_t emit_entry_refusals(struct gen *g, const struct entry *n)
     rip_to(g, H_R10, start_of(g));
     emit_lea_rip(e, H_R11, n->near);
     jump_runtime(g, g->rt->slice);
-    size_t refuse = e->len;
-    for (unsigned i = 0; g->b->host2 && i < ARRAY_SIZE(n->across); i++)
+    if (!g->b->host2)
+        return;
+    for (unsigned i = 0; i < ARRAY_SIZE(n->across); i++)
         emit_patch(e, n->across[i], e->len);
     rip_to(g, H_R10, start_of(g));
     jump_runtime(g, g->rt->leave_at);
-    return refuse;
 }
 
 static void emit_slow_cases(struct gen *g)
@@ -270,12 +275,13 @@ bool translate(const struct block *b, struct jit_site *site, struct jit_exit *ex
     t->near = n.near;
     t->body = g.e.len;
     translate_body(&g, t);
-    t->refuse = emit_entry_refusals(&g, &n);
+    emit_entry_refusals(&g, &n);
     emit_exits(&g);
     emit_stack_misses(&g);
     emit_slow_cases(&g);
     flags_emit_waits(&g);
     t->len = g.e.len;
     t->sites = g.sites;
+    t->exits = g.exits;
     return !g.e.overflow;
 }

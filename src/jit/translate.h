@@ -8,15 +8,18 @@
 
 #define TRANSLATE_MAX 16384 /* bytes of host code a block can need */
 
+/* Where code lies: behind a multiple of TRANSLATE_ALIGN, so that `known` is one of 8. There, and at the
+ * displacements of its exits, it is changed while others run it. */
+enum { TRANSLATE_ALIGN = 16, TRANSLATE_BEHIND = 11 };
+
 struct translation {
     u8 code[TRANSLATE_MAX];
     size_t len;
-    size_t known;  /* in the far entry, where R10 is RIP */
-    size_t near;   /* the entry of jumps inside the page; the far entry, which sets frame.rip_page, is at 0 */
-    size_t body;   /* behind its checks: whoever enters here has taken the block's length from R9 */
-    size_t refuse; /* leaves at the block's start */
+    size_t known; /* in the far entry, where R10 is RIP */
+    size_t near;  /* the entry of jumps inside the page; the far entry, which sets frame.rip_page, is at 0 */
+    size_t body;  /* behind its checks: whoever enters here has taken the block's length from R9 */
     u16 at[BLOCK_MAX + 1];   /* of each instruction's code; last, of what is out of line */
-    unsigned sites;          /* how many were needed */
+    unsigned sites, exits;   /* how many were needed */
     unsigned native, called; /* instructions as host code and as calls */
 };
 

@@ -35,8 +35,9 @@ struct jit_options {
     struct jit_watch watch;
     unsigned hot; /* runs of a block before it is translated */
     bool stop;    /* a run ends where C ends it, with a fault not yet delivered */
-    /* Not 0, but a seed: at random, what is translated is forgotten, blocks are interpreted all the same, the
-     * TLB is emptied, code takes its slow cases, and the cache is tiny. A guest may not see anything of that.
+    /* Not 0, but a seed: at random, the oldest of what is translated is evicted, blocks are interpreted all
+     * the same, the TLB is emptied, code takes its slow cases, and the cache is tiny. A guest may not see
+     * anything of that.
      */
     u64 chaos;
 };

@@ -104,8 +104,8 @@ static void print_table(struct run_job *job, struct machine *m, const struct fig
             s->decoded, s->blocks, s->stale, s->resets);
     fprintf(out,
             "translated     %14" PRIu64 " instructions in %" PRIu64
-            " blocks, %.1f %% native, emptied %" PRIu64 " times\n",
-            s->native + s->called, s->translated, native_share(s), s->jit_resets);
+            " blocks, %.1f %% native, a part of the cache emptied %" PRIu64 " times\n",
+            s->native + s->called, s->translated, native_share(s), s->evictions);
     fprintf(out, "memory         %14" PRIu64 " KiB for the guest, %" PRIu64 " KiB beside it\n",
             f->memory.guest >> 10, f->memory.own >> 10);
 }
@@ -132,8 +132,8 @@ static void print_json(struct run_job *job, struct machine *m, const struct figu
             s->decoded, s->blocks, s->stale, s->resets);
     fprintf(out,
             " \"translated\": %" PRIu64 ", \"native\": %" PRIu64 ", \"called\": %" PRIu64
-            ", \"jit_resets\": %" PRIu64 ",\n",
-            s->translated, s->native, s->called, s->jit_resets);
+            ", \"evictions\": %" PRIu64 ",\n",
+            s->translated, s->native, s->called, s->evictions);
     fprintf(out, " \"guest_resident\": %" PRIu64 ", \"own_resident\": %" PRIu64 "}\n", f->memory.guest,
             f->memory.own);
 }

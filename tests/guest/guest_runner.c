@@ -37,7 +37,8 @@ struct board {
     u8 tpr, ended;
     u64 apic_base; /* IA32_APIC_BASE */
     const struct cpu_init *init;
-    struct cpu *second; /* NULL until the guest asks */
+    struct jit_cache *cache; /* NULL: interpreted */
+    struct cpu *second;      /* NULL until the guest asks */
     pthread_t second_thread;
     bool pair, forking;
     bool checks;
@@ -229,7 +230,7 @@ static bool fork_second(struct board *b)
     state_save(&img, &cpu_state_desc, 0, b->cpu);
     bool ok = b->second && !img.failed && !state_load(&img, &cpu_state_desc, 0, b->second, &err);
     state_free(&img);
-    if (!ok) {
+    if (!ok || (b->cache && jit_attach(b->second, b->cache, &err))) {
         fprintf(stderr, "a second processor: %s\n", err.text);
         return false;
     }
@@ -245,6 +246,7 @@ static void end_second(struct board *b)
     b->second->budget_end = 0;
     cpu_request(b->second, REQ_LEAVE);
     pthread_join(b->second_thread, NULL);
+    jit_detach(b->second);
     cpu_free(b->second);
 }
 
@@ -367,7 +369,8 @@ int main(int argc, char **argv)
     world_watch(world, memory);
     b.init = &init;
     b.cpu = cpu_new(&init, &err);
-    if (!b.cpu || (translated && jit_attach(b.cpu, NULL, &err))) {
+    b.cache = translated ? jit_cache_new(NULL, &err) : NULL;
+    if (!b.cpu || (translated && (!b.cache || jit_attach(b.cpu, b.cache, &err)))) {
         fprintf(stderr, "%s\n", err.text);
         return 2;
     }
@@ -384,6 +387,7 @@ int main(int argc, char **argv)
     pthread_join(timers, NULL);
     jit_detach(b.cpu);
     cpu_free(b.cpu);
+    jit_cache_free(b.cache);
     world_free(world);
     clock_free(clock);
     space_free(ports);

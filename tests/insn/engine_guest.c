@@ -317,7 +317,8 @@ static int jit_open(void)
     struct err err = {0};
     if (guest_open() < 0)
         return -1;
-    if (jit_attach(cpu, &options, &err) == 0)
+    struct jit_cache *cache = jit_cache_new(&options, &err);
+    if (cache && jit_attach(cpu, cache, &err) == 0)
         return 0;
     fprintf(stderr, "insn_oracle: %s\n", err.text);
     return -1;

@@ -45,6 +45,6 @@ retired=$(sed -n 's/^end \([0-9]*\) .*/\1/p' "$work/again.hash")
 expect_line "\"retired\": $retired, \"cpu_ns\": [1-9]" "$work/again.json"
 expect_line '"translated": [1-9].*"native": [1-9]' "$work/again.json"
 expect_line '"translated": 0,' "$work/interpreted.json"
-expect_line '"jit_resets": [1-9][0-9]' "$work/chaos.json"
+expect_line '"evictions": [1-9][0-9]' "$work/chaos.json"
 [ "$(wc -l <"$work/again.hash")" -gt 100 ] || fail "the hashes are missing"
 echo "$(wc -l <"$work/again.hash") states are equal; $(tail -n 1 "$work/again.hash")"

@@ -90,6 +90,7 @@ struct pair {
     struct space *memory, *ports;
     struct clock *clock;
     struct world *world;
+    struct jit_cache *cache;
     struct cpu *cpu[2];
 };
 
@@ -123,6 +124,8 @@ static void pair_init(struct pair *p, bool jit)
     assert_int_equal(cpu_model_build(&p->model, VENDOR_INTEL, NULL, false, 2, 1000000000, &err), 0);
     assert_int_equal(space_add_ram(p->memory, 0, RAM, &err), 0);
     world_watch(p->world, p->memory);
+    if (jit)
+        p->cache = jit_cache_new(NULL, &err);
     for (unsigned i = 0; i < 2; i++) {
         struct cpu_init init = {.index = i,
                                 .memory = p->memory,
@@ -133,7 +136,7 @@ static void pair_init(struct pair *p, bool jit)
         p->cpu[i] = cpu_new(&init, &err);
         assert_non_null(p->cpu[i]);
         if (jit)
-            assert_int_equal(jit_attach(p->cpu[i], NULL, &err), 0);
+            assert_int_equal(jit_attach(p->cpu[i], p->cache, &err), 0);
     }
     map_pages(p);
 }
@@ -144,6 +147,7 @@ static void pair_free(struct pair *p)
         jit_detach(p->cpu[i]);
         cpu_free(p->cpu[i]);
     }
+    jit_cache_free(p->cache);
     world_free(p->world);
     clock_free(p->clock);
     space_free(p->ports);
