@@ -61,7 +61,7 @@ static void fill(struct cpu *c, u64 lin, u8 *host, enum tlb_class class, const s
         struct page_info *p = space_page(c->memory, r->gpa);
         direct = p && may_write_directly(c, p);
     }
-    tlb_fill(c, lin, host, class, direct, false, r->shift);
+    tlb_fill(c, lin, host, class, direct, r->shift);
 }
 
 /* As much of the page as lies in one piece of memory. */
@@ -300,7 +300,7 @@ enum outcome mmu_fetch_page(struct cpu *c, u64 lin, u64 *gpa, void **host)
     *gpa = r.gpa;
     *host = p;
     if (p && likely(!r.once))
-        tlb_fill(c, lin, p, user ? TLB_USER : TLB_SUPER, false, true, r.shift);
+        tlb_fill_fetch(c, lin, p, user, r.rights & RIGHT_G, r.shift);
     return DONE;
 }
 

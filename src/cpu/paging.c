@@ -11,7 +11,7 @@
 #include "cpu/control.h"
 #include "cpu/nested/nested.h"
 
-enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 32, PTE_D = 64, PTE_PS = 128 };
+enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 32, PTE_D = 64, PTE_PS = 128, PTE_G = 256 };
 #define PTE_NX (1ull << 63)
 
 #define LEVELS_MAX 4
@@ -167,10 +167,11 @@ static enum outcome walk_read(struct walk *w)
 }
 
 /* RIGHT_* but for the second dimension's: of bits that were ANDed (NX ORed), and the leaf. */
-static u8 rights_of(u64 rights, u64 leaf)
+static u8 rights_of(const struct cpu *c, u64 rights, u64 leaf)
 {
     return (u8)((rights & PTE_W ? RIGHT_W : 0) | (rights & PTE_U ? RIGHT_U : 0) |
-                (rights & PTE_NX ? RIGHT_NX : 0) | (leaf & PTE_D ? RIGHT_D : 0));
+                (rights & PTE_NX ? RIGHT_NX : 0) | (leaf & PTE_D ? RIGHT_D : 0) |
+                ((leaf & PTE_G) && (c->cr4 & CR4_PGE) ? RIGHT_G : 0));
 }
 
 /* Sets bits in an entry if it still is what was read. */
@@ -301,7 +302,7 @@ static enum outcome walk_common(struct cpu *c, u64 lin, const struct walk_access
     enum outcome o = find(c, lin, &f);
     if (o != DONE)
         return o;
-    r->rights = rights_of(f.rights, f.leaf);
+    r->rights = rights_of(c, f.rights, f.leaf);
     if (!paging_allows(c, r->rights, a) || (a->write && !(f.leaf & PTE_D)))
         return END;
     r->shift = f.shift;
@@ -322,13 +323,13 @@ enum outcome paging_walk(struct cpu *c, u64 lin, const struct walk_access *a, st
             return FAULT;
         if (o == END)
             return page_fault(c, lin, a, w.error);
-        r->rights = rights_of(w.rights, w.entry[w.depth - 1]);
+        r->rights = rights_of(c, w.rights, w.entry[w.depth - 1]);
         if (!paging_allows(c, r->rights, a))
             return page_fault(c, lin, a, PF_P);
         o = walk_mark(&w, a->write);
         if (o != DONE)
             continue;
-        r->rights = rights_of(w.rights, w.entry[w.depth - 1]);
+        r->rights = rights_of(c, w.rights, w.entry[w.depth - 1]);
         r->shift = (u8)__builtin_ctzll(w.size);
         return finish(c, lin, a, w.page + (lin & (w.size - 1)), r);
     }

@@ -21,7 +21,8 @@ enum {
     RIGHT_NX = 4,
     RIGHT_D = 8,
     RIGHT_SECOND = 4, /* where the second dimension's SECOND_* begin; without one all are there */
-    RIGHT_BITS = 7
+    RIGHT_G = 128,    /* of the last one, where CR4.PGE has it mean something */
+    RIGHT_BITS = 8
 };
 
 struct walk_result {

@@ -54,9 +54,34 @@ static void fetches_changed(struct tlb *t, struct tlb_ctx *x)
     memset(x->fetched, 0, sizeof(x->fetched));
 }
 
+/* The same of global pages, for the contexts that go by this id. */
+static void globals_changed(struct tlb *t, u64 id)
+{
+    u64 now = ++t->fetch_ids;
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
+        if (t->ctx[i] && t->ctx[i]->global_id == id)
+            t->ctx[i]->global_id = now;
+}
+
+static void all_globals_changed(struct tlb *t)
+{
+    u64 last = t->fetch_ids;
+    t->global_low = ~0ull;
+    t->global_high = 0;
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        if (!t->ctx[i])
+            continue;
+        if (t->ctx[i]->global_id <= last)
+            globals_changed(t, t->ctx[i]->global_id);
+        if (t->ctx[i]->alone)
+            fetches_changed(t, t->ctx[i]);
+    }
+}
+
 static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
 {
     fetches_changed(t, x);
+    x->alone = false;
     second_flush(t, x);
     memset(x->large, 0, sizeof(x->large));
     memset(x->giant, 0, sizeof(x->giant));
@@ -101,6 +126,7 @@ static struct tlb_ctx *ctx_new(struct tlb *t)
     }
     fetches_changed(t, x);
     second_flush(t, x);
+    x->global_id = ++t->fetch_ids;
     return x;
 }
 
@@ -124,6 +150,7 @@ struct tlb *tlb_new(void)
     t->ctx[0] = t->cur = first;
     t->view = &t->cur->view[0];
     t->x = t->cur->fetch[0];
+    t->global_low = ~0ull;
     return t;
 }
 
@@ -149,6 +176,20 @@ static bool tag_equal(const struct tlb_tag *a, const struct tlb_tag *b)
     return space_equal(a, b) && a->mode == b->mode;
 }
 
+/* Their global pages are the same. SDM 3A 4.10.2.4, 3C 28.4.2; APM 2 15.16 */
+static bool globals_equal(const struct tlb_tag *a, const struct tlb_tag *b)
+{
+    return a->nested == b->nested && a->asid == b->asid && a->level == b->level && a->mode == b->mode;
+}
+
+static u64 global_id_of(struct tlb *t, const struct tlb_tag *tag)
+{
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
+        if (t->ctx[i] && t->ctx[i]->used && globals_equal(&t->ctx[i]->tag, tag))
+            return t->ctx[i]->global_id;
+    return ++t->fetch_ids;
+}
+
 _Static_assert(TLB_SIZE >= BIT(21 - PAGE_SHIFT), "the pieces of a large page lie in different places");
 _Static_assert(TLB_CONTEXTS == 16, "recent[] is indexed by four bits");
 
@@ -172,6 +213,8 @@ static struct tlb_ctx *ctx_find(struct tlb *t, const struct tlb_tag *tag)
         t->ctx[victim] = ctx_new(t);
     struct tlb_ctx *x = t->ctx[victim] ? t->ctx[victim] : t->ctx[0]; /* out of memory: share the first */
     ctx_clear(t, x);
+    x->used = false;
+    x->global_id = global_id_of(t, tag);
     x->tag = *tag;
     x->used = true;
     return x;
@@ -200,28 +243,47 @@ static struct tlb_ctx *ctx_of(struct tlb *t, const struct tlb_tag *tag)
 void tlb_select(struct cpu *c, const struct tlb_tag *tag)
 {
     struct tlb *t = c->tlb;
-    if (!t->cur->used || !tag_equal(&t->cur->tag, tag)) {
+    if (!t->cur->used || !tag_equal(&t->cur->tag, tag))
         t->cur = ctx_of(t, tag);
-    }
     t->cur->last_use = ++t->clock;
     tlb_set_class(c, c->user_index, t->view == t->never);
 }
 
-void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch, u8 shift)
+static struct tlb_entry entry_of(u64 lin, const void *host)
+{
+    return (struct tlb_entry){.tag = lin & ~(PAGE_SIZE - 1), .page = (u64)host & ~(PAGE_SIZE - 1)};
+}
+
+void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, u8 shift)
 {
     struct tlb_ctx *x = c->tlb->cur;
-    note_size(x, lin, shift);
+    struct tlb_entry e = entry_of(lin, host);
     unsigned i = tlb_index(lin);
-    u64 page = lin & ~(PAGE_SIZE - 1);
-    struct tlb_entry e = {.tag = page, .page = (u64)host & ~(PAGE_SIZE - 1)};
-    if (fetch) {
-        note(x->fetched, TLB_FETCHED, lin >> PAGE_SHIFT);
-        entry_fill(x, &x->fetch[class == TLB_USER][i], &e);
-        return;
-    }
+    note_size(x, lin, shift);
     entry_fill(x, &x->view[class].read[i], &e);
     if (write)
         entry_fill(x, &x->view[class].write[i], &e);
+}
+
+/* By regions of 1 GiB: INVLPG takes away all pieces of a page, which is not larger. */
+static void note_global(struct tlb *t, u64 lin)
+{
+    u64 low = lin & ~(BIT(30) - 1), high = lin | (BIT(30) - 1);
+    t->global_low = low < t->global_low ? low : t->global_low;
+    t->global_high = high > t->global_high ? high : t->global_high;
+}
+
+void tlb_fill_fetch(struct cpu *c, u64 lin, void *host, bool user, bool global, u8 shift)
+{
+    struct tlb_ctx *x = c->tlb->cur;
+    struct tlb_entry e = entry_of(lin, host);
+    note_size(x, lin, shift);
+    x->alone |= !user && !global;
+    if (!user && global)
+        note_global(c->tlb, lin);
+    if (user || x->alone)
+        note(x->fetched, TLB_FETCHED, lin >> PAGE_SHIFT);
+    entry_fill(x, &x->fetch[user][tlb_index(lin)], &e);
 }
 
 void tlb_remember(struct tlb *t, u64 lin, const void *base, u8 span, u8 shift, unsigned rights)
@@ -238,15 +300,26 @@ void tlb_flush_all(struct cpu *c)
     for (unsigned i = 0; i < TLB_CONTEXTS; i++)
         if (c->tlb->ctx[i])
             ctx_clear(c->tlb, c->tlb->ctx[i]);
+    all_globals_changed(c->tlb);
+}
+
+static void clear_matching(struct tlb *t, bool (*match)(const struct tlb_tag *, const void *),
+                           const void *arg, bool globals)
+{
+    u64 last = t->fetch_ids;
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        struct tlb_ctx *x = t->ctx[i];
+        if (!x || !x->used || !match(&x->tag, arg))
+            continue;
+        ctx_clear(t, x);
+        if (globals && x->global_id <= last)
+            globals_changed(t, x->global_id);
+    }
 }
 
 void tlb_flush_matching(struct cpu *c, bool (*match)(const struct tlb_tag *, const void *), const void *arg)
 {
-    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
-        struct tlb_ctx *x = c->tlb->ctx[i];
-        if (x && x->used && match(&x->tag, arg))
-            ctx_clear(c->tlb, x);
-    }
+    clear_matching(c->tlb, match, arg, true);
 }
 
 static bool match_space(const struct tlb_tag *t, const void *arg)
@@ -256,7 +329,7 @@ static bool match_space(const struct tlb_tag *t, const void *arg)
 
 void tlb_flush_current(struct cpu *c)
 {
-    tlb_flush_matching(c, match_space, &c->tlb->cur->tag);
+    clear_matching(c->tlb, match_space, &c->tlb->cur->tag, false);
 }
 
 struct pcid_match {
@@ -273,7 +346,7 @@ static bool match_pcid(const struct tlb_tag *t, const void *arg)
 void tlb_flush_pcid(struct cpu *c, u16 pcid)
 {
     struct pcid_match m = {.cur = &c->tlb->cur->tag, .pcid = pcid};
-    tlb_flush_matching(c, match_pcid, &m);
+    clear_matching(c->tlb, match_pcid, &m, false);
 }
 
 /* All that may be pieces of the large page around lin. */
@@ -303,6 +376,12 @@ static void page_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
         fetches_changed(t, x);
 }
 
+static void global_drop(struct tlb *t, u64 lin)
+{
+    if (lin >= t->global_low && lin <= t->global_high)
+        all_globals_changed(t);
+}
+
 void tlb_flush_page(struct cpu *c, u64 lin)
 {
     for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
@@ -310,6 +389,7 @@ void tlb_flush_page(struct cpu *c, u64 lin)
         if (x)
             page_drop(c->tlb, x, lin);
     }
+    global_drop(c->tlb, lin);
 }
 
 void tlb_forget_page(struct cpu *c, u64 lin)
@@ -320,6 +400,7 @@ void tlb_forget_page(struct cpu *c, u64 lin)
         if (x && x->used && match_pcid(&x->tag, &m))
             page_drop(c->tlb, x, lin);
     }
+    global_drop(c->tlb, lin);
 }
 
 static void entry_drop(struct tlb_ctx *x, unsigned place, u64 host, u64 len, bool writes_only)
@@ -349,4 +430,5 @@ void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)
         fetches_changed(t, t->ctx[n]);
         second_flush(t, t->ctx[n]);
     }
+    all_globals_changed(t);
 }

@@ -60,9 +60,13 @@ struct tlb_ctx {
     u64 last_use;
     u64 fetch_id;                  /* see tlb_fetch_id() */
     u64 fetched[TLB_FETCHED / 64]; /* pages that may have had a fetch entry under it, by hashes */
-    u32 second_id;                 /* its entries' in the second level */
-    u8 sizes;                      /* pages that it may have there: bit n for size n of stlb.h */
-    bool pieces;                   /* some of them may be pieces of larger pages */
+    /* The same as fetch_id, of all contexts whose global pages are the same. What supervisor code fetches
+     * goes by it, unless some of that was not global: `alone`. */
+    u64 global_id;
+    bool alone;
+    u32 second_id; /* its entries' in the second level */
+    u8 sizes;      /* pages that it may have there: bit n for size n of stlb.h */
+    bool pieces;   /* some of them may be pieces of larger pages */
     /* Where entries may be pieces of a large page, by hashes: INVLPG forgets all of them. The lower and the
      * upper half of the address space apart: kernels map memory by large pages, programs suffer faults. */
     u64 large[2][TLB_LARGE / 64]; /* regions of 2 MiB, for pages of at most that */
@@ -86,10 +90,11 @@ struct tlb {
     struct tlb_entry *x;               /* cur's for fetches */
     struct tlb_ctx *ctx[TLB_CONTEXTS]; /* allocated on first use */
     struct tlb_ctx
-        *recent[TLB_CONTEXTS]; /* by hash of the tag: where it was lately, to be checked; or NULL */
-    struct tlb_view *never;    /* without entries: accesses that must be looked at one by one */
-    u64 clock;                 /* LRU */
-    u64 fetch_ids;             /* the last one given */
+        *recent[TLB_CONTEXTS];   /* by hash of the tag: where it was lately, to be checked; or NULL */
+    struct tlb_view *never;      /* without entries: accesses that must be looked at one by one */
+    u64 clock;                   /* LRU */
+    u64 fetch_ids;               /* the last one given */
+    u64 global_low, global_high; /* between lie all pages with a fetch entry under some global_id */
 };
 
 static inline unsigned tlb_index(u64 lin)
@@ -110,7 +115,8 @@ static inline void *tlb_hit(const struct tlb_entry *table, u64 lin, unsigned siz
  * where it led, whether or not its entry is still there. Ids only grow. */
 static inline u64 tlb_fetch_id(const struct tlb *t)
 {
-    return t->cur->fetch_id * 2 + (t->x == t->cur->fetch[1]);
+    bool user = t->x == t->cur->fetch[1];
+    return (user || t->cur->alone ? t->cur->fetch_id : t->cur->global_id) * 2 + user;
 }
 
 struct tlb *tlb_new(void);
@@ -120,8 +126,9 @@ void tlb_free(struct tlb *t);
 void tlb_select(struct cpu *c, const struct tlb_tag *tag);
 /* Data accesses from now on are of this class. look: none may hit (alignment checks, data breakpoints). */
 void tlb_set_class(struct cpu *c, enum tlb_class class, bool look);
-/* shift: log2 of the size of the guest's own page. */
-void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, bool fetch, u8 shift);
+/* shift: log2 of the size of the guest's own page. global: it is the same in all spaces (CR4.PGE, G). */
+void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, u8 shift);
+void tlb_fill_fetch(struct cpu *c, u64 lin, void *host, bool user, bool global, u8 shift);
 /* The second level: what it has of the page at lin, which is canonical (NULL: nothing), and what it is to
  * have. `base` is the host's address of the first byte of the 1 << span bytes around lin, span 12, 21 or 30.
  */
@@ -132,8 +139,9 @@ static inline u8 *tlb_recall(const struct tlb *t, u64 lin, unsigned *rights)
 void tlb_remember(struct tlb *t, u64 lin, const void *base, u8 span, u8 shift, unsigned rights);
 
 /* What the architecture invalidates, and more, which it allows: entries do not remember G, so global pages go
- * with the others of a context. A page is the guest's own, of whatever size, though the entries are its
- * pieces (SDM 3A 4.10.2.3). */
+ * with the others of a context. Only what names fetches outlives changes of CR3 for global pages, which may
+ * be used in any space until they are invalidated (SDM 3A 4.10.2.4). A page is the guest's own, of whatever
+ * size, though the entries are its pieces (SDM 3A 4.10.2.3). */
 void tlb_flush_all(struct cpu *c);     /* every context */
 void tlb_flush_current(struct cpu *c); /* MOV CR3: the present space, in every mode. SDM 3A 4.10.4.1 */
 void tlb_flush_pcid(struct cpu *c, u16 pcid);

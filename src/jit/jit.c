@@ -208,6 +208,8 @@ const void *jit_look_up(struct cpu *c, u64 rip)
     void *host = tlb_hit(c->tlb->x, rip, 1);
     if (!host && (mmu_fetch_page(c, rip, &gpa, &host) != DONE || !host))
         return NULL;
+    if (tlb_fetch_id(c->tlb) != j->salts)
+        return NULL; /* the frame's salt is not right any more */
     u32 version = code_version_of(space_page_of_host(c->memory, host));
     struct jit_block *u = cache_find(j->cache, c->code_mode, host, version);
     if (!u)

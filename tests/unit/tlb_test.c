@@ -45,8 +45,8 @@ static u8 *page_at(u64 off)
 static void learn(u64 lin, u8 span, u8 shift)
 {
     tlb_remember(cpu.tlb, lin, page_at(0), span, shift, RIGHTS);
-    tlb_fill(&cpu, lin, page_at(lin & (BIT(span) - 1)), TLB_SUPER, true, false, shift);
-    tlb_fill(&cpu, lin, page_at(lin & (BIT(span) - 1)), TLB_SUPER, false, true, shift);
+    tlb_fill(&cpu, lin, page_at(lin & (BIT(span) - 1)), TLB_SUPER, true, shift);
+    tlb_fill_fetch(&cpu, lin, page_at(lin & (BIT(span) - 1)), false, false, shift);
 }
 
 static bool in_first(u64 lin)
@@ -118,8 +118,8 @@ static void test_flushes(void **state)
 {
     u32 asid = 7;
     for (unsigned kind = 0; kind < 4; kind++) {
-        u64 id = tlb_fetch_id(cpu.tlb);
         learn(0x5000, 12, 12);
+        u64 id = tlb_fetch_id(cpu.tlb);
         go_to(0x1000, 1, 7);
         learn(0x5000, 12, 12);
         if (kind == 0)
@@ -168,7 +168,7 @@ static void test_page(void **state)
 static void test_neighbours(void **state)
 {
     learn(0x5000, 12, 12);
-    tlb_fill(&cpu, 0x6000, page_at(0), TLB_SUPER, true, false, 12);
+    tlb_fill(&cpu, 0x6000, page_at(0), TLB_SUPER, true, 12);
     u64 id = tlb_fetch_id(cpu.tlb);
     tlb_flush_page(&cpu, 0x5000 + ((u64)TLB_SIZE << PAGE_SHIFT));
     assert_true(known(0x5000));
@@ -176,6 +176,58 @@ static void test_neighbours(void **state)
     assert_int_equal(tlb_fetch_id(cpu.tlb), id);
     tlb_flush_page(&cpu, 0x5000);
     assert_int_not_equal(tlb_fetch_id(cpu.tlb), id);
+}
+
+static u64 fetch_global(u64 lin, u8 shift)
+{
+    tlb_fill_fetch(&cpu, lin, page_at(0), false, true, shift);
+    return tlb_fetch_id(cpu.tlb);
+}
+
+static u64 id_in(u64 root, u16 pcid, u32 asid)
+{
+    go_to(root, pcid, asid);
+    return tlb_fetch_id(cpu.tlb);
+}
+
+/* What was fetched from global pages holds in all spaces, until one of the pages is invalidated in any. */
+static void test_global(void **state)
+{
+    const u64 high = 0xffffffff81000000;
+    u32 asid = 7;
+    u64 id = fetch_global(high, 21);
+    assert_int_equal(id_in(0x2000, 2, 0), id);
+    assert_int_not_equal(id_in(0x1000, 1, asid), id);
+    assert_int_equal(id_in(0x3000, 3, 0), id);
+    tlb_flush_current(&cpu);
+    tlb_flush_pcid(&cpu, 1);
+    tlb_flush_matching(&cpu, of_asid, &asid);
+    tlb_flush_page(&cpu, 0x5000);
+    assert_int_equal(id_in(0x1000, 1, 0), id);
+    /* A page of one space's own: what it fetches is its own affair, until it begins anew. */
+    tlb_fill_fetch(&cpu, 0x5000, page_at(0), false, false, 12);
+    u64 own = tlb_fetch_id(cpu.tlb);
+    assert_int_not_equal(own, id);
+    assert_int_equal(fetch_global(high + 0x1000, 21), own);
+    assert_int_equal(id_in(0x2000, 2, 0), id);
+    tlb_flush_page(&cpu, high + 0x100000);
+    u64 next = tlb_fetch_id(cpu.tlb);
+    assert_int_not_equal(next, id);
+    assert_int_not_equal(id_in(0x1000, 1, 0), own);
+    assert_int_equal(id_in(0x3000, 3, 0), next);
+    assert_int_equal(id_in(0x4000, 4, 0), next);
+    go_to(0x1000, 1, 0);
+    tlb_flush_current(&cpu);
+    assert_int_equal(tlb_fetch_id(cpu.tlb), next);
+    fetch_global(high, 21);
+    tlb_drop_host(cpu.tlb, (u64)page_at(0), PAGE_SIZE, false);
+    assert_int_not_equal(tlb_fetch_id(cpu.tlb), next);
+    u64 nested = id_in(0x1000, 1, asid);
+    tlb_flush_matching(&cpu, of_asid, &asid);
+    assert_int_not_equal(tlb_fetch_id(cpu.tlb), nested);
+    next = id_in(0x2000, 2, 0);
+    tlb_flush_all(&cpu);
+    assert_int_not_equal(tlb_fetch_id(cpu.tlb), next);
 }
 
 /* A watch takes write pointers alone; removed memory takes all. */
@@ -225,7 +277,8 @@ static void test_full(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, begin, end)
-    const struct CMUnitTest tests[] = {TEST(sizes),      TEST(spaces), TEST(flushes), TEST(page),
-                                       TEST(neighbours), TEST(host),   TEST(ids),     TEST(full)};
+    const struct CMUnitTest tests[] = {TEST(sizes), TEST(spaces),     TEST(flushes),
+                                       TEST(page),  TEST(neighbours), TEST(global),
+                                       TEST(host),  TEST(ids),        TEST(full)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
