@@ -185,4 +185,4 @@ static void host_run(const struct insn_case *t, struct case_result *r)
     memset((void *)t->start.rip, 0xcc, t->len);
 }
 
-const struct engine engine_host = {"host", host_open, host_run};
+const struct engine engine_host = {.name = "host", .open = host_open, .run = host_run};

@@ -134,7 +134,7 @@ const char *excluded_row(unsigned id)
 /* VEX.W, which in->flags has only where it counts. */
 static bool has_vex_w(const struct insn_case *t)
 {
-    const u8 *p = memchr(t->bytes, 0xc4, t->in.len - 2u);
+    const u8 *p = memchr(t->bytes, 0xc4, t->in.len < 2 ? 0 : t->in.len - 2u);
     return p && p[2] & 0x80;
 }
 

@@ -65,8 +65,9 @@ struct engine {
     const char *name;
     int (*open)(void);
     void (*run)(const struct insn_case *t, struct case_result *r);
+    bool runs_only; /* no single instructions */
 };
-extern const struct engine engine_host, engine_interp, engine_jit;
+extern const struct engine engine_host, engine_interp, engine_jit, engine_jit_again;
 
 /* case.c: deterministic from the generator's state. */
 struct rng {

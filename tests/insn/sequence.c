@@ -4,8 +4,9 @@
  * and what faults halfway, lies across two pages, is jumped over or has been overwritten.
  *
  * Each element is a case of case.c; where its operand needs registers, MOVs of constants, which leave flags
- * alone, come before it. Conditional jumps go forward, over one element or none. An element that is
- * overwritten adds an immediate that the store before it changes.
+ * alone, come before it. Conditional jumps go forward, over one element or none; other branches only to what
+ * comes next, for the sake of the blocks they end. An element that is overwritten adds an immediate that the
+ * store before it changes. Half of the elements have to do with flags.
  */
 #include "oracle.h"
 
@@ -125,6 +126,44 @@ static bool put_jump(struct rng *r, struct insn_case *s, unsigned *from)
     return put(s, b, sizeof(b));
 }
 
+/* A jump, call or return to what is put behind it. */
+static bool put_branch(struct rng *r, struct insn_case *s)
+{
+    static const struct {
+        u8 head, len, bytes[4];
+        bool stack;
+    } kinds[] = {
+        {0, 2, {0xeb, 0x00}, false},  /* JMP rel8 */
+        {0, 5, {0xe8}, true},         /* CALL rel32 */
+        {10, 2, {0xff, 0xe2}, false}, /* JMP RDX */
+        {10, 2, {0xff, 0xd2}, true},  /* CALL RDX */
+        {5, 1, {0xc3}, true},         /* RET */
+    };
+    unsigned k = (unsigned)rng_below(r, 5);
+    u8 b[5] = {0}, push[5] = {0x68};
+    memcpy(b, kinds[k].bytes, sizeof(kinds[k].bytes));
+    if (kinds[k].stack && !put_constant(s, RSP, DATA_BASE + 0x800))
+        return false;
+    u64 next = s->start.rip + s->len + kinds[k].head + kinds[k].len;
+    store_le(push + 1, 4, next);
+    if ((kinds[k].head == 10 && !put_constant(s, RDX, next)) || (kinds[k].head == 5 && !put(s, push, 5)))
+        return false;
+    return put(s, b, kinds[k].len);
+}
+
+/* Half of them read or write arithmetic flags. */
+static unsigned choose_row(struct rng *r, const u16 *rows, unsigned n)
+{
+    unsigned id = rows[rng_below(r, n)];
+    bool flags = rng_below(r, 2);
+    for (unsigned i = 0; flags && i < TRIES; i++) {
+        if ((insn_infos[id].flags_read | insn_infos[id].flags_written) & FLAGS_ARITH)
+            break;
+        id = rows[rng_below(r, n)];
+    }
+    return id;
+}
+
 static bool add_one(struct rng *r, const u16 *rows, unsigned n, struct insn_case *s)
 {
     static struct insn_case e;
@@ -134,8 +173,10 @@ static bool add_one(struct rng *r, const u16 *rows, unsigned n, struct insn_case
         fits = fits && put_overwritten(r, s);
     else if (rng_below(r, 24) == 0)
         fits = fits && put_mxcsr(r, s);
+    else if (rng_below(r, 12) == 0)
+        fits = fits && put_branch(r, s);
     else
-        fits = fits && case_make(r, rows[rng_below(r, n)], &e) && e.mode == MODE_64 && put_element(r, s, &e);
+        fits = fits && case_make(r, choose_row(r, rows, n), &e) && e.mode == MODE_64 && put_element(r, s, &e);
     if (!fits)
         s->len = before;
     else if (over && s->len - over < 128)
