@@ -66,7 +66,7 @@ static void look_in_tlb(struct gen *g, unsigned size, bool write)
 
 void host_address(struct gen *g, unsigned size, bool write)
 {
-    flags_keep(g);
+    flags_spare(g);
     look_in_tlb(g, size, write);
     flags_lost(g);
 }
@@ -74,7 +74,7 @@ void host_address(struct gen *g, unsigned size, bool write)
 void stack_address(struct gen *g, i32 disp, unsigned size, bool write)
 {
     struct emit *e = &g->e;
-    flags_keep(g);
+    flags_spare(g);
     emit_lea(e, H_R10, MEM(host_reg_of[RSP], disp));
     emit_mem(e, X_SUB, 8, H_R10, FRAME(stack_page));
     emit_mem(e, X_CMP, 8, H_R10, FRAME(stack_room));

@@ -2,10 +2,13 @@
 /*
  * The guest's arithmetic flags on their way through a block.
  *
- * They live in the host's flags, where the guest's own instructions put them, and are saved to frame.fl only
- * before something may look at them there: a memory access (it may fault), a call, the block's end. Code of
- * ours that overwrites the host's flags runs after that. What a later instruction overwrites before anything
- * looks is never saved. What can be made again in time is not saved either (flags_recipe.c).
+ * They live in the host's flags, where the guest's own instructions put them. Code of ours overwrites them
+ * there, most of all the checks of a memory access; then they can still be had in one of three ways:
+ *  - by a recipe (flags_recipe.c), which costs nothing where an instruction's slow case is code of its own:
+ *    that begins with the recipe;
+ *  - by a recipe that frame.fix names, for whoever leads to C without code for the place: at a block's end;
+ *  - from frame.fl, the dear one, where there is no recipe.
+ * What a later instruction overwrites before anything looks is not kept at all.
  */
 #include "jit/gen.h"
 
@@ -18,7 +21,7 @@ static void set_fix(struct gen *g, u32 value)
     emit32(&g->e, value);
 }
 
-void flags_save(struct gen *g)
+static void save(struct gen *g)
 {
     struct emit *e = &g->e;
     emit_reg(e, X_MOV, 8, H_R11, H_RAX);
@@ -28,93 +31,207 @@ void flags_save(struct gen *g)
     set_fix(g, 0);
 }
 
-void flags_wait(struct gen *g)
+void flags_save(struct gen *g)
+{
+    save(g);
+    g->flags_saved = g->flags_in_fl = true;
+    if (g->index < g->b->count && !g->set_flags)
+        g->slow[g->index].flags_saved = true;
+}
+
+void flags_wait(struct gen *g, const struct recipe *r)
 {
     bug_on(g->waits == WAITS_MAX, "too many flags wait in one block");
     set_fix(g, 0);
     g->wait[g->waits].place = g->e.len - 4;
-    g->wait[g->waits++].recipe = g->recipe;
-    g->flags_saved = g->flags_waiting = true;
+    g->wait[g->waits++].recipe = *r;
 }
 
-void flags_keep(struct gen *g)
+static bool same(const struct recipe *a, const struct recipe *b)
 {
-    if (g->flags_saved)
-        return;
-    if (g->has_recipe && flags_may_wait(g)) {
-        flags_wait(g);
-        return;
-    }
-    flags_save(g);
-    g->flags_saved = true;
+    return a->how == b->how && a->size == b->size && a->op[0] == b->op[0] && a->op[1] == b->op[1] &&
+           a->imm == b->imm;
 }
 
-void flags_store(struct gen *g)
+/* Where the code of the same recipe lies already, or 0. */
+static u32 made_before(const struct gen *g, unsigned i)
 {
-    if (g->flags_waiting) {
-        flags_need(g);
-        g->flags_saved = false;
-    }
-    if (!g->flags_saved)
-        flags_save(g);
-    g->flags_saved = true;
-    g->flags_waiting = false;
+    for (unsigned k = i; k-- > 0;)
+        if (same(&g->wait[k].recipe, &g->wait[i].recipe))
+            return g->wait[k].code;
+    return 0;
 }
 
-void flags_emit_waits(struct gen *g)
+static void emit_waits(struct gen *g)
 {
     for (unsigned i = 0; i < g->waits && !g->e.overflow; i++) {
-        store_le(g->e.buf + g->wait[i].place, 4, g->base + g->e.len);
+        u32 code = made_before(g, i);
+        g->wait[i].code = code ? code : g->base + (u32)g->e.len;
+        store_le(g->e.buf + g->wait[i].place, 4, g->wait[i].code);
+        if (code)
+            continue;
         recipe_emit(g, &g->wait[i].recipe);
-        flags_save(g);
+        save(g);
         emit_op_mem(&g->e, (struct prefixes){0}, 0xff, 4, FRAME(fix_back)); /* jmp */
     }
 }
 
-void flags_need(struct gen *g)
+static void load_fl(struct gen *g)
 {
     struct emit *e = &g->e;
-    if (g->flags_host)
-        return;
-    g->flags_host = true;
-    if (g->flags_waiting) {
-        recipe_emit(g, &g->recipe);
-        return;
-    }
     emit_reg(e, X_MOV, 8, H_R11, H_RAX);
     emit_mem(e, X_MOVZX16, 4, H_RAX, FRAME(fl));
     emit_bytes(e, FL_FROM_AX, 3);
     emit_reg(e, X_MOV, 8, H_RAX, H_R11);
 }
 
+/* Jumps out of line unless frame.fix is 0, or if it is. Flags are lost. */
+static struct flags_miss *look_at_fix(struct gen *g, bool zero)
+{
+    bug_on(g->flags_misses == FLAGS_MISSES_MAX, "flags are looked for too often in one block");
+    emit_op_mem(&g->e, (struct prefixes){.rex_w = true}, 0x83, X_IMM_CMP, FRAME(fix));
+    emit8(&g->e, 0);
+    struct flags_miss *m = &g->flags_miss[g->flags_misses++];
+    *m = (struct flags_miss){.from = emit_jcc(&g->e, zero ? CC_E : CC_NE), .load = zero};
+    m->back = g->e.len;
+    return m;
+}
+
+static void emit_misses(struct gen *g)
+{
+    for (unsigned i = 0; i < g->flags_misses; i++) {
+        const struct flags_miss *m = &g->flags_miss[i];
+        emit_patch(&g->e, m->from, g->e.len);
+        if (m->load)
+            load_fl(g);
+        else
+            call_runtime(g, g->rt->fix);
+        emit_jmp_to(&g->e, m->back);
+    }
+}
+
+void flags_emit_rest(struct gen *g)
+{
+    emit_misses(g);
+    emit_waits(g);
+}
+
+void flags_begin(struct gen *g)
+{
+    struct slow *s = &g->slow[g->index];
+    u32 touched = (g->info->flags_written | g->info->flags_undefined) & FLAGS_ARITH;
+    g->set_flags = false;
+    bool lost = !g->flags_host || lower_observes(g, g->index);
+    if (g->has_recipe && !g->flags_saved && !touched && g->how[g->index] != LOWER_NONE &&
+        (g->seen[g->index] || (lost && g->live[g->index])))
+        recipe_keep(g, &g->recipe, lower_writes(g->in, g->how[g->index]));
+    s->flags_saved = g->flags_saved;
+    s->recipe = g->recipe;
+}
+
+void flags_spare(struct gen *g)
+{
+    if (!g->flags_saved && !g->has_recipe)
+        flags_save(g);
+}
+
+void flags_settle(struct gen *g)
+{
+    if (g->flags_saved)
+        return;
+    if (!g->has_recipe) {
+        flags_save(g);
+        return;
+    }
+    flags_wait(g, &g->recipe);
+    g->flags_saved = true;
+    g->flags_in_fl = false;
+}
+
+void flags_keep(struct gen *g)
+{
+    if (!g->flags_saved && g->has_recipe) {
+        enum flags_ahead ahead = flags_ahead(g);
+        if (ahead == AHEAD_READ && g->flags_host) {
+            flags_save(g);
+            return;
+        }
+        if (ahead != AHEAD_STAYS)
+            recipe_keep(g, &g->recipe, ~0u);
+    }
+    flags_settle(g);
+}
+
+void flags_store(struct gen *g)
+{
+    if (g->flags_saved && g->flags_in_fl)
+        return;
+    if (g->flags_saved && !g->has_recipe) {
+        look_at_fix(g, false);
+        g->flags_host = false;
+        g->flags_in_fl = true;
+        return;
+    }
+    flags_need(g);
+    flags_save(g);
+}
+
+void flags_need(struct gen *g)
+{
+    if (g->flags_host)
+        return;
+    g->flags_host = true;
+    if (g->has_recipe && !g->flags_in_fl) {
+        struct flags_miss *m = g->recipe_if_fix ? look_at_fix(g, true) : NULL;
+        recipe_emit(g, &g->recipe);
+        if (m)
+            m->back = g->e.len;
+        return;
+    }
+    if (!g->flags_in_fl)
+        look_at_fix(g, false);
+    g->flags_in_fl = true;
+    load_fl(g);
+}
+
 void flags_lost(struct gen *g)
 {
-    bug_on(!g->flags_saved, "flags overwritten before they were saved");
+    bug_on(!g->flags_saved && !g->has_recipe, "flags overwritten before they were saved");
     g->flags_host = false;
 }
 
 void flags_called(struct gen *g)
 {
-    g->flags_saved = true;
-    g->flags_host = g->flags_waiting = g->has_recipe = false;
+    g->flags_saved = g->flags_in_fl = true;
+    g->flags_host = g->has_recipe = false;
 }
 
 void flags_set(struct gen *g)
 {
-    g->flags_host = true;
-    g->flags_saved = g->flags_waiting = false;
-    g->maker = g->index;
+    g->flags_host = g->set_flags = true;
+    g->flags_saved = g->flags_in_fl = g->recipe_if_fix = false;
+    g->has_recipe = recipe_make(g->in, &g->recipe) && !recipe_takes_memory(&g->recipe);
+}
+
+void flags_set_kept(struct gen *g)
+{
+    flags_set(g);
     g->has_recipe = recipe_make(g->in, &g->recipe);
+    flags_keep(g);
+    g->recipe_if_fix = true;
 }
 
 void flags_liveness(struct gen *g)
 {
-    u32 live = FLAGS_ARITH;
+    u32 live = FLAGS_ARITH, seen = FLAGS_ARITH;
     for (unsigned i = g->b->count; i-- > 0;) {
-        g->live[i] = live;
-        live &= ~lower_flags_killed(g, i);
+        u32 killed = lower_flags_killed(g, i);
+        g->live[i] = (u16)live;
+        g->seen[i] = (u16)seen;
+        live &= ~killed;
+        seen &= ~killed;
         live |= insn_infos[g->b->uop[i].in.id].flags_read & FLAGS_ARITH;
         if (lower_observes(g, i))
-            live = FLAGS_ARITH;
+            live = seen = FLAGS_ARITH;
     }
 }

@@ -4,8 +4,8 @@
  *
  * Guest registers are host registers of the same number, except:
  *  - guest RSP: host R8. Guest R8 to R11, the four least used: frame.home[].
- *  - Arithmetic flags: the host's, or frame.fl in the shape of cpu.fl (FL_*), or both, or what frame.fix
- *    makes of the registers; flags.c keeps track. Direction, interrupt and the other flags stay in struct
+ *  - Arithmetic flags: the host's, or frame.fl in the shape of cpu.fl (FL_*), or what frame.fix makes of
+ *    registers and frame.kept; flags.c keeps track. Direction, interrupt and the other flags stay in struct
  *    cpu; the host's DF is 0.
  *  - RIP: frame.rip_page plus a constant of the instruction.
  *  - XMM, YMM, MXCSR and x87: in struct cpu until a block needs them, then the host's until C runs; frame.vec
@@ -35,8 +35,10 @@ struct jit_frame {
     u32 mxcsr; /* scratch */
     /* A page that may be read and written, the stack's: what lies below stack_room in it is at stack_host. */
     u64 stack_page, stack_room, stack_host;
-    /* 0, or where code lies that makes fl right from registers and jumps to fix_back: flags_recipe.c */
+    /* 0, or where code lies that makes fl right and jumps to fix_back, from registers and from `kept`:
+     * flags_recipe.c */
     u64 fix;
+    u64 kept[2];
     u64 scratch; /* of an instruction or a routine */
     /* Seldom looked at. */
     u64 places;     /* table of entries, by host address */
@@ -101,6 +103,7 @@ struct jit_runtime {
     u32 call_last;   /* the same for a block's last instruction: never comes back */
     u32 leave_at;    /* R10: RIP */
     u32 leave_chain; /* R10: RIP, R11: struct jit_exit */
+    u32 fix;         /* frame.fl is right, frame.fix 0; flags are lost */
     u32 slice;       /* R10: RIP, R11: its block's near entry, to which it comes back if it may */
     u32 lookup;      /* R10: RIP, canonical; flags and R11 are lost */
     u32 stack;       /* R10: linear address whose page becomes stack_page if it may; R11, flags are lost */

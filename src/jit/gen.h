@@ -23,25 +23,43 @@ enum lowering {
 #undef LOWER_KIND
 };
 
+/* Meanings, numbered. */
+enum meaning_no {
+#define MEANING(name) NO_##name,
+#include "insn_meanings.inc"
+#undef MEANING
+    MEANINGS
+};
+
 #define SLOW_JUMPS 6
+
+/* How flags are made again: flags_recipe.c. op: a guest register below 16, RECIPE_KEPT (in frame.kept[] of
+ * the same index) or RECIPE_IMM. */
+enum { RECIPE_KEPT = 16, RECIPE_IMM };
+struct recipe {
+    u8 how, size, op[2];
+    i32 imm;
+};
+#define WAITS_MAX (4 * BLOCK_MAX)
+
+/* Flags are looked for in frame.fl, but frame.fix is not 0; or (load) it is. */
+struct flags_miss {
+    size_t from, back;
+    bool load;
+};
+#define FLAGS_MISSES_MAX (2 * BLOCK_MAX)
 
 struct slow {
     size_t from[SLOW_JUMPS];
     unsigned jumps;
     size_t back;
-    bool flags_host;           /* the host's flags are the guest's where it comes back to */
+    bool flags_host;  /* the host's flags are the guest's where it comes back to */
+    bool flags_saved; /* as in struct gen, before the instruction; if not: recipe */
+    struct recipe recipe;
     u8 vec;                    /* VEC_* that must hold where it comes back to */
     u8 vec_need;               /* what the instruction looked for in frame.vec; 0: nothing */
     size_t vec_from, vec_back; /* where it did not find it, and goes on when it is there */
 };
-
-/* How flags are made again from registers: flags_recipe.c */
-struct recipe {
-    u8 how, size, a, b;
-    bool constant; /* imm in place of b */
-    i32 imm;
-};
-#define WAITS_MAX (2 * BLOCK_MAX)
 
 /* Where a jump that is looked up goes when it is not found at once. */
 struct miss {
@@ -83,18 +101,25 @@ struct gen {
     const struct insn_info *info;
     u32 at, next; /* offsets in the page of it and of the next one */
 
-    /* Flags: at least one is true. flags.c */
-    bool flags_host, flags_saved;
-    bool flags_waiting; /* saved means: by frame.fix, as recipe says */
-    bool has_recipe;    /* of the flags that were set last in this block, by instruction `maker` */
-    unsigned maker;
+    /* Flags: one of the first three is true. flags.c */
+    bool flags_host;    /* the host's are right */
+    bool flags_saved;   /* frame.fl is right, or frame.fix is not 0 and names what makes it right */
+    bool has_recipe;    /* `recipe` makes them */
+    bool flags_in_fl;   /* saved in frame.fl itself */
+    bool recipe_if_fix; /* the recipe is right only where frame.fix is not 0 */
+    bool set_flags;     /* the current instruction has set them */
     struct recipe recipe;
     struct {
         size_t place; /* of the number that goes to frame.fix */
+        u32 code;
         struct recipe recipe;
     } wait[WAITS_MAX];
     unsigned waits;
-    u32 live[BLOCK_MAX]; /* arithmetic flags that may be looked at after each instruction */
+    struct flags_miss flags_miss[FLAGS_MISSES_MAX];
+    unsigned flags_misses;
+    /* Arithmetic flags that after each instruction something may read or see; or see, that is, not only the
+     * guest's own instructions. */
+    u16 live[BLOCK_MAX], seen[BLOCK_MAX];
 
     u8 vec; /* VEC_* that hold here */
 
@@ -139,25 +164,46 @@ bool flags_outlive(const struct gen *g);
 /* R10: a host address; the slow case unless it is a multiple of size. */
 void refuse_split(struct gen *g, unsigned size);
 
-/* flags.c */
-void flags_keep(struct gen *g);       /* the routines that lead to C can have them: before anything that may
-                                       * look at the guest's flags, and before they are lost */
-void flags_need(struct gen *g);       /* the host's are right; R11 is lost */
-void flags_store(struct gen *g);      /* frame.fl itself is right */
-void flags_wait(struct gen *g);       /* kept by frame.fix alone, for the ways on where they may be */
-void flags_save(struct gen *g);       /* the host's go to frame.fl, on a way where they may not */
-void flags_emit_waits(struct gen *g); /* out of line */
-void flags_lost(struct gen *g);       /* the host's are overwritten by code of ours */
-void flags_called(struct gen *g);     /* C ran: frame.fl holds them */
-void flags_set(struct gen *g);        /* the host's are the guest's new ones */
+/* flags.c. Flags of the host stay; R11 is lost unless it says otherwise. */
+void flags_begin(struct gen *g); /* before each instruction; R10 and R11 hold nothing */
+void flags_spare(struct gen *g); /* before they are lost: the current instruction's slow case can have them */
+void flags_keep(struct gen *g);  /* all routines that lead to C can have them, from here to where they are
+                                  * set again: at a block's end, and wherever flags_spare() is not enough */
+void flags_settle(struct gen *g);   /* the same, for the routine that runs next */
+void flags_lost(struct gen *g);     /* the host's are overwritten by code of ours */
+void flags_need(struct gen *g);     /* the host's are right again */
+void flags_store(struct gen *g);    /* frame.fl itself is right; the host's may be lost */
+void flags_called(struct gen *g);   /* C ran: frame.fl holds them */
+void flags_set(struct gen *g);      /* the host's are the guest's new ones; R11 stays */
+void flags_set_kept(struct gen *g); /* the same, and recipe_put() ran as recipe_make() asks */
+void flags_save(struct gen *g);     /* the host's go to frame.fl */
+/* frame.fix names the recipe; R11 stays. */
+void flags_wait(struct gen *g, const struct recipe *r);
+void flags_emit_rest(struct gen *g); /* out of line */
 void flags_liveness(struct gen *g);
 
-/* flags_recipe.c */
-bool recipe_make(const struct insn *in, struct recipe *r); /* false: there is none */
-void recipe_emit(struct gen *g, const struct recipe *r);   /* R11 is lost */
-bool flags_may_wait(const struct gen *g);
-bool flags_may_wait_at(const struct gen *g, i64 target); /* the current instruction's own way there */
-enum lowering lowering_of_row(u16 id);                   /* translate.c: where the meaning is the row's own */
+/* flags_recipe.c. False: there is none. A memory operand of the instruction is RECIPE_KEPT: what it held, or
+ * holds where it is written. */
+bool recipe_make(const struct insn *in, struct recipe *r);
+bool recipe_takes_memory(const struct recipe *r);
+u32 recipe_registers(const struct recipe *r); /* a mask */
+/* Those of its registers that are in the mask are about to change: it looks for their values in the frame.
+ * Flags stay, R11 is lost. */
+void recipe_keep(struct gen *g, struct recipe *r, u32 registers);
+void recipe_put(struct gen *g, unsigned k, enum host_reg reg); /* to frame.kept[k] */
+void recipe_emit(struct gen *g, const struct recipe *r);       /* R11 is lost */
+
+/* flags_ahead.c. Of the flags, on all ways on: until they are overwritten the recipe stays right and nothing
+ * reads them; something reads them first; neither can be told. */
+enum flags_ahead { AHEAD_STAYS, AHEAD_READ, AHEAD_UNKNOWN };
+enum flags_ahead flags_ahead(const struct gen *g);
+enum flags_ahead flags_ahead_at(const struct gen *g,
+                                i64 target);                /* the current instruction's own way there */
+u32 lower_writes(const struct insn *in, enum lowering how); /* guest registers: all where that is not plain */
+
+/* translate.c: where the meaning is the row's own. */
+enum lowering lowering_of_row(u16 id);
+enum meaning_no meaning_no(u16 id);
 
 /* address.c */
 void go_slow(struct gen *g, u8 cc); /* the current instruction's slow case */
@@ -176,6 +222,7 @@ void check_canonical(struct gen *g);   /* R10; flags and R11 are lost */
  * overwrite. */
 bool lower_observes(const struct gen *g, unsigned i);
 u32 lower_flags_killed(const struct gen *g, unsigned i);
+bool lower_names_high(const struct insn *in); /* AH, CH, DH or BH: may be a call after all */
 
 bool lower_x87(struct gen *g); /* arithmetic, whose rows share their meaning with vectors */
 

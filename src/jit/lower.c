@@ -170,6 +170,41 @@ static void swap_halves(struct gen *g, enum host_reg r)
     emit_op_reg(&g->e, (struct prefixes){0}, 0x86, r + 4u, r);
 }
 
+/* The instruction's recipe looks for its memory operand in the frame, and is worth it. */
+static bool keeps_operand(const struct gen *g, const struct form *f, struct recipe *r)
+{
+    const struct insn *in = g->in;
+    return g->seen[g->index] && !(in->flags & INSN_LOCK) && recipe_make(in, r) && recipe_takes_memory(r) &&
+           !(f->rm_write && f->has_reg && host_reg_of[in->reg] == H_NONE);
+}
+
+static void move_operand(struct gen *g, enum host_reg r, bool store)
+{
+    unsigned n = g->in->mem_size;
+    if (store)
+        emit_mem(&g->e, n == 1 ? X_MOV_TO - 1 : X_MOV_TO, n, r, MEM(H_R10, 0));
+    else
+        emit_mem(&g->e, n == 1 ? X_MOVZX8 : n == 2 ? X_MOVZX16 : X_MOV, n < 4 ? 4 : n, r, MEM(H_R10, 0));
+}
+
+/* R10: its host address. The memory operand by way of a register, and to the frame. */
+static void by_register(struct gen *g, const struct form *f, const struct recipe *r)
+{
+    const struct insn *in = g->in;
+    enum host_reg value = f->rm_write ? H_R11 : H_R10, reg = H_NONE;
+    move_operand(g, value, false);
+    if (f->has_reg)
+        reg = operand(g, in->reg, H_R11, needs_old(g, f->reg_read, f->reg_byte));
+    emit_op_reg(&g->e, prefixes_of(in, g->info, f), opcode_of(in, g->info),
+                f->has_reg ? reg : in->modrm >> 3 & 7u, value);
+    immediate(g, f);
+    if (f->rm_write)
+        move_operand(g, value, true);
+    recipe_put(g, r->op[0] == RECIPE_KEPT ? 0 : 1, value);
+    if (f->has_reg)
+        go_home(g, in->reg, reg, f->reg_write);
+}
+
 /* AH..BH beside a host address, which needs a REX prefix, take the place of AL..BL meanwhile. */
 static void plain_memory(struct gen *g, const struct form *f, bool flags, bool high)
 {
@@ -223,13 +258,26 @@ static bool has_high(const struct insn *in, const struct form *f)
            (f->has_reg && is_high(in, f->reg_byte, in->reg_off));
 }
 
+bool lower_names_high(const struct insn *in)
+{
+    struct form f = form_of(in, &insn_infos[in->id]);
+    return has_high(in, &f);
+}
+
 bool lower_plain(struct gen *g)
 {
     const struct insn *in = g->in;
+    struct recipe r;
     struct form f = form_of(in, g->info);
     bool mem = in->flags & INSN_MEM, high = has_high(in, &f), flags = flags_outlive(g);
     if (!addressable(in) || (mem && high && g->how[g->index] == LOWER_KEEP))
         return false; /* CMPXCHG needs AL and AH at once */
+    if (mem && keeps_operand(g, &f, &r)) {
+        operand_address(g, in->mem_size, f.rm_write);
+        by_register(g, &f, &r);
+        flags_set_kept(g);
+        return true;
+    }
     if (mem) {
         plain_memory(g, &f, flags, high);
     } else if (high) {

@@ -147,24 +147,58 @@ bool lower_jmp(struct gen *g)
     return true;
 }
 
-/* Whether the flags of this block wait: not behind this jump where they may not. */
-struct ways {
-    bool save_next, save_target;
+/* What is left to do for the flags on each way behind a conditional jump: save them, or let them wait, with
+ * registers of their recipe in the frame or where they are. */
+enum duty { NOTHING, SAVE, WAIT, KEEP_AND_WAIT };
+
+struct duties {
+    enum duty next, target;
 };
 
-static struct ways flags_at_jump(struct gen *g, i64 target)
+static void do_duty(struct gen *g, enum duty d)
 {
-    struct ways w = {!flags_may_wait_at(g, g->next), !flags_may_wait_at(g, target)};
+    struct recipe r = g->recipe;
+    if (d == SAVE)
+        flags_save(g);
+    if (d == KEEP_AND_WAIT)
+        recipe_keep(g, &r, ~0u);
+    if (d == WAIT || d == KEEP_AND_WAIT)
+        flags_wait(g, &r);
+}
+
+static enum duty duty_of_next(enum flags_ahead next, enum flags_ahead there)
+{
+    if (next == AHEAD_READ)
+        return SAVE;
+    if (there == AHEAD_READ)
+        return next == AHEAD_STAYS ? WAIT : KEEP_AND_WAIT;
+    return next == AHEAD_UNKNOWN && there == AHEAD_STAYS ? KEEP_AND_WAIT : NOTHING;
+}
+
+/* Reading is dear, so they are saved where that comes next. */
+static struct duties flags_at_jump(struct gen *g, i64 target)
+{
+    enum flags_ahead next = flags_ahead_at(g, g->next), there = flags_ahead_at(g, target);
+    bool both = next == AHEAD_READ && there == AHEAD_READ;
+    struct duties d = {NOTHING, NOTHING};
     flags_need(g);
-    if (g->flags_saved && !g->flags_waiting)
-        return (struct ways){false, false};
-    if (!w.save_next || !w.save_target) {
-        if (!g->flags_waiting)
-            flags_wait(g);
-        return w;
+    if (g->flags_in_fl)
+        return d;
+    if (!g->has_recipe || both) {
+        flags_save(g);
+        return d;
     }
-    flags_save(g);
-    return (struct ways){false, false};
+    d.target = there == AHEAD_READ ? SAVE : NOTHING;
+    if (g->flags_saved) {
+        d.next = next == AHEAD_READ ? SAVE : NOTHING;
+        return d;
+    }
+    d.next = duty_of_next(next, there);
+    if (there == AHEAD_UNKNOWN)
+        recipe_keep(g, &g->recipe, ~0u);
+    if (there != AHEAD_READ)
+        flags_settle(g);
+    return d;
 }
 
 bool lower_jcc(struct gen *g)
@@ -173,21 +207,19 @@ bool lower_jcc(struct gen *g)
     u8 cc = g->in->opcode & 15;
     if (g->in->size != 8 || !reachable(target))
         return false;
-    struct ways w = flags_at_jump(g, target);
-    bool direct = in_page(target) && !w.save_target;
+    struct duties d = flags_at_jump(g, target);
+    bool direct = in_page(target) && d.target == NOTHING;
     if (direct)
         align_exit(g, 2);
     size_t taken = emit_jcc(&g->e, cc);
-    if (w.save_next)
-        flags_save(g);
+    do_duty(g, d.next);
     go_to(g, g->next);
     if (direct) {
         add_exit(g, taken, target);
         return true;
     }
     emit_patch(&g->e, taken, g->e.len);
-    if (w.save_target)
-        flags_save(g);
+    do_duty(g, d.target);
     check_target(g, target);
     go_to(g, target);
     return true;
@@ -201,7 +233,6 @@ static void load_target(struct gen *g)
         operand_address(g, 8, false);
         emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
     } else {
-        flags_keep(g);
         emit_reg(&g->e, X_MOV, 8, H_R10, guest_reg(g, in->rm, H_R10));
     }
 }
@@ -217,6 +248,7 @@ bool lower_jmp_indirect(struct gen *g)
     if (!near_operand(g))
         return false;
     load_target(g);
+    flags_keep(g);
     jump_late(g, true, 0);
     return true;
 }
@@ -249,6 +281,7 @@ bool lower_call_indirect(struct gen *g)
     if (!near_operand(g))
         return false;
     load_target(g);
+    flags_keep(g);
     check_canonical(g);
     emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(scratch));
     push_next(g);
@@ -263,6 +296,7 @@ static bool ret(struct gen *g, i32 release)
         return false;
     stack_address(g, 0, 8, false);
     emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
+    flags_keep(g);
     jump_late(g, true, 8 + release);
     return true;
 }

@@ -98,7 +98,7 @@ static bool divide(struct gen *g, bool is_signed)
         operand_address(g, in->size, false);
         emit_mem(&g->e, X_MOV, in->size, divisor = H_R11, MEM(H_R10, 0));
     } else {
-        flags_keep(g);
+        flags_spare(g);
         divisor = guest_reg(g, in->rm, H_R11);
     }
     (is_signed ? check_signed : check_unsigned)(g, divisor);
@@ -151,7 +151,7 @@ bool lower_bit(struct gen *g)
     if (!addressable(in))
         return false;
     linear_address(g);
-    flags_keep(g);
+    flags_spare(g);
     word_of_bit(g);
     flags_lost(g);
     emit_lea(e, H_R10, (struct mem){.base = H_R10, .index = H_R11});

@@ -24,7 +24,7 @@ static unsigned scale_of(const struct insn *in)
 
 static void check_upward(struct gen *g)
 {
-    flags_keep(g);
+    flags_spare(g);
     emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(cpu));
     emit_op_mem(&g->e, (struct prefixes){0}, TEST_IMM, 0, MEM(H_R10, (i32)offsetof(struct cpu, rflags)));
     emit32(&g->e, FLAG_DF);
@@ -115,7 +115,7 @@ static void compare_many(struct gen *g, bool both)
     emit_mem(e, X_MOV_TO, 8, H_RCX, FRAME(scratch));
     emit_string(g, true);
     flags_set(g);
-    flags_keep(g);
+    flags_spare(g);
     emit_mem(e, X_MOV, 8, H_R11, FRAME(scratch));
     emit_reg(e, X_SUB, 8, H_R11, H_RCX);
     flags_lost(g);

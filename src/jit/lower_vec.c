@@ -40,7 +40,7 @@ void vec_need(struct gen *g, u8 bit)
     struct slow *s = &g->slow[g->index];
     if (g->vec & bit)
         return;
-    flags_keep(g);
+    flags_spare(g);
     test_vec(g, bit);
     s->vec_need = bit;
     s->vec_from = emit_jcc(&g->e, CC_E);
@@ -185,7 +185,7 @@ bool lower_vec(struct gen *g)
     if (f.gpr_rm)
         rm = f.gpr_rm_write ? result_reg(in->rm, H_R11) : guest_reg(g, in->rm, H_R11);
     if (writes_flags)
-        flags_keep(g);
+        flags_spare(g);
     encode(g, &f, reg, rm);
     go_home(g, in->reg, H_R11, f.gpr_reg && f.gpr_reg_write);
     go_home(g, in->rm, H_R11, f.gpr_rm && f.gpr_rm_write);
@@ -215,7 +215,7 @@ bool lower_stmxcsr(struct gen *g)
     if (g->in->adsize != 8)
         return false;
     vec_need(g, bit_for(0, g->in->flags & INSN_VEX));
-    flags_keep(g);
+    flags_spare(g);
     emit_op_mem(e, (struct prefixes){0}, MXCSR_GROUP, STMXCSR, FRAME(mxcsr));
     emit_mem(e, X_MOV, 8, H_R10, FRAME(cpu));
     emit_mem(e, X_MOV, 4, H_R11, FRAME(mxcsr));

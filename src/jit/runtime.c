@@ -420,6 +420,9 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     emit_leave(e, JIT_AT, done);
     rt->leave_chain = (u32)e->len;
     emit_leave(e, JIT_CHAIN, done);
+    rt->fix = (u32)e->len;
+    fix_flags(e, 8);
+    emit8(e, 0xc3);
     rt->slice = (u32)e->len;
     emit_slice(e, rt->leave_at);
     rt->lookup = (u32)e->len;

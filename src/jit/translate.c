@@ -31,13 +31,15 @@ static bool (*const lower_by[])(struct gen *g) = {
 #undef LOWER_KIND
 };
 
-/* Meanings, numbered. */
-enum meaning_no {
-#define MEANING(name) NO_##name,
-#include "insn_meanings.inc"
-#undef MEANING
-    MEANINGS
-};
+enum meaning_no meaning_no(u16 id)
+{
+    static const u16 meaning[ID_COUNT] = {
+#define MEANING_OF(id, name) [ID_##id] = NO_##name,
+#include "insn_meaning_table.inc"
+#undef MEANING_OF
+    };
+    return (enum meaning_no)meaning[id];
+}
 
 enum lowering lowering_of_row(u16 id)
 {
@@ -46,12 +48,7 @@ enum lowering lowering_of_row(u16 id)
 #include "jit/lower.def"
 #undef LOWER
     };
-    static const u16 meaning[ID_COUNT] = {
-#define MEANING_OF(id, name) [ID_##id] = NO_##name,
-#include "insn_meaning_table.inc"
-#undef MEANING_OF
-    };
-    return (enum lowering)how[meaning[id]];
+    return (enum lowering)how[meaning_no(id)];
 }
 
 /* LOWER_NONE where the meaning on this CPU is not the row's own. */
@@ -65,11 +62,13 @@ static enum lowering lowering_of(const struct uop *u)
 
 bool lower_observes(const struct gen *g, unsigned i)
 {
+    const struct insn *in = &g->b->uop[i].in;
     switch (g->how[i]) {
     case LOWER_NOP:
     case LOWER_FENCE:
-    case LOWER_LEA:
         return false;
+    case LOWER_LEA:
+        return in->adsize != 8 || in->size == 2;
     case LOWER_PLAIN:
     case LOWER_LOGIC:
     case LOWER_BIT:
@@ -77,7 +76,7 @@ bool lower_observes(const struct gen *g, unsigned i)
     case LOWER_SHIFT:
     case LOWER_KEEP:
     case LOWER_ATOMIC:
-        return g->b->uop[i].in.flags & INSN_MEM;
+        return (in->flags & INSN_MEM) || lower_names_high(in);
     default:
         return true;
     }
@@ -110,7 +109,7 @@ static void call_meaning(struct gen *g, unsigned i)
 
 static void call_instead(struct gen *g)
 {
-    flags_keep(g);
+    flags_settle(g);
     call_meaning(g, g->index);
     flags_called(g);
     g->vec = 0;
@@ -120,6 +119,7 @@ static bool translate_one(struct gen *g)
 {
     enum lowering how = g->how[g->index];
     struct slow *s = &g->slow[g->index];
+    flags_begin(g);
     bool native = how != LOWER_NONE && lower_by[how](g);
     if (!native)
         call_instead(g);
@@ -218,12 +218,13 @@ static void emit_slow_cases(struct gen *g)
             vec_emit_need(g, s);
         for (unsigned k = 0; k < s->jumps; k++)
             emit_patch(&g->e, s->from[k], g->e.len);
+        if (!s->flags_saved)
+            flags_wait(g, &s->recipe);
         site_of(g, i)->slow = 1;
         call_meaning(g, i);
         if (ends_block(&insn_infos[g->b->uop[i].in.id]))
             continue;
-        g->flags_saved = true;
-        g->flags_host = g->flags_waiting = false;
+        flags_called(g);
         if (s->vec)
             vec_emit_again(g, s, i);
         if (s->flags_host)
@@ -279,7 +280,7 @@ bool translate(const struct block *b, struct jit_site *site, struct jit_exit *ex
     emit_exits(&g);
     emit_stack_misses(&g);
     emit_slow_cases(&g);
-    flags_emit_waits(&g);
+    flags_emit_rest(&g);
     t->len = g.e.len;
     t->sites = g.sites;
     t->exits = g.exits;

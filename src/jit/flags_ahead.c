@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What becomes of flags on the ways on from an instruction.
+ *
+ * Only where all ways overwrite the flags before they change a register of their recipe may frame.fix name a
+ * recipe that looks at registers; and where they are read soon it is better not to have to make them. The
+ * rest of the block is looked at, and the instructions that direct jumps in the page lead to. Those are read
+ * here only where they are watched as code, so that a change shuts this block.
+ */
+#include "cpu/meanings.h"
+#include "jit/gen.h"
+
+#define LOOK_AHEAD 8 /* instructions of a successor */
+
+enum { ALL = 0xffff };
+
+/* AH..BH are numbered as SPL..DIL are. */
+static u32 bit_of(const struct insn *in, const struct operand_info *o, u8 reg, u8 off)
+{
+    bool high = o->size == SZ_B && (off & 1) && !(in->flags & (INSN_REX | INSN_VEX));
+    return 1u << (high ? reg & 3 : reg);
+}
+
+static u32 written_operands(const struct insn *in)
+{
+    const struct insn_info *info = &insn_infos[in->id];
+    u32 mask = 0;
+    for (const struct operand_info *o = info->op; o < info->op + ARRAY_SIZE(info->op); o++) {
+        if (o->kind == OP_REG)
+            return ALL;
+        if (!(o->access & ACC_WRITE))
+            continue;
+        if (o->kind == OP_G)
+            mask |= bit_of(in, o, in->reg, in->reg_off);
+        else if (o->kind == OP_B)
+            mask |= 1u << in->vreg;
+        else if (o->kind == OP_Z || (o->kind == OP_E && !(in->flags & INSN_MEM)))
+            mask |= bit_of(in, o, in->rm, in->rm_off);
+    }
+    return mask;
+}
+
+static bool names_registers(const struct insn *in)
+{
+    const struct insn_info *info = &insn_infos[in->id];
+    for (const struct operand_info *o = info->op; o < info->op + ARRAY_SIZE(info->op); o++)
+        if (o->kind == OP_E || o->kind == OP_G || o->kind == OP_Z)
+            return true;
+    return false;
+}
+
+u32 lower_writes(const struct insn *in, enum lowering how)
+{
+    const struct meaning *m = insn_meaning[in->id];
+    switch (how) {
+    case LOWER_NOP:
+    case LOWER_FENCE:
+    case LOWER_JMP:
+    case LOWER_JCC:
+    case LOWER_LDMXCSR:
+    case LOWER_STMXCSR:
+    case LOWER_VEC_ZERO:
+        return 0;
+    case LOWER_PUSH:
+    case LOWER_PUSH_IMM:
+    case LOWER_CALL:
+        return 1u << RSP;
+    case LOWER_POP:
+        return 1u << RSP | 1u << in->rm;
+    case LOWER_LEAVE:
+        return 1u << RSP | 1u << RBP;
+    case LOWER_LEA:
+        return 1u << in->reg;
+    case LOWER_STRING:
+        return 1u << RAX | 1u << RCX | 1u << RSI | 1u << RDI;
+    case LOWER_VEC:
+    case LOWER_BMI:
+        return written_operands(in);
+    case LOWER_PLAIN:
+    case LOWER_LOGIC:
+    case LOWER_SHIFT:
+    case LOWER_KEEP:
+        break;
+    default:
+        return ALL;
+    }
+    if (m == &m_mul || m == &m_imul_E || m == &m_cmpxchg)
+        return written_operands(in) | 1u << RAX | 1u << RDX;
+    return names_registers(in) ? written_operands(in) : ALL;
+}
+
+static u32 overwrites(const struct insn *in, enum lowering how)
+{
+    const struct insn_info *info = &insn_infos[in->id];
+    return how == LOWER_PLAIN   ? info->flags_written & FLAGS_ARITH
+           : how == LOWER_LOGIC ? (info->flags_written | info->flags_undefined) & FLAGS_ARITH
+                                : 0;
+}
+
+static bool reads(const struct insn *in)
+{
+    return insn_infos[in->id].flags_read & FLAGS_ARITH;
+}
+
+/* The same for the code at an offset in the page. */
+static enum flags_ahead look(const struct gen *g, i64 at, u32 used)
+{
+    const u8 *page = (const u8 *)((u64)g->b->host & ~(PAGE_SIZE - 1));
+    for (unsigned n = 0; n < LOOK_AHEAD && at >= 0 && at < (i64)PAGE_SIZE; n++) {
+        struct insn in;
+        unsigned room = (unsigned)(PAGE_SIZE - (u64)at);
+        if (insn_decode(MODE_64, page + at, room < 15 ? room : 15, &in) != DECODE_OK ||
+            !space_watches_code(g->b->page, (u64)at, in.len))
+            return AHEAD_UNKNOWN;
+        enum lowering how = lowering_of_row(in.id);
+        if (reads(&in))
+            return AHEAD_READ;
+        if (overwrites(&in, how) == FLAGS_ARITH)
+            return AHEAD_STAYS;
+        at += in.len;
+        if (how == LOWER_JMP && in.size == 8)
+            at += (i64)in.imm;
+        else if ((insn_infos[in.id].attr & (ATTR_BRANCH | ATTR_END)) || (lower_writes(&in, how) & used))
+            return AHEAD_UNKNOWN;
+    }
+    return AHEAD_UNKNOWN;
+}
+
+enum flags_ahead flags_ahead_at(const struct gen *g, i64 target)
+{
+    u32 used = recipe_registers(&g->recipe);
+    enum flags_ahead ahead = look(g, target, used);
+    return ahead == AHEAD_UNKNOWN && !used ? AHEAD_STAYS : ahead;
+}
+
+/* The block's last instruction, which ends at `next`. */
+static enum flags_ahead behind_last(const struct gen *g, const struct uop *u, enum lowering how, i64 next,
+                                    u32 used)
+{
+    if (u->in.size != 8 || (lower_writes(&u->in, how) & used))
+        return AHEAD_UNKNOWN;
+    if (how != LOWER_JMP && how != LOWER_CALL && how != LOWER_JCC)
+        return AHEAD_UNKNOWN;
+    enum flags_ahead there = look(g, next + (i64)u->in.imm, used);
+    return how != LOWER_JCC || there == look(g, next, used) ? there : AHEAD_UNKNOWN;
+}
+
+static enum flags_ahead look_on(const struct gen *g, u32 used)
+{
+    const struct block *b = g->b;
+    i64 at = (i64)((u64)b->host & (PAGE_SIZE - 1));
+    for (unsigned i = 0; i < b->count; at += b->uop[i++].in.len) {
+        const struct insn *in = &b->uop[i].in;
+        if (i < g->index || (i == g->index && g->set_flags))
+            continue;
+        if (overwrites(in, g->how[i]) == FLAGS_ARITH && !reads(in))
+            return AHEAD_STAYS;
+        if (insn_infos[in->id].attr & (ATTR_BRANCH | ATTR_END))
+            return behind_last(g, &b->uop[i], g->how[i], at + in->len, used);
+        if (lower_writes(in, g->how[i]) & used)
+            return AHEAD_UNKNOWN;
+    }
+    return look(g, at, used);
+}
+
+enum flags_ahead flags_ahead(const struct gen *g)
+{
+    u32 used = recipe_registers(&g->recipe);
+    enum flags_ahead ahead = look_on(g, used);
+    return ahead == AHEAD_UNKNOWN && !used ? AHEAD_STAYS : ahead;
+}
