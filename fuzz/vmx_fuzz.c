@@ -43,7 +43,7 @@ _Static_assert(POINTER == 0x710 && SCRIPT_AT == 0x708 && CONTROL == 0x20000 && S
                "L1's code has the addresses by number");
 
 static const u32 encodings[VMCS_FIELDS] = {
-#define VMCS_FIELD(name, encoding) encoding,
+#define VMCS_FIELD(name, encoding, group) encoding,
 #include "x86/vmcs.def"
 #undef VMCS_FIELD
 };

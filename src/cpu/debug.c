@@ -27,12 +27,15 @@ static unsigned length_of(const struct cpu *c, unsigned i)
     return length[bits(c->dr7, 19 + 4 * i, 18 + 4 * i)];
 }
 
+void debug_points_changed(struct cpu *c)
+{
+    c->breakpoints = c->dr7 & 0xff;
+    c->record_branches = c->model->vendor == VENDOR_AMD && (c->msr_store[MSR_SLOT_DEBUGCTL] & DEBUGCTL_LBR);
+}
+
 void debug_registers_changed(struct cpu *c)
 {
-    c->breakpoints = false;
-    for (unsigned i = 0; i < 4; i++)
-        c->breakpoints |= enabled(c, i);
-    c->record_branches = c->model->vendor == VENDOR_AMD && (c->msr_store[MSR_SLOT_DEBUGCTL] & DEBUGCTL_LBR);
+    debug_points_changed(c);
     cpu_privilege_changed(c);
 }
 

@@ -34,5 +34,7 @@ bool debug_data_armed(const struct cpu *c);
 void debug_io(struct cpu *c, u16 port, unsigned size);
 /* DR7 or DEBUGCTL has changed, by an instruction or a state load. */
 void debug_registers_changed(struct cpu *c);
+/* The same where cpu_mode_changed() comes behind it. */
+void debug_points_changed(struct cpu *c);
 
 #endif

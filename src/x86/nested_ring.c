@@ -6,7 +6,7 @@ void nested_failed_each(const struct nested_failed *f, void (*fn)(const char *na
                         void *arg)
 {
     static const char *const vmcs[] = {
-#define VMCS_FIELD(name, encoding) #name,
+#define VMCS_FIELD(name, encoding, group) #name,
 #include "x86/vmcs.def"
 #undef VMCS_FIELD
     };

@@ -187,7 +187,7 @@ enum outcome svm_enter(struct cpu *c, u64 pa, struct vmcb *v)
     load_guest(c, &save);
     exchange_last_branch(c, &save);
     become_guest(c);
-    debug_registers_changed(c);
+    debug_points_changed(c);
     cpu_mode_changed(c);
     return s->ctl.event_inj & EVENT_VALID ? inject(c, &s->ctl) : END;
 }

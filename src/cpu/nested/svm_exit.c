@@ -113,7 +113,7 @@ enum outcome svm_leave(struct cpu *c, const struct svm_exit *x)
     c->step_armed = c->rf_kept = false;
     nested_withdraw_look(c);
     load_host(c, &s->host);
-    debug_registers_changed(c);
+    debug_points_changed(c);
     cpu_mode_changed(c);
     return END;
 }

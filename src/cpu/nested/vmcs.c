@@ -3,11 +3,26 @@
 #include "cpu/nested/vmcs.h"
 
 /* Encoding: bit 0 high half, 9:1 index, 11:10 type, 14:13 width; the rest must be 0. */
-enum { INDEX_BITS = 6, WIDTH_16 = 0, WIDTH_64 = 1, WIDTH_32 = 2, WIDTH_NATURAL = 3, TYPE_READ_ONLY = 1 };
+enum { INDEX_BITS = 6, WIDTH_16 = 0, WIDTH_64 = 1, WIDTH_32 = 2, WIDTH_NATURAL = 3 };
 #define KEY(e) (((e) >> 13 & 3) << (INDEX_BITS + 2) | ((e) >> 10 & 3) << INDEX_BITS | ((e) >> 1 & 63))
 
 static const u8 by_key[1 << (INDEX_BITS + 4)] = {
-#define VMCS_FIELD(name, encoding) [KEY(encoding)] = VMCS_##name + 1,
+#define VMCS_FIELD(name, encoding, group) [KEY(encoding)] = VMCS_##name + 1,
+#include "x86/vmcs.def"
+#undef VMCS_FIELD
+};
+
+const u8 vmcs_groups[VMCS_FIELDS] = {
+#define VMCS_FIELD(name, encoding, group) [VMCS_##name] = GROUP_##group,
+#include "x86/vmcs.def"
+#undef VMCS_FIELD
+};
+
+static const u64 masks[VMCS_FIELDS] = {
+#define VMCS_FIELD(name, encoding, group)                                                                    \
+    [VMCS_##name] = ((encoding) >> 13 & 3) == WIDTH_16   ? 0xffff                                            \
+                    : ((encoding) >> 13 & 3) == WIDTH_32 ? 0xffffffff                                        \
+                                                         : ~0ull,
 #include "x86/vmcs.def"
 #undef VMCS_FIELD
 };
@@ -15,6 +30,30 @@ static const u8 by_key[1 << (INDEX_BITS + 4)] = {
 static unsigned width(u64 encoding)
 {
     return (unsigned)(encoding >> 13 & 3);
+}
+
+unsigned vmcs_width(int field)
+{
+    return masks[field] == 0xffff ? 2 : masks[field] == 0xffffffff ? 4 : 8;
+}
+
+void vmcs_trim(struct vmcs *v)
+{
+    for (unsigned i = 0; i < VMCS_FIELDS; i++)
+        v->f[i] &= masks[i];
+    v->dirty = GROUP_ALL;
+}
+
+void vmcs_load(struct vmcs *to, const struct vmcs *page)
+{
+    memcpy(to, page, sizeof(*to));
+    vmcs_trim(to);
+}
+
+void vmcs_store(struct vmcs *page, const struct vmcs *from)
+{
+    page->launched = from->launched;
+    memcpy(page->f, from->f, sizeof(page->f));
 }
 
 int vmcs_find(u64 encoding)
@@ -26,15 +65,10 @@ int vmcs_find(u64 encoding)
     return by_key[KEY(encoding)] - 1;
 }
 
-bool vmcs_read_only(u64 encoding)
-{
-    return (encoding >> 10 & 3) == TYPE_READ_ONLY;
-}
-
 unsigned vmcs_highest_index(void)
 {
     static const u16 all[] = {
-#define VMCS_FIELD(name, encoding) encoding,
+#define VMCS_FIELD(name, encoding, group) encoding,
 #include "x86/vmcs.def"
 #undef VMCS_FIELD
     };

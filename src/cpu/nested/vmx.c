@@ -4,6 +4,33 @@
 
 #include <stdlib.h>
 
+struct vmcs *vmx_current(struct cpu *c)
+{
+    struct vmx *x = vmx_of(c);
+    if (likely(x->held))
+        return &x->v;
+    const struct vmcs *page = x->current == VMCS_NONE ? NULL : vmcs_at(c, x->current);
+    if (!page)
+        return NULL;
+    vmcs_load(&x->v, page);
+    x->held = true;
+    return &x->v;
+}
+
+void vmx_set_current(struct cpu *c, u64 pointer)
+{
+    struct vmx *x = vmx_of(c);
+    struct vmcs *page = x->held ? vmcs_at(c, x->current) : NULL;
+    if (pointer == x->current)
+        return;
+    if (page) {
+        vmcs_store(page, &x->v);
+        vmcs_written(c, x->current);
+    }
+    x->held = false;
+    x->current = pointer;
+}
+
 static bool triple_fault(struct cpu *c)
 {
     vmx_exit(c, &(struct vmx_exit){.reason = EXIT_TRIPLE_FAULT});
@@ -34,11 +61,27 @@ static void saving(void *obj)
     x->saved_last_entry = n->last_entry;
 }
 
-/* The page of the current VMCS is memory's; the copy is what the guest runs by. */
+/* Images of before the processor held the current VMCS have the copy that a guest runs by, and in root
+ * operation nothing that is not on its page. */
+static void take_old_image(struct vmx *x)
+{
+    if (x->held || !x->saved_guest)
+        return;
+    x->held = true;
+    x->v.revision = VMCS_REVISION;
+    x->v.launched = 1;
+}
+
 static int loaded(void *obj)
 {
     struct vmx *x = obj;
     struct cpu *c = x->cpu;
+    take_old_image(x);
+    vmcs_trim(&x->v);
+    if (!x->on) {
+        x->current = VMCS_NONE;
+        x->held = false;
+    }
     if (x->saved_guest && (!x->on || !vmx_host_state_valid(c, x) || x->saved_stepping > STEP_TAKEN ||
                            x->apic_write > PAGE_SIZE + 1))
         return -1;
@@ -61,7 +104,10 @@ static const struct state_field fields[] = {
     STATE_FIELD(struct vmx, host_nmi_blocked),
     STATE_FIELD(struct vmx, vmxon),
     STATE_FIELD(struct vmx, current),
-#define VMCS_FIELD(name, encoding) {"vmcs." #name, offsetof(struct vmx, v.f[VMCS_##name]), 8, 1},
+    STATE_FIELD(struct vmx, held),
+    STATE_FIELD(struct vmx, v.revision),
+    STATE_FIELD(struct vmx, v.launched),
+#define VMCS_FIELD(name, encoding, group) {"vmcs." #name, offsetof(struct vmx, v.f[VMCS_##name]), 8, 1},
 #include "x86/vmcs.def"
 #undef VMCS_FIELD
     STATE_FIELD(struct vmx, deadline),
@@ -133,6 +179,7 @@ void vmx_reset(struct cpu *c)
     c->stepping = STEP_OFF;
     x->vmxon = 0;
     x->current = VMCS_NONE;
+    x->held = false;
     x->deadline = CLOCK_NEVER;
     if (c->clock)
         timer_cancel(&x->timer);

@@ -2,9 +2,9 @@
 /*
  * VMX, inside: one vCPU's state and what its files promise each other.
  *
- * In non-root operation `v` is the copy of the current VMCS that VM entry took, checked and loaded; exits
- * write their fields to it and to the page. Only vmx_enter() and vmx_exit() change between root and non-root
- * operation.
+ * `v` is the current VMCS, which the processor holds from its first use until another becomes current or it
+ * is cleared: VMREAD, VMWRITE, entries and exits all work on it, and nothing on its page. Only vmx_enter()
+ * and vmx_exit() change between root and non-root operation.
  */
 #ifndef CPU_NESTED_VMX_H
 #define CPU_NESTED_VMX_H
@@ -34,6 +34,8 @@ struct vmx {
     bool on;
     bool host_nmi_blocked; /* while virtual NMIs are on in the guest */
     u64 vmxon, current;    /* pointers; current: VMCS_NONE */
+    bool held;             /* v is the current one; else its page is, if there is one */
+    bool checked_v86;      /* RFLAGS.VM when all checks passed */
     struct vmcs v;
     u64 deadline; /* of the preemption timer, by the machine's clock; CLOCK_NEVER: off */
     struct timer timer;
@@ -80,6 +82,11 @@ enum vmx_error {
 #undef VMX_ERROR
 };
 
+/* vmx.c: the current VMCS, or NULL without one (or without RAM where it should be). */
+struct vmcs *vmx_current(struct cpu *c);
+/* Another becomes current, or none (VMCS_NONE). */
+void vmx_set_current(struct cpu *c, u64 pointer);
+
 /* vmx_entry.c: VMLAUNCH and VMRESUME once their operands are settled. END, or DONE after a VMfail. */
 enum outcome vmx_enter(struct cpu *c, bool launch);
 /* vmx_exit.c: to root operation. */
@@ -92,7 +99,7 @@ void vmx_set_nested(struct cpu *c); /* vmx_entry.c: what of struct nested_state 
 /* Rows of x86/vmx_checks.def, from 1: controls, then host state, then guest state. */
 enum vmx_check {
     VMX_CHECK_NONE,
-#define VMX_CHECK(name, text, qualification) VMX_CHECK_##name,
+#define VMX_CHECK(name, text, qualification, more) VMX_CHECK_##name,
 #include "x86/vmx_checks.def"
 #undef VMX_CHECK
     VMX_CHECK_END,
@@ -101,9 +108,10 @@ enum vmx_check {
 };
 const char *vmx_check_text(unsigned row);
 
-/* VM-entry checks, in the manual's order: 0, or the VMfail number. x->failed: the row. */
+/* VM-entry checks of the current VMCS, in the manual's order: 0, or the VMfail number. x->failed: the row.
+ * Rows that passed are looked at again when something was written that they depend on. */
 unsigned vmx_check_controls_and_host(struct cpu *c, struct vmx *x);
-/* True: good. Else *qualification. */
+/* True: good, and so it stays for what is not written. Else *qualification. */
 bool vmx_check_guest(struct cpu *c, struct vmx *x, u64 *qualification);
 bool vmx_host_state_valid(struct cpu *c, struct vmx *x); /* of a copy that was not checked here */
 bool vmx_eptp_valid(const struct cpu *c, u64 eptp);

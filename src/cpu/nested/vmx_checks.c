@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The checks at VM entry: x86/vmx_checks.def is the table, here is what must hold as expressions over the
- * copy of the VMCS. SDM 3C 26.2 (VMX controls, host state), 26.3.1 (guest state)
+ * current VMCS. SDM 3C 26.2 (VMX controls, host state), 26.3.1 (guest state)
  */
 #include "cpu/control.h"
 #include "cpu/nested/vmx.h"
@@ -360,46 +360,87 @@ static const struct check {
     const char *text;
     u64 qualification; /* guest state only */
 } checks[] = {
-#define VMX_CHECK(name, text, qualification) [VMX_CHECK_##name] = {text, qualification},
+#define VMX_CHECK(name, text, qualification, more) [VMX_CHECK_##name] = {text, qualification},
 #include "x86/vmx_checks.def"
 #undef VMX_CHECK
 };
 
-/* The first row of [from, end) that does not hold, or 0. Each stands in place, so that what is left of one
- * range is that range alone: a table of functions took several times as long. */
-static inline __attribute__((always_inline)) unsigned first_failed(struct cpu *c, const struct vmcs *v,
-                                                                   unsigned from, unsigned end)
+enum {
+    NONE = GROUP_NONE,
+    FLOW = GROUP_FLOW,
+    INJECT = GROUP_INJECT,
+    ALWAYS = GROUP_ALWAYS,
+    EVERY = 1 << 30, /* no group: every row, whatever it depends on */
+};
+
+/* The first row of [from, end) that does not hold, or 0, of those that depend on `groups`. Each stands in
+ * place, so that what is left of one range and one set of groups is that alone: a table of functions took
+ * several times as long. */
+static inline __attribute__((always_inline)) unsigned
+first_failed(struct cpu *c, const struct vmcs *v, unsigned from, unsigned end, unsigned groups)
 {
-#define VMX_CHECK(name, text, qualification)                                                                 \
-    if (VMX_CHECK_##name >= from && VMX_CHECK_##name < end && unlikely(!holds_##name(c, v)))                 \
+#define VMX_CHECK(name, text, qualification, more)                                                           \
+    if (VMX_CHECK_##name >= from && VMX_CHECK_##name < end && (((more) | EVERY) & groups) &&                 \
+        unlikely(!holds_##name(c, v)))                                                                       \
         return VMX_CHECK_##name;
 #include "x86/vmx_checks.def"
 #undef VMX_CHECK
     return VMX_CHECK_NONE;
 }
 
+/* What an event needs of CR0 is the one thing that the checks of controls ask of guest state. */
+static unsigned controls_failed(struct cpu *c, const struct vmcs *v)
+{
+    if (v->dirty & GROUP_CONTROL)
+        return first_failed(c, v, 1, VMX_CHECK_HOST, EVERY);
+    return v->dirty & (INJECT | GROUP_GUEST) ? first_failed(c, v, 1, VMX_CHECK_HOST, INJECT | ALWAYS)
+                                             : first_failed(c, v, 1, VMX_CHECK_HOST, ALWAYS);
+}
+
+static unsigned host_failed(struct cpu *c, const struct vmcs *v)
+{
+    return v->dirty & (GROUP_CONTROL | GROUP_HOST)
+               ? first_failed(c, v, VMX_CHECK_HOST, VMX_CHECK_GUEST, EVERY)
+               : first_failed(c, v, VMX_CHECK_HOST, VMX_CHECK_GUEST, ALWAYS);
+}
+
+/* Of RFLAGS the segments' checks look at VM alone. */
+static unsigned guest_failed(struct cpu *c, const struct vmcs *v)
+{
+    if ((v->dirty & (GROUP_CONTROL | GROUP_GUEST)) || v86(v) != vmx_of(c)->checked_v86)
+        return first_failed(c, v, VMX_CHECK_GUEST, VMX_CHECK_END, EVERY);
+    return v->dirty & (FLOW | INJECT)
+               ? first_failed(c, v, VMX_CHECK_GUEST, VMX_CHECK_END, FLOW | INJECT | ALWAYS)
+               : first_failed(c, v, VMX_CHECK_GUEST, VMX_CHECK_END, ALWAYS);
+}
+
 unsigned vmx_check_controls_and_host(struct cpu *c, struct vmx *x)
 {
-    x->failed = first_failed(c, &x->v, 1, VMX_CHECK_GUEST);
-    if (!x->failed)
-        return 0;
-    return x->failed < VMX_CHECK_HOST ? ERR_CONTROLS : ERR_HOST_STATE;
+    x->failed = controls_failed(c, &x->v);
+    if (x->failed)
+        return ERR_CONTROLS;
+    x->failed = host_failed(c, &x->v);
+    return x->failed ? ERR_HOST_STATE : 0;
 }
 
 bool vmx_host_state_valid(struct cpu *c, struct vmx *x)
 {
     u64 efer = c->efer;
     c->efer = ctl(&x->v, EXIT, HOST_64) ? efer | EFER_LMA : efer & ~(u64)EFER_LMA; /* as at the entry */
-    bool good = !first_failed(c, &x->v, VMX_CHECK_HOST, VMX_CHECK_GUEST);
+    bool good = !first_failed(c, &x->v, VMX_CHECK_HOST, VMX_CHECK_GUEST, EVERY);
     c->efer = efer;
     return good;
 }
 
 bool vmx_check_guest(struct cpu *c, struct vmx *x, u64 *qualification)
 {
-    x->failed = first_failed(c, &x->v, VMX_CHECK_GUEST, VMX_CHECK_END);
-    *qualification = x->failed ? checks[x->failed].qualification : 0;
-    return !x->failed;
+    x->failed = guest_failed(c, &x->v);
+    *qualification = checks[x->failed].qualification;
+    if (x->failed)
+        return false;
+    x->v.dirty = 0;
+    x->checked_v86 = v86(&x->v);
+    return true;
 }
 
 const char *vmx_check_text(unsigned row)

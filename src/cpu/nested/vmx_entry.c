@@ -2,8 +2,8 @@
 /*
  * VM entry: the one way into non-root operation. SDM 3C chapter 26
  *
- * The VMCS is copied, the copy is checked, then loaded; until everything was found good the processor is
- * unchanged but for MSRs of the load area, as the manual has it.
+ * The current VMCS is checked, as far as it was written since it was last found good, then loaded; until then
+ * the processor is unchanged but for MSRs of the load area, as the manual has it.
  */
 #include "cpu/debug.h"
 #include "cpu/msr.h"
@@ -175,8 +175,8 @@ static void load_guest(struct cpu *c, struct vmx *x)
     load_registers(c, v);
     load_events(c, x, v);
     vmx_set_nested(c);
+    debug_points_changed(c);
     cpu_mode_changed(c);
-    debug_registers_changed(c);
     if (!ctl2(v, VPID)) {
         tlb_flush_matching(c, match_vpid_0, NULL);
         second_flush_all(c->nested->translations); /* more than is asked for: as processors show it */
@@ -198,15 +198,13 @@ static enum outcome refused(struct cpu *c, bool launch, enum vmx_error error, co
 enum outcome vmx_enter(struct cpu *c, bool launch)
 {
     struct vmx *x = vmx_of(c);
-    struct vmcs *page = vmcs_at(c, x->current);
     u64 qualification;
-    if (!page)
+    if (!vmx_current(c))
         return refused(c, launch, ERR_INVALID, NULL);
     if (c->held_shadow & SHADOW_MOV_SS)
         return refused(c, launch, ERR_MOV_SS, NULL);
-    if (page->revision & VMCS_SHADOW)
+    if (x->v.revision & VMCS_SHADOW)
         return refused(c, launch, ERR_INVALID, NULL);
-    memcpy(&x->v, page, sizeof(x->v));
     if (!x->v.launched != launch)
         return refused(c, launch, launch ? ERR_LAUNCH_NOT_CLEAR : ERR_RESUME_NOT_LAUNCHED, NULL);
     unsigned error = vmx_check_controls_and_host(c, x);
@@ -219,10 +217,7 @@ enum outcome vmx_enter(struct cpu *c, bool launch)
     if (bad)
         return fails(c, EXIT_MSR_LOAD, bad, "every entry of the VM-entry MSR-load area can be loaded");
     vmx_succeed(c);
-    if (launch) {
-        page->launched = x->v.launched = 1;
-        vmcs_written(c, x->current);
-    }
+    x->v.launched = 1;
     load_guest(c, x);
     load_timer(c, x);
     x->pause_seen = false;

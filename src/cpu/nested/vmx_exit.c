@@ -25,56 +25,59 @@ static void save_information(struct vmcs *v, const struct vmx_exit *x)
     F(INSN_INFO) = x->insn_info;
 }
 
+/* What a guest has made of its state need not pass the checks of the next entry: what changed is dirty. */
+#define SET(name, value) vmcs_set(v, VMCS_##name, value)
+
 static void save_segments(const struct cpu *c, struct vmcs *v)
 {
     for (unsigned s = 0; s < SEG_COUNT; s++) {
-        v->f[VMCS_ES_SEL + s] = c->seg[s].sel;
-        v->f[VMCS_ES_BASE + s] = c->seg[s].base;
-        v->f[VMCS_ES_LIMIT + s] = c->seg[s].limit;
-        v->f[VMCS_ES_AR + s] = c->seg[s].attr;
+        vmcs_set(v, VMCS_ES_SEL + s, c->seg[s].sel);
+        vmcs_set(v, VMCS_ES_BASE + s, c->seg[s].base);
+        vmcs_set(v, VMCS_ES_LIMIT + s, c->seg[s].limit);
+        vmcs_set(v, VMCS_ES_AR + s, c->seg[s].attr);
     }
-    F(GDTR_BASE) = c->gdtr.base;
-    F(GDTR_LIMIT) = c->gdtr.limit;
-    F(IDTR_BASE) = c->idtr.base;
-    F(IDTR_LIMIT) = c->idtr.limit;
+    SET(GDTR_BASE, c->gdtr.base);
+    SET(GDTR_LIMIT, c->gdtr.limit);
+    SET(IDTR_BASE, c->idtr.base);
+    SET(IDTR_LIMIT, c->idtr.limit);
 }
 
 static void save_registers(const struct cpu *c, struct vmcs *v, bool rf)
 {
-    F(CR0) = c->cr0;
-    F(CR3) = c->cr3;
-    F(CR4) = c->cr4;
-    F(RSP) = c->regs[RSP];
-    F(RIP) = c->rip;
-    F(RFLAGS) = cpu_rflags(c) | (rf ? FLAG_RF : 0);
-    F(SYSENTER_CS) = c->sysenter_cs;
-    F(SYSENTER_ESP) = c->sysenter_esp;
-    F(SYSENTER_EIP) = c->sysenter_eip;
+    SET(CR0, c->cr0);
+    SET(CR3, c->cr3);
+    SET(CR4, c->cr4);
+    SET(RSP, c->regs[RSP]);
+    SET(RIP, c->rip);
+    SET(RFLAGS, cpu_rflags(c) | (rf ? FLAG_RF : 0));
+    SET(SYSENTER_CS, c->sysenter_cs);
+    SET(SYSENTER_ESP, c->sysenter_esp);
+    SET(SYSENTER_EIP, c->sysenter_eip);
     if (ctl(v, EXIT, SAVE_DEBUG)) {
-        F(DR7) = c->dr7;
-        F(DEBUGCTL) = c->msr_store[MSR_SLOT_DEBUGCTL];
+        SET(DR7, c->dr7);
+        SET(DEBUGCTL, c->msr_store[MSR_SLOT_DEBUGCTL]);
     }
     if (ctl(v, EXIT, SAVE_PAT))
-        F(PAT) = c->pat;
+        SET(PAT, c->pat);
     if (ctl(v, EXIT, SAVE_EFER))
-        F(EFER) = c->efer;
+        SET(EFER, c->efer);
     /* "IA-32e mode guest" follows the guest into and out of IA-32e mode. 27.2 */
-    F(ENTRY) = c->efer & EFER_LMA ? F(ENTRY) | BIT(ENTRY_GUEST_64_BIT) : F(ENTRY) & ~BIT(ENTRY_GUEST_64_BIT);
+    SET(ENTRY, c->efer & EFER_LMA ? F(ENTRY) | BIT(ENTRY_GUEST_64_BIT) : F(ENTRY) & ~BIT(ENTRY_GUEST_64_BIT));
 }
 
 static void save_events(struct cpu *c, struct vmx *x, struct vmcs *v)
 {
     u8 shadow = c->shadow | c->held_shadow;
-    F(INTERRUPTIBILITY) = (shadow & SHADOW_STI ? BLOCK_STI : 0) |
-                          (shadow & SHADOW_MOV_SS ? BLOCK_MOV_SS : 0) | (c->nmi_blocked ? BLOCK_NMI : 0);
-    F(ACTIVITY) = c->activity; /* the values are the manual's */
-    F(PENDING_DEBUG) = c->pending_dr6 | (c->pending_dr6 & 15 ? BIT(12) : 0);
-    F(INJECT_INFO) &= ~(u64)INTR_VALID;
+    SET(INTERRUPTIBILITY, (shadow & SHADOW_STI ? BLOCK_STI : 0) |
+                              (shadow & SHADOW_MOV_SS ? BLOCK_MOV_SS : 0) | (c->nmi_blocked ? BLOCK_NMI : 0));
+    SET(ACTIVITY, c->activity); /* the values are the manual's */
+    SET(PENDING_DEBUG, c->pending_dr6 | (c->pending_dr6 & 15 ? BIT(12) : 0));
+    SET(INJECT_INFO, F(INJECT_INFO) & ~(u64)INTR_VALID);
     if (ctl(v, EXIT, SAVE_TIMER)) {
         u64 now = clock_now(c->clock), hz = c->model->tsc_hz;
         u64 ns = x->deadline > now ? x->deadline - now : 0;
         u64 ticks = ns / 1000000000 * hz + ns % 1000000000 * hz / 1000000000;
-        F(TIMER) = (ticks + BIT(VMX_TIMER_SHIFT) - 1) >> VMX_TIMER_SHIFT;
+        F(TIMER) = (u32)((ticks + BIT(VMX_TIMER_SHIFT) - 1) >> VMX_TIMER_SHIFT);
     }
 }
 
@@ -179,22 +182,12 @@ static void load_host(struct cpu *c, struct vmx *x, u32 reason)
     c->rf_kept = true;
     host_segments(c, v);
     host_registers(c, v);
+    debug_points_changed(c);
     cpu_mode_changed(c);
-    debug_registers_changed(c);
     if (!ctl2(v, VPID) || failed)
         tlb_flush_matching(c, match_vpid_0, NULL);
     if (vmx_load_msrs(c, F(EXIT_MSR_LOAD), (u32)F(EXIT_MSR_LOAD_COUNT)))
         vmx_abort(c, 4);
-}
-
-/* Fields an exit may have changed, from the copy to the page. */
-static void write_back(struct cpu *c, struct vmx *x)
-{
-    struct vmcs *page = vmcs_at(c, x->current);
-    if (!page)
-        return;
-    memcpy(page->f, x->v.f, sizeof(page->f));
-    vmcs_written(c, x->current);
 }
 
 void vmx_exit(struct cpu *c, const struct vmx_exit *e)
@@ -210,7 +203,6 @@ void vmx_exit(struct cpu *c, const struct vmx_exit *e)
         timer_cancel(&x->timer);
     x->deadline = CLOCK_NEVER;
     nested_withdraw_look(c);
-    write_back(c, x);
     c->guest_tsc_ratio = TSC_RATIO_1;
     c->guest_tsc_offset = 0; /* the area takes the host's TSC */
     u32 bad = vmx_store_msrs(c, F(EXIT_MSR_STORE), (u32)F(EXIT_MSR_STORE_COUNT));
@@ -239,6 +231,5 @@ void vmx_entry_failure(struct cpu *c, u32 reason, u64 qualification, const char 
     nested_trace_refused(c, reason, qualification, check);
     F(REASON) = reason | ENTRY_FAILED;
     F(QUALIFICATION) = qualification;
-    write_back(c, x);
     load_host(c, x, (u32)F(REASON));
 }

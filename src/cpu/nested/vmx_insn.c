@@ -28,28 +28,22 @@ static void tell(struct cpu *c, const char *insn, enum vmx_error error, const ch
         nested_tell(c, kind, "%s failed, VMfailInvalid: %s%s", insn, is, what);
 }
 
-/* The VMCS that VMREAD and VMWRITE mean: in non-root operation the shadow one. 30.3 */
-static u64 pointer(const struct cpu *c)
+/* The VMCS that VMREAD and VMWRITE mean: in non-root operation the shadow one, which is on its page. 30.3 */
+static struct vmcs *meant(struct cpu *c)
 {
-    return c->nested->guest ? vmx_of(c)->v.f[VMCS_LINK] : vmx_of(c)->current;
+    return c->nested->guest ? vmcs_at(c, vmx_of(c)->v.f[VMCS_LINK]) : vmx_current(c);
 }
 
 /* VMfailInvalid without a current VMCS, else VMfailValid. 30.2 */
 void vmx_fail(struct cpu *c, const char *insn, enum vmx_error error, const char *check)
 {
-    struct vmcs *page = error ? vmcs_at(c, pointer(c)) : NULL;
+    bool valid = error && meant(c);
     tell(c, insn, error, check);
     nested_trace_vmfail(c, insn, error, check);
     vmx_succeed(c);
-    c->fl |= page ? FL_ZF : FL_CF;
-    if (!page)
-        return;
-    if (c->nested->guest) { /* of the current VMCS, whose copy the exit writes back */
-        vmx_of(c)->v.f[VMCS_INSN_ERROR] = error;
-        return;
-    }
-    page->f[VMCS_INSN_ERROR] = error;
-    vmcs_written(c, pointer(c));
+    c->fl |= valid ? FL_ZF : FL_CF;
+    if (valid)
+        vmx_of(c)->v.f[VMCS_INSN_ERROR] = error; /* of the current VMCS, in non-root operation too */
 }
 
 static enum outcome failed(struct cpu *c, const char *insn, enum vmx_error error)
@@ -109,7 +103,6 @@ static enum outcome vmxon(struct cpu *c, const struct insn *in)
     }
     x->on = true;
     x->vmxon = p;
-    x->current = VMCS_NONE;
     nested_operation_changed(c);
     return succeeded(c);
 }
@@ -119,8 +112,8 @@ static enum outcome vmxoff(struct cpu *c, const struct insn *in)
 {
     if (allowed(c) != DONE)
         return FAULT;
+    vmx_set_current(c, VMCS_NONE);
     vmx_of(c)->on = false;
-    vmx_of(c)->current = VMCS_NONE;
     nested_operation_changed(c);
     return succeeded(c);
 }
@@ -136,13 +129,13 @@ static enum outcome vmclear(struct cpu *c, const struct insn *in)
         return failed(c, "VMCLEAR", ERR_VMCLEAR_ADDRESS);
     if (p == x->vmxon)
         return failed(c, "VMCLEAR", ERR_VMCLEAR_VMXON);
+    if (p == x->current)
+        vmx_set_current(c, VMCS_NONE);
     struct vmcs *page = vmcs_at(c, p);
     if (page) {
         page->launched = 0;
         vmcs_written(c, p);
     }
-    if (p == x->current)
-        x->current = VMCS_NONE;
     return succeeded(c);
 }
 DEFINE_MEANING_ONE(vmclear, vmclear);
@@ -157,10 +150,10 @@ static enum outcome vmptrld(struct cpu *c, const struct insn *in)
         return failed(c, "VMPTRLD", ERR_VMPTRLD_ADDRESS);
     if (p == x->vmxon)
         return failed(c, "VMPTRLD", ERR_VMPTRLD_VMXON);
-    struct vmcs *page = vmcs_at(c, p);
+    const struct vmcs *page = vmcs_at(c, p);
     if (!page || (page->revision & ~VMCS_SHADOW) != VMCS_REVISION)
         return failed(c, "VMPTRLD", ERR_VMPTRLD_REVISION);
-    x->current = p;
+    vmx_set_current(c, p);
     return succeeded(c);
 }
 DEFINE_MEANING_ONE(vmptrld, vmptrld);
@@ -184,14 +177,14 @@ static enum outcome vmread(struct cpu *c, const struct insn *in)
     unsigned size = operand_size(c);
     if (allowed(c) != DONE)
         return FAULT;
-    const struct vmcs *page = vmcs_at(c, pointer(c));
+    const struct vmcs *vmcs = meant(c);
     u64 encoding = reg_get(c, in->reg * 8, size);
     int field = vmcs_find(encoding);
-    if (!page)
+    if (!vmcs)
         return failed(c, "VMREAD", ERR_INVALID);
     if (field < 0)
         return failed(c, "VMREAD", ERR_FIELD);
-    u64 v = vmcs_get(page, field, encoding);
+    u64 v = vmcs_get(vmcs, field, encoding);
     if (!(in->flags & INSN_MEM))
         reg_set(c, in->rm * 8, size, v);
     else if (operand_store(c, in, size, v) != DONE)
@@ -210,14 +203,17 @@ static enum outcome vmwrite(struct cpu *c, const struct insn *in)
         v = reg_get(c, in->rm * 8, size);
     else if (operand_load(c, in, size, &v) != DONE)
         return FAULT;
-    struct vmcs *page = vmcs_at(c, pointer(c));
+    struct vmcs *vmcs = meant(c);
     int field = vmcs_find(encoding);
-    if (!page)
+    if (!vmcs)
         return failed(c, "VMWRITE", ERR_INVALID);
     if (field < 0)
         return failed(c, "VMWRITE", ERR_FIELD);
-    vmcs_put(page, field, encoding, v); /* read-only fields too: IA32_VMX_MISC bit 29 */
-    vmcs_written(c, pointer(c));
+    vmcs_put(vmcs, field, encoding, v); /* read-only fields too: IA32_VMX_MISC bit 29 */
+    if (c->nested->guest)
+        vmcs_written(c, vmx_of(c)->v.f[VMCS_LINK]);
+    else
+        vmcs->dirty |= vmcs_groups[field];
     return succeeded(c);
 }
 DEFINE_MEANING_ONE(vmwrite, vmwrite);
