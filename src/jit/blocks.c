@@ -240,6 +240,7 @@ static void describe(struct jit_block *u, const struct block *b, u32 base, const
     u->version2 = b->host2 ? b->version2 : 0;
     u->mode = b->mode;
     u->count = b->count;
+    u->trace = t->trace;
     u->far = base;
     u->known = base + (u32)t->known;
     u->near = base + (u32)t->near;

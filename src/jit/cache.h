@@ -53,7 +53,8 @@ struct jit_block {
     u8 mode, count;
     u8 refs;
     u16 exits;
-    bool shut; /* the lock's: nobody finds it any more */
+    bool shut;  /* the lock's: nobody finds it any more */
+    bool trace; /* of a trace, which begins there */
     struct jit_site site[];
 };
 

@@ -148,19 +148,18 @@ static enum flags_ahead behind_last(const struct gen *g, const struct uop *u, en
 static enum flags_ahead look_on(const struct gen *g, u32 used)
 {
     const struct block *b = g->b;
-    i64 at = (i64)((u64)b->host & (PAGE_SIZE - 1));
-    for (unsigned i = 0; i < b->count; at += b->uop[i++].in.len) {
+    for (unsigned i = g->index + g->set_flags; i < b->count; i++) {
         const struct insn *in = &b->uop[i].in;
-        if (i < g->index || (i == g->index && g->set_flags))
-            continue;
+        if (trace_inner(g, i) && g->how[i] == LOWER_JCC)
+            return AHEAD_UNKNOWN;
         if (overwrites(in, g->how[i]) == FLAGS_ARITH && !reads(in))
             return AHEAD_STAYS;
-        if (insn_infos[in->id].attr & (ATTR_BRANCH | ATTR_END))
-            return behind_last(g, &b->uop[i], g->how[i], at + in->len, used);
+        if ((insn_infos[in->id].attr & (ATTR_BRANCH | ATTR_END)) && !trace_inner(g, i))
+            return behind_last(g, &b->uop[i], g->how[i], g->offset[i] + in->len, used);
         if (lower_writes(in, g->how[i]) & used)
             return AHEAD_UNKNOWN;
     }
-    return look(g, at, used);
+    return look(g, g->offset[b->count], used);
 }
 
 enum flags_ahead flags_ahead(const struct gen *g)

@@ -46,6 +46,7 @@ struct jit_frame {
     u64 limit;      /* the same for the whole run */
     u64 changes_at; /* where space_code_changes() lies */
     u64 changes;    /* what it was when the run began */
+    u64 samples;    /* table of how often a slice ended at a block: jit_sample_of() */
     /* How it ended. */
     u64 reason; /* enum jit_reason */
     u64 what;   /* its argument */
@@ -81,8 +82,9 @@ struct jit_site {
     u8 slow;         /* it has code of its own, which could not go on */
 };
 
-/* A direct jump to another place of the same page. A block has EXITS_MAX at most. */
-#define EXITS_MAX 2
+/* A direct jump to another place of the same page. A block has EXITS_MAX at most, a trace TRACE_EXITS. */
+#define EXITS_MAX   2
+#define TRACE_EXITS 32
 struct jit_exit {
     u32 place;      /* in the code cache: the displacement to patch, within an aligned quadword */
     u16 target;     /* offset in the page */
@@ -151,6 +153,14 @@ _Static_assert(JIT_PLACE_BITS >= 12 && JIT_PLACE_BITS <= 24 && JIT_HOST_BITS - J
 static inline u64 jit_place(const u8 *host, u32 far)
 {
     return (u64)host >> JIT_PLACE_BITS << 32 | far;
+}
+
+/* Which entry of frame.samples counts the slices that ended where a near entry lies in host memory, and how
+ * many make it worth a trace. */
+enum { JIT_SAMPLE_BITS = 10, JIT_SAMPLE_SHIFT = 4, JIT_SAMPLES = 4 };
+static inline unsigned jit_sample_of(const u8 *near)
+{
+    return (unsigned)(u64)near >> JIT_SAMPLE_SHIFT & ((1u << JIT_SAMPLE_BITS) - 1);
 }
 
 /* Which entry: the same as lookup emits. */

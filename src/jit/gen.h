@@ -14,6 +14,7 @@
 #include "jit/emit.h"
 #include "jit/frame.h"
 #include "jit/hostmap.h"
+#include "jit/trace.h"
 
 /* How an instruction is lowered. */
 enum lowering {
@@ -40,14 +41,14 @@ struct recipe {
     u8 how, size, op[2];
     i32 imm;
 };
-#define WAITS_MAX (4 * BLOCK_MAX)
+#define WAITS_MAX (2 * TRACE_MAX)
 
 /* Flags are looked for in frame.fl, but frame.fix is not 0; or (load) it is. */
 struct flags_miss {
     size_t from, back;
     bool load;
 };
-#define FLAGS_MISSES_MAX (2 * BLOCK_MAX)
+#define FLAGS_MISSES_MAX (2 * TRACE_MAX)
 
 struct slow {
     size_t from[SLOW_JUMPS];
@@ -78,22 +79,26 @@ struct stack_miss {
     bool write;
 };
 
+/* The way out of a trace at its instruction `index`. */
+struct side {
+    size_t from;
+    i64 target;
+    unsigned index;
+    bool flags_saved, has_recipe; /* as in struct gen */
+    struct recipe recipe;
+};
+
 struct gen {
     struct emit e;
     u32 base; /* where e.buf will lie in the code cache */
     const struct jit_runtime *rt;
     const struct block *b;
-    struct jit_site *site; /* of instructions that may call their meaning */
+    const struct trace *trace; /* b is its, or NULL */
+    struct jit_site *site;     /* of instructions that may call their meaning */
     unsigned sites;
-    u8 site_no[BLOCK_MAX]; /* from 1; 0: none yet */
-    u16 offset[BLOCK_MAX]; /* of the instructions translated so far */
-    struct jit_exit *exit; /* EXITS_MAX */
-    size_t exit_from[EXITS_MAX];
-    unsigned exits;
-    struct miss miss[EXITS_MAX];
-    unsigned misses;
-    struct stack_miss stack_miss[BLOCK_MAX * 2];
-    unsigned stack_misses;
+    struct jit_exit *exit; /* EXITS_MAX or TRACE_EXITS */
+    unsigned exits, misses, stack_misses, sides;
+    size_t near; /* struct translation */
 
     /* The current instruction. */
     unsigned index;
@@ -109,22 +114,29 @@ struct gen {
     bool recipe_if_fix; /* the recipe is right only where frame.fix is not 0 */
     bool set_flags;     /* the current instruction has set them */
     struct recipe recipe;
+    unsigned waits, flags_misses;
+    u8 vec; /* VEC_* that hold here */
+
+    /* Undefined beyond their counts. */
+    size_t exit_from[TRACE_EXITS];
+    struct miss miss[TRACE_EXITS];
+    struct side side[TRACE_EXITS];
+    struct stack_miss stack_miss[TRACE_MAX * 2];
     struct {
         size_t place; /* of the number that goes to frame.fix */
         u32 code;
         struct recipe recipe;
     } wait[WAITS_MAX];
-    unsigned waits;
     struct flags_miss flags_miss[FLAGS_MISSES_MAX];
-    unsigned flags_misses;
-    /* Arithmetic flags that after each instruction something may read or see; or see, that is, not only the
-     * guest's own instructions. */
-    u16 live[BLOCK_MAX], seen[BLOCK_MAX];
 
-    u8 vec; /* VEC_* that hold here */
-
-    enum lowering how[BLOCK_MAX];
-    struct slow slow[BLOCK_MAX];
+    /* Of each instruction. */
+    u8 how[TRACE_MAX];         /* enum lowering */
+    u16 offset[TRACE_MAX + 1]; /* in the page; last, of what follows */
+    /* Arithmetic flags that after it something may read or see; or see, that is, not only the guest's own
+     * instructions. */
+    u16 live[TRACE_MAX], seen[TRACE_MAX];
+    u8 site_no[TRACE_MAX]; /* from 1; 0: none yet */
+    struct slow slow[TRACE_MAX];
 };
 
 #define FRAME(field) MEM(H_RSP, (i32)offsetof(struct jit_frame, field))
@@ -238,6 +250,15 @@ void vec_emit_again(struct gen *g, const struct slow *s, unsigned i);
 #include "jit/lower.def"
 #undef LOWER_KIND
 void push_scratch(struct gen *g); /* lower_stack.c: pushes R10, or the slow case */
+
+/* lower_trace.c: the instruction i is a jump that its trace goes on behind, as recorded; its code; the way
+ * back to the first one; out of line, the ways out. */
+bool trace_inner(const struct gen *g, unsigned i);
+void lower_inner(struct gen *g);
+void emit_loop(struct gen *g);
+void emit_sides(struct gen *g);
+void push_next(struct gen *g); /* lower_branch.c: pushes the next instruction's RIP. R10 and R11 are lost */
+void count_down(struct emit *e, unsigned digit, unsigned count); /* frame.left; flags are lost */
 
 /* lower_branch.c: the way on to the instruction at an offset from the page's start, which may lie outside it.
  */

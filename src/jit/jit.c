@@ -16,7 +16,8 @@
 #include "cpu/mmu.h"
 #include "jit/cache.h"
 
-#define BUDGET_MOST (1ull << 62)
+#define BUDGET_MOST  (1ull << 62)
+#define SAMPLED_TIME (8 * MIB) /* instructions */
 
 struct jit {
     struct jit_cache *cache;
@@ -25,6 +26,11 @@ struct jit {
     u64 chaos;   /* as in struct jit_runtime */
     u64 salts;   /* the last tlb_fetch_id() */
     bool single; /* jit_run_block(): nothing follows the block */
+    bool recording;
+    struct trace trace;
+    u64 trace_rip;
+    u64 sampled_since; /* retired instructions when `sample` was cleared */
+    u8 sample[1u << JIT_SAMPLE_BITS];
     struct jit_jump jump[1u << JIT_JUMP_BITS];
 };
 
@@ -43,7 +49,8 @@ static void go_in(struct jit *j)
 
 /* ---- making blocks ---- */
 
-static void tell(struct jit *j, const struct block *b, u64 rip, const struct jit_block *u)
+static void tell(struct jit *j, const struct block *b, const struct trace *trace, u64 rip,
+                 const struct jit_block *u)
 {
     const struct jit_watch *w = &j->cache->options.watch;
     const struct translation *t = &j->cache->scratch;
@@ -52,6 +59,7 @@ static void tell(struct jit *j, const struct block *b, u64 rip, const struct jit
                          .code = j->cache->pages.rx + u->far,
                          .len = t->len,
                          .at = t->at,
+                         .offset = trace ? trace->offset : NULL,
                          .native = t->native,
                          .called = t->called};
     j->stats.blocks++;
@@ -62,19 +70,19 @@ static void tell(struct jit *j, const struct block *b, u64 rip, const struct jit
 }
 
 /* Lock held. NULL when there is no room, or the block's code does not fit into the buffer, or its page has
- * changed. */
-static struct jit_block *make(struct jit *j, const struct block *b, u64 rip)
+ * changed. trace: b is its, or NULL. */
+static struct jit_block *make(struct jit *j, const struct block *b, const struct trace *trace, u64 rip)
 {
     struct jit_cache *k = j->cache;
     struct cache_room room;
     u64 evictions = k->evictions;
-    bool any = cache_room(k, b->count, EXITS_MAX, 1, &room);
+    bool any = cache_room(k, b->count, trace ? TRACE_EXITS : EXITS_MAX, 1, &room);
     j->stats.evictions += k->evictions - evictions;
-    if (!any || !translate(b, room.block->site, room.exit, &k->rt, room.base, &k->scratch))
+    if (!any || !translate(b, trace, room.block->site, room.exit, &k->rt, room.base, &k->scratch))
         return NULL;
     struct jit_block *u = cache_add(k, &room, b, NULL, 0, &k->scratch);
     if (u)
-        tell(j, b, rip, u);
+        tell(j, b, trace, rip, u);
     return u;
 }
 
@@ -90,7 +98,7 @@ static struct jit_block *make_once(struct jit *j, const struct block *b, u64 rip
         return NULL;
     struct jit_block *u = cache_find(j->cache, b->mode, b->host, b->version);
     if (!is_of(u, b))
-        u = make(j, b, rip);
+        u = make(j, b, NULL, rip);
     cache_unlock(j->cache);
     return u;
 }
@@ -139,6 +147,7 @@ static void open_frame(struct jit *j, const struct cpu *c, unsigned first, struc
     f->rip_page = c->rip & ~(PAGE_SIZE - 1);
     f->places = (u64)j->cache->place[!!(c->code_mode & CODE_GUEST)];
     f->jumps = (u64)j->jump;
+    f->samples = (u64)j->sample;
     f->salt = salt(j, c);
     f->changes_at = (u64)space_code_counter(c->memory);
     f->changes = j->user.changes;
@@ -240,10 +249,10 @@ const void *jit_after(struct cpu *c, const struct jit_site *s, struct jit_frame 
     return code;
 }
 
-static enum outcome run_from(struct jit *j, struct cpu *c, const struct block *b, const struct jit_block *u)
+static enum outcome run_from(struct jit *j, struct cpu *c, const struct jit_block *u)
 {
     struct jit_frame f;
-    open_frame(j, c, b->count, &f);
+    open_frame(j, c, u->count, &f);
     enter(j, c, u, &f);
     if (f.reason == JIT_SETTLED)
         return (enum outcome)f.what;
@@ -266,18 +275,74 @@ static bool disturb(struct jit *j, struct cpu *c)
     return upset(j, 16);
 }
 
+/* ---- traces ---- */
+
+static u8 *samples_of(struct jit *j, const struct jit_block *u)
+{
+    return &j->sample[jit_sample_of(j->cache->pages.rx + u->near)];
+}
+
+/* Where slices ended lately is where time goes. Counts of long ago mean nothing. */
+static bool often_sampled(struct jit *j, const struct cpu *c, const struct jit_block *u)
+{
+    if (upset(j, 8))
+        return !u->trace;
+    if (likely(*samples_of(j, u) != JIT_SAMPLES))
+        return false;
+    if (c->retired - j->sampled_since < SAMPLED_TIME)
+        return !u->trace;
+    j->sampled_since = c->retired; /* as chance has it, it is sampled once more */
+    memset(j->sample, 0, sizeof(j->sample));
+    return false;
+}
+
+/* Whatever comes of it, the next slice that ends there is no reason to leave. */
+static bool begin_trace(struct jit *j, u64 rip, const struct block *b, const struct jit_block *u)
+{
+    ++*samples_of(j, u);
+    if (b->host2)
+        return false;
+    j->trace_rip = rip;
+    trace_begin(&j->trace, b);
+    return j->recording = true;
+}
+
+/* It takes its first block's place. */
+static void make_trace(struct jit *j)
+{
+    const struct block *b = trace_block(&j->trace);
+    if (!trace_pays(&j->trace) || !cache_lock(j->cache))
+        return;
+    const struct jit_block *u = cache_find(j->cache, b->mode, b->host, b->version);
+    if (u && !u->trace && make(j, b, &j->trace, j->trace_rip))
+        memset(j->jump, 0, sizeof(j->jump)); /* late jumps find it */
+    cache_unlock(j->cache);
+}
+
+/* True while b is to be interpreted, so that the way on from it is seen. */
+static bool record(struct jit *j, const struct block *b)
+{
+    if (trace_add(&j->trace, b))
+        return true;
+    j->recording = false;
+    make_trace(j);
+    return false;
+}
+
 /* The first block runs in any case: the loop looked at requests and at the budget before it asked. While a
  * request waits, the run ends behind that block. */
 static bool run_inside(struct jit *j, struct cpu *c, const struct block *b, enum outcome *o)
 {
-    if (!cache_see_changes(j->cache, &j->user, c->memory) || disturb(j, c))
+    if (!cache_see_changes(j->cache, &j->user, c->memory) || disturb(j, c) ||
+        (unlikely(j->recording) && record(j, b)))
         return false;
     struct jit_block *u = find(j, b, c->rip);
-    if (!u)
+    if (!u || (unlikely(often_sampled(j, c, u)) && begin_trace(j, c->rip, b, u)) ||
+        c->retired + u->count > c->budget_end)
         return false;
     if (asked(c))
         atomic_store(&c->poll, 1);
-    *o = run_from(j, c, b, u);
+    *o = run_from(j, c, u);
     return true;
 }
 
@@ -302,7 +367,7 @@ enum outcome jit_run_block(struct cpu *c, const struct block *b)
     bug_on(!seen || !u, "a block of %u instructions does not fit", b->count);
     atomic_store(&c->poll, 0);
     j->single = true;
-    enum outcome o = run_from(j, c, b, u);
+    enum outcome o = run_from(j, c, u);
     j->single = false;
     cache_leave(&j->user);
     return o;

@@ -253,8 +253,7 @@ bool lower_jmp_indirect(struct gen *g)
     return true;
 }
 
-/* Pushes the next instruction's RIP. R10 and R11 are lost. */
-static void push_next(struct gen *g)
+void push_next(struct gen *g)
 {
     enum host_reg rsp = host_reg_of[RSP];
     stack_address(g, -8, 8, true);

@@ -97,6 +97,7 @@ static void emit_enter(struct emit *e)
          field += 8)
         copy(e, slot(field, 0), MEM(H_RDX, (i32)field));
     copy(e, SLOT(jumps, 0), FRAME_OF(H_RDX, jumps));
+    copy(e, SLOT(samples, 0), FRAME_OF(H_RDX, samples));
     copy(e, SLOT(salt, 0), FRAME_OF(H_RDX, salt));
     copy(e, SLOT(left, 0), FRAME_OF(H_RDX, left));
     emit_reg(e, X_MOV, 8, H_R10, H_RDI);
@@ -255,6 +256,21 @@ static void emit_outcome(struct emit *e, u32 done)
     emit_jmp_to(e, done);
 }
 
+/* R11: a near entry. Jumps away when this is the time that makes it worth a trace; it leaves then, and jit.c
+ * looks at the same count. */
+static size_t count_sample(struct emit *e)
+{
+    emit_mem(e, X_MOV_TO, 8, H_R11, SLOT(spare, 0));
+    emit_shift(e, X_SHR, 4, H_R11, JIT_SAMPLE_SHIFT);
+    emit_imm(e, X_IMM_AND, 4, H_R11, (1 << JIT_SAMPLE_BITS) - 1);
+    emit_mem(e, X_ADD, 8, H_R11, SLOT(samples, 0));
+    emit_op_mem(e, (struct prefixes){0}, 0xfe, 0, MEM(H_R11, 0)); /* inc */
+    emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_R11, 0));
+    emit8(e, JIT_SAMPLES);
+    emit_mem(e, X_MOV, 8, H_R11, SLOT(spare, 0));
+    return emit_jcc(e, CC_E);
+}
+
 /* Goes on with the next slice, unless something is asked of the vCPU, code has changed, or the budget is
  * over. */
 static void emit_slice(struct emit *e, u32 leave_at)
@@ -268,6 +284,7 @@ static void emit_slice(struct emit *e, u32 leave_at)
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(limit, 0));
     emit_mem(e, X_SUB, 8, H_RAX, SLOT(end, 0));
     size_t over = emit_jcc(e, CC_E);
+    size_t often = count_sample(e);
     emit_imm(e, X_IMM_CMP, 8, H_RAX, JIT_SLICE);
     size_t little = emit_jcc(e, CC_BE);
     emit_mov_imm(e, H_RAX, JIT_SLICE);
@@ -279,6 +296,7 @@ static void emit_slice(struct emit *e, u32 leave_at)
     emit_patch(e, asked, e->len);
     emit_patch(e, changed, e->len);
     emit_patch(e, over, e->len);
+    emit_patch(e, often, e->len);
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
     emit_jmp_to(e, leave_at);
 }

@@ -140,14 +140,16 @@ void jit_show(const struct jit_view *v, jit_name_fn name, void *opaque, FILE *ou
         put_range(&s, 0, v->len, "");
         return;
     }
-    fprintf(out, "block %" PRIx64 ", mode %02x, %u instructions (%u native), %u bytes to %zu", v->rip,
-            b->mode, b->count, v->native, b->bytes, v->len);
+    fprintf(out, "%s %" PRIx64 ", mode %02x, %u instructions (%u native), %u bytes to %zu",
+            v->offset ? "trace" : "block", v->rip, b->mode, b->count, v->native, b->bytes, v->len);
     if (!name)
         fprintf(out, " at %p", (const void *)v->code);
     fputc('\n', out);
     put_range(&s, 0, v->at[0], "entry");
     u64 at = 0;
-    for (unsigned i = 0; i < b->count; at += b->uop[i++].in.len)
-        put_guest(&s, i, v->rip + at, b->host + at);
+    for (unsigned i = 0; i < b->count; at += b->uop[i++].in.len) {
+        u64 off = v->offset ? v->offset[i] - ((u64)b->host & (PAGE_SIZE - 1)) : at;
+        put_guest(&s, i, v->rip + off, b->host + off);
+    }
     put_range(&s, v->at[b->count], v->len, "rarely");
 }

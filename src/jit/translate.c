@@ -64,6 +64,8 @@ bool lower_observes(const struct gen *g, unsigned i)
 {
     const struct insn *in = &g->b->uop[i].in;
     switch (g->how[i]) {
+    case LOWER_JMP:
+        return !trace_inner(g, i);
     case LOWER_NOP:
     case LOWER_FENCE:
         return false;
@@ -117,10 +119,13 @@ static void call_instead(struct gen *g)
 
 static bool translate_one(struct gen *g)
 {
-    enum lowering how = g->how[g->index];
+    enum lowering how = (enum lowering)g->how[g->index];
     struct slow *s = &g->slow[g->index];
+    bool inner = trace_inner(g, g->index);
     flags_begin(g);
-    bool native = how != LOWER_NONE && lower_by[how](g);
+    bool native = inner || (how != LOWER_NONE && lower_by[how](g));
+    if (inner)
+        lower_inner(g);
     if (!native)
         call_instead(g);
     s->back = g->e.len;
@@ -164,10 +169,14 @@ static i32 start_of(const struct gen *g)
     return (i32)((u64)g->b->host & (PAGE_SIZE - 1));
 }
 
-static void count_down(struct emit *e, unsigned digit, u8 count)
+void count_down(struct emit *e, unsigned digit, unsigned count)
 {
-    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0x83, digit, FRAME(left));
-    emit8(e, count);
+    bool wide = count > 127;
+    emit_op_mem(e, (struct prefixes){.rex_w = true}, wide ? 0x81 : 0x83, digit, FRAME(left));
+    if (wide)
+        emit32(e, count);
+    else
+        emit8(e, (u8)count);
 }
 
 /* lea r10, [r10 - offset], long enough to become a jump in any case (blocks.c). */
@@ -185,7 +194,7 @@ static void emit_entry(struct gen *g, struct entry *n)
     n->known = e->len;
     from_start(g);
     emit_mem(e, X_MOV_TO, 8, H_R10, FRAME(rip_page));
-    n->near = e->len;
+    g->near = n->near = e->len;
     if (g->b->host2)
         check_second_page(g, n);
     count_down(e, X_IMM_SUB, g->b->count);
@@ -237,39 +246,54 @@ static void translate_body(struct gen *g, struct translation *t)
 {
     const struct block *b = g->b;
     bool ended = false;
-    g->next = (u32)((u64)b->host & (PAGE_SIZE - 1));
     for (g->index = 0; g->index < b->count; g->index++) {
         g->in = &b->uop[g->index].in;
         g->info = &insn_infos[g->in->id];
-        g->at = g->next;
+        g->at = g->offset[g->index];
         g->next = g->at + g->in->len;
-        g->offset[g->index] = (u16)g->at;
         t->at[g->index] = (u16)g->e.len;
         bool native = translate_one(g);
         *(native ? &t->native : &t->called) += 1;
         ended = ends_block(g->info);
     }
-    if (!ended) {
+    if (g->trace && g->trace->loop) {
+        emit_loop(g);
+    } else if (!ended) {
         flags_keep(g);
         go_to(g, g->next);
     }
     t->at[b->count] = (u16)g->e.len;
 }
 
-bool translate(const struct block *b, struct jit_site *site, struct jit_exit *exit,
+static void place_instructions(struct gen *g)
+{
+    u32 at = (u32)start_of(g);
+    for (unsigned i = 0; i < g->b->count; at += g->b->uop[i++].in.len) {
+        g->offset[i] = (u16)(g->trace ? g->trace->offset[i] : at);
+        g->how[i] = (u8)lowering_of(&g->b->uop[i]);
+        g->site_no[i] = 0;
+        g->slow[i] = (struct slow){0};
+    }
+    g->offset[g->b->count] = (u16)(g->trace ? g->trace->offset[g->b->count] : at);
+}
+
+bool translate(const struct block *b, const struct trace *trace, struct jit_site *site, struct jit_exit *exit,
                const struct jit_runtime *rt, u32 base, struct translation *t)
 {
-    struct gen g = {.e = {.buf = t->code, .cap = sizeof(t->code)},
-                    .base = base,
-                    .rt = rt,
-                    .b = b,
-                    .site = site,
-                    .exit = exit,
-                    .flags_saved = true};
+    struct gen g;
+    memset(&g, 0, offsetof(struct gen, exit_from));
+    g.e = (struct emit){.buf = t->code, .cap = sizeof(t->code)};
+    g.base = base;
+    g.rt = rt;
+    g.b = b;
+    g.trace = trace;
+    g.site = site;
+    g.exit = exit;
+    g.flags_saved = true;
     struct entry n;
+    t->trace = trace;
     t->native = t->called = 0;
-    for (unsigned i = 0; i < b->count; i++)
-        g.how[i] = lowering_of(&b->uop[i]);
+    place_instructions(&g);
     flags_liveness(&g);
     emit_entry(&g, &n);
     t->known = n.known;
@@ -277,6 +301,7 @@ bool translate(const struct block *b, struct jit_site *site, struct jit_exit *ex
     t->body = g.e.len;
     translate_body(&g, t);
     emit_entry_refusals(&g, &n);
+    emit_sides(&g);
     emit_exits(&g);
     emit_stack_misses(&g);
     emit_slow_cases(&g);

@@ -5,8 +5,9 @@
 
 #include "cpu/code.h"
 #include "jit/frame.h"
+#include "jit/trace.h"
 
-#define TRANSLATE_MAX 16384 /* bytes of host code a block can need */
+#define TRANSLATE_MAX 32768 /* bytes of host code a block or trace can need */
 
 /* Where code lies: behind a multiple of TRANSLATE_ALIGN, so that `known` is one of 8. There, and at the
  * displacements of its exits, it is changed while others run it. */
@@ -18,14 +19,16 @@ struct translation {
     size_t known; /* in the far entry, where R10 is RIP */
     size_t near;  /* the entry of jumps inside the page; the far entry, which sets frame.rip_page, is at 0 */
     size_t body;  /* behind its checks: whoever enters here has taken the block's length from R9 */
-    u16 at[BLOCK_MAX + 1];   /* of each instruction's code; last, of what is out of line */
+    u16 at[TRACE_MAX + 1]; /* of each instruction's code; last, of what is out of line */
+    bool trace;
     unsigned sites, exits;   /* how many were needed */
     unsigned native, called; /* instructions as host code and as calls */
 };
 
-/* site: room for one an instruction of b, exit: for EXITS_MAX, at places that live as long as the code; both
+/* trace: b is its, or NULL. site: room for one an instruction of b, exit: for EXITS_MAX, or TRACE_EXITS for a
+ * trace, at places that live as long as the code; both
  * are filled in. base: where in the code cache the code will lie. False: it did not fit. */
-bool translate(const struct block *b, struct jit_site *site, struct jit_exit *exit,
+bool translate(const struct block *b, const struct trace *trace, struct jit_site *site, struct jit_exit *exit,
                const struct jit_runtime *rt, u32 base, struct translation *t);
 
 #endif

@@ -18,6 +18,7 @@ struct jit_view {
     /* Where the code of each instruction begins, as an offset; behind the last, where out-of-line code does.
      */
     const u16 *at;
+    const u16 *offset;       /* of a trace: of each instruction in its page; else NULL */
     unsigned native, called; /* instructions as host code and as calls of their meaning */
 };
 

@@ -94,7 +94,7 @@ static struct block *decode(unsigned len)
 static bool write_block(unsigned len, FILE *out)
 {
     struct block *b = decode(len);
-    if (!b || !translate(b, w->site, w->exit, &runtime, BASE, &w->t))
+    if (!b || !translate(b, NULL, w->site, w->exit, &runtime, BASE, &w->t))
         return false;
     struct jit_view v = {.block = b,
                          .rip = 0x400000 + PAGE_OFFSET,
