@@ -10,15 +10,37 @@
 static void entries_clear(struct tlb_entry *e, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        e[i].tag = TLB_EMPTY(i & (TLB_SIZE - 1));
+        e[i].tag = TLB_EMPTY(i);
+}
+
+/* Tables in the order that places count them: of each class reads and writes, then fetches. */
+static struct tlb_entry *table_of(struct tlb_ctx *x, unsigned n)
+{
+    if (n >= 2 * TLB_CLASSES)
+        return x->fetch[n - 2 * TLB_CLASSES];
+    return n % 2 ? x->view[n / 2].write : x->view[n / 2].read;
+}
+
+static struct tlb_entry *entry_at(struct tlb_ctx *x, unsigned place)
+{
+    return &table_of(x, place / TLB_SIZE)[place % TLB_SIZE];
 }
 
 /* Tables' entries at one index for pages that begin with `like` up to 1 << shift. */
 static void index_clear(struct tlb_ctx *x, unsigned i, u64 like, u8 shift)
 {
-    for (unsigned place = i; place < ARRAY_SIZE(x->all); place += TLB_SIZE)
-        if (!((x->all[place].tag ^ like) >> shift))
-            x->all[place].tag = TLB_EMPTY(i);
+    for (unsigned n = 0; n < TLB_TABLES; n++)
+        if (!((table_of(x, n)[i].tag ^ like) >> shift))
+            table_of(x, n)[i].tag = TLB_EMPTY(i);
+}
+
+static void slots_close(struct tlb_ctx *x)
+{
+    for (struct tlb_view *v = x->view; v < x->view + TLB_CLASSES; v++) {
+        for (unsigned i = 0; i < v->slots_open; i++)
+            v->slot[v->open[i]].room = 0;
+        v->slots_open = 0;
+    }
 }
 
 /* Sets of numbers that may hold more than was put in: two bits each. */
@@ -83,13 +105,15 @@ static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
     fetches_changed(t, x);
     x->alone = false;
     second_flush(t, x);
+    slots_close(x);
     memset(x->large, 0, sizeof(x->large));
     memset(x->giant, 0, sizeof(x->giant));
     if (x->filled <= TLB_JOURNAL) {
         for (unsigned n = 0; n < x->filled; n++)
-            x->all[x->journal[n]].tag = TLB_EMPTY(x->journal[n] & (TLB_SIZE - 1));
+            entry_at(x, x->journal[n])->tag = TLB_EMPTY(x->journal[n] % TLB_SIZE);
     } else {
-        entries_clear(x->all, ARRAY_SIZE(x->all));
+        for (unsigned n = 0; n < TLB_TABLES; n++)
+            entries_clear(table_of(x, n), TLB_SIZE);
     }
     x->filled = 0;
 }
@@ -102,10 +126,11 @@ static void note_size(struct tlb_ctx *x, u64 lin, u8 shift)
         note(x->large[lin >> 63], TLB_LARGE, lin >> 21);
 }
 
-static void entry_fill(struct tlb_ctx *x, struct tlb_entry *to, const struct tlb_entry *e)
+static void entry_fill(struct tlb_ctx *x, unsigned table, const struct tlb_entry *e)
 {
-    unsigned place = (unsigned)(to - x->all);
-    bool noted = to->tag != TLB_EMPTY(place & (TLB_SIZE - 1));
+    unsigned i = tlb_index(e->tag), place = table * TLB_SIZE + i;
+    struct tlb_entry *to = entry_at(x, place);
+    bool noted = to->tag != TLB_EMPTY(i);
     *to = *e;
     if (noted)
         return;
@@ -120,9 +145,9 @@ static struct tlb_ctx *ctx_new(struct tlb *t)
     struct tlb_ctx *x = calloc(1, sizeof(*x)); /* pages of it that no entry lies in cost nothing */
     if (!x)
         return NULL;
-    for (unsigned place = 0; place < ARRAY_SIZE(x->all); place += TLB_SIZE) {
-        x->all[place].tag = TLB_EMPTY(0);
-        x->all[place + TLB_SIZE - 1].tag = TLB_EMPTY(TLB_SIZE - 1);
+    for (unsigned n = 0; n < TLB_TABLES; n++) {
+        table_of(x, n)[0].tag = TLB_EMPTY(0);
+        table_of(x, n)[TLB_SIZE - 1].tag = TLB_EMPTY(TLB_SIZE - 1);
     }
     fetches_changed(t, x);
     second_flush(t, x);
@@ -258,11 +283,10 @@ void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool wri
 {
     struct tlb_ctx *x = c->tlb->cur;
     struct tlb_entry e = entry_of(lin, host);
-    unsigned i = tlb_index(lin);
     note_size(x, lin, shift);
-    entry_fill(x, &x->view[class].read[i], &e);
+    entry_fill(x, 2 * class, &e);
     if (write)
-        entry_fill(x, &x->view[class].write[i], &e);
+        entry_fill(x, 2 * class + 1, &e);
 }
 
 /* By regions of 1 GiB: INVLPG takes away all pieces of a page, which is not larger. */
@@ -283,7 +307,7 @@ void tlb_fill_fetch(struct cpu *c, u64 lin, void *host, bool user, bool global, 
         note_global(c->tlb, lin);
     if (user || x->alone)
         note(x->fetched, TLB_FETCHED, lin >> PAGE_SHIFT);
-    entry_fill(x, &x->fetch[user][tlb_index(lin)], &e);
+    entry_fill(x, 2 * TLB_CLASSES + user, &e);
 }
 
 void tlb_remember(struct tlb *t, u64 lin, const void *base, u8 span, u8 shift, unsigned rights)
@@ -362,6 +386,7 @@ static void large_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
 
 static void page_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
 {
+    slots_close(x);
     if (noted(x->giant[lin >> 63], TLB_GIANT, lin >> 30)) {
         ctx_clear(t, x);
         return;
@@ -407,8 +432,21 @@ static void entry_drop(struct tlb_ctx *x, unsigned place, u64 host, u64 len, boo
 {
     unsigned table = place / TLB_SIZE;
     bool write = table < 2 * TLB_CLASSES && table % 2;
-    if ((write || !writes_only) && x->all[place].page - host < len)
-        x->all[place].tag = TLB_EMPTY(place & (TLB_SIZE - 1));
+    if ((write || !writes_only) && entry_at(x, place)->page - host < len)
+        entry_at(x, place)->tag = TLB_EMPTY(place % TLB_SIZE);
+}
+
+static void slots_drop(struct tlb_view *v, u64 host, u64 len)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < v->slots_open; i++) {
+        struct tlb_slot *s = &v->slot[v->open[i]];
+        if (s->host - host < len)
+            s->room = 0;
+        else
+            v->open[kept++] = v->open[i];
+    }
+    v->slots_open = kept;
 }
 
 void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)
@@ -419,8 +457,10 @@ void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)
         if (!x || !x->used)
             continue;
         bool all = x->filled > TLB_JOURNAL;
-        for (unsigned i = 0; i < (all ? ARRAY_SIZE(x->all) : x->filled); i++)
+        for (unsigned i = 0; i < (all ? TLB_TABLES * TLB_SIZE : x->filled); i++)
             entry_drop(x, all ? i : x->journal[i], host, len, writes_only);
+        for (unsigned i = 0; i < TLB_CLASSES; i++)
+            slots_drop(&x->view[i], host, len);
     }
     if (writes_only)
         return;

@@ -49,8 +49,20 @@ struct tlb_tag {
 #define TLB_LARGE   512
 #define TLB_GIANT   64
 
+/* A page that one place of translated code went to last, so that it need not look for it: an entry without an
+ * index. Linear addresses from `page` on, less than `room` above it, lie at `host`; room 0: it is closed. Who
+ * opened it knows for which accesses, from the entries of those. */
+struct tlb_slot {
+    u64 page, room, host;
+    u32 when, often; /* translated code's: see its runtime */
+};
+#define TLB_SLOTS 1024
+
 /* What data accesses of one class see. */
 struct tlb_view {
+    u32 slots_open;
+    u16 open[TLB_SLOTS]; /* which */
+    struct tlb_slot slot[TLB_SLOTS];
     struct tlb_entry read[TLB_SIZE], write[TLB_SIZE];
 };
 
@@ -72,16 +84,12 @@ struct tlb_ctx {
     u64 large[2][TLB_LARGE / 64]; /* regions of 2 MiB, for pages of at most that */
     u64 giant[2][TLB_GIANT / 64]; /* of 1 GiB, for larger ones */
     unsigned filled;              /* places in journal; TLB_JOURNAL + 1: too many, clear everything */
-    u16 journal[TLB_JOURNAL]; /* which places of `all` hold entries, so that a flush costs what was filled */
-    union {
-        struct {
-            struct tlb_view view[TLB_CLASSES];
-            struct tlb_entry fetch[2][TLB_SIZE]; /* supervisor, user */
-        };
-        struct tlb_entry all[(2 * TLB_CLASSES + 2) * TLB_SIZE];
-    };
+    u16 journal[TLB_JOURNAL];     /* which places hold entries, so that a flush costs what was filled */
+    struct tlb_view view[TLB_CLASSES];
+    struct tlb_entry fetch[2][TLB_SIZE]; /* supervisor, user */
 };
-_Static_assert((2 * TLB_CLASSES + 2) * TLB_SIZE <= 65536, "a place in the journal is 16 bits");
+#define TLB_TABLES (2 * TLB_CLASSES + 2)
+_Static_assert(TLB_TABLES *TLB_SIZE <= 65536, "a place in the journal is 16 bits");
 
 struct tlb {
     struct tlb_ctx *cur;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory operands: linear address, then the soft TLB inline. Before it, for what lies near RSP, one page that
- * the frame holds: most accesses to the stack are on the page of the one before.
+ * Memory operands: linear address, then the soft TLB inline. Before it, for what lies near RSP, one page in
+ * a slot of its own: most accesses to the stack are on the page of the one before.
  */
 #include "jit/gen.h"
 
@@ -53,9 +53,7 @@ void linear_address(struct gen *g)
 static void look_in_tlb(struct gen *g, unsigned size, bool write)
 {
     struct emit *e = &g->e;
-    struct mem entry = {.base = H_R9,
-                        .index = H_R11,
-                        .disp = write ? offsetof(struct tlb_view, write) : offsetof(struct tlb_view, read)};
+    struct mem entry = {.base = H_R9, .index = H_R11, .disp = write ? VIEW_AT(write) : VIEW_AT(read)};
     runtime_tlb_index(e);
     emit_mem(e, X_XOR, 8, H_R10, entry);
     emit_imm(e, X_IMM_CMP, 8, H_R10, (i32)(PAGE_SIZE - size));
@@ -71,17 +69,22 @@ void host_address(struct gen *g, unsigned size, bool write)
     flags_lost(g);
 }
 
+static struct mem slot_field(unsigned slot, size_t field)
+{
+    return MEM(H_R9, jit_slot_at(slot) + (i32)field);
+}
+
 void stack_address(struct gen *g, i32 disp, unsigned size, bool write)
 {
     struct emit *e = &g->e;
     flags_spare(g);
     emit_lea(e, H_R10, MEM(host_reg_of[RSP], disp));
-    emit_mem(e, X_SUB, 8, H_R10, FRAME(stack_page));
-    emit_mem(e, X_CMP, 8, H_R10, FRAME(stack_room));
+    emit_mem(e, X_SUB, 8, H_R10, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, page)));
+    emit_mem(e, X_CMP, 8, H_R10, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, room)));
     struct stack_miss *m = &g->stack_miss[g->stack_misses++];
     *m = (struct stack_miss){
         .from = emit_jcc(e, CC_AE), .index = g->index, .disp = disp, .size = (u8)size, .write = write};
-    emit_mem(e, X_ADD, 8, H_R10, FRAME(stack_host));
+    emit_mem(e, X_ADD, 8, H_R10, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, host)));
     m->back = e->len;
     flags_lost(g);
 }

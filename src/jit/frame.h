@@ -10,8 +10,8 @@
  *  - RIP: frame.rip_page plus a constant of the instruction.
  *  - XMM, YMM, MXCSR and x87: in struct cpu until a block needs them, then the host's until C runs; frame.vec
  *    says which (runtime_vec.c).
- * Host R9 points to the soft TLB's tables for data accesses (struct tlb_view); R10 and R11 are scratch; RSP
- * points to the frame, where `left` counts down the instructions that may still run.
+ * Host R9 points into what data accesses see of the soft TLB (struct tlb_view, VIEW_AT()); R10 and R11 are
+ * scratch; RSP points to the frame, where `left` counts down the instructions that may still run.
  *
  * The frame lies on the host's stack, so that short displacements reach it. Everything in it but `home`,
  * `left`, `fl`, `fix` and `vec` is set at entry or follows from struct cpu; what they hold or stand for is
@@ -21,6 +21,7 @@
 #define JIT_FRAME_H
 
 #include "cpu/cpu.h"
+#include "cpu/tlb.h"
 
 struct jit_frame {
     u64 home[4];
@@ -33,8 +34,6 @@ struct jit_frame {
     u16 fl;
     u8 vec;    /* VEC_* */
     u32 mxcsr; /* scratch */
-    /* A page that may be read and written, the stack's: what lies below stack_room in it is at stack_host. */
-    u64 stack_page, stack_room, stack_host;
     /* 0, or where code lies that makes fl right and jumps to fix_back, from registers and from `kept`:
      * flags_recipe.c */
     u64 fix;
@@ -56,8 +55,26 @@ struct jit_frame {
 _Static_assert(offsetof(struct jit_frame, fix) < 128, "short displacements reach what is hot");
 _Static_assert(sizeof(struct jit_frame) % 16 == 0, "the stack stays aligned");
 
-/* Accesses through the stack's page are at most that wide. */
-enum { JIT_STACK_SIZE = 16, JIT_STACK_ROOM = PAGE_SIZE - JIT_STACK_SIZE + 1 };
+/* How far a field of struct tlb_view lies from R9: tables above, slots below. */
+#define VIEW_AT(field) ((i32)offsetof(struct tlb_view, field) - (i32)offsetof(struct tlb_view, read))
+static inline i32 jit_slot_at(unsigned slot)
+{
+    return VIEW_AT(slot) + (i32)(slot * sizeof(struct tlb_slot));
+}
+
+/* The slot of the stack's page, which may be read and written; accesses through it are at most that wide. */
+enum { JIT_STACK_SLOT = TLB_SLOTS - 1, JIT_STACK_SIZE = 16, JIT_STACK_ROOM = PAGE_SIZE - JIT_STACK_SIZE + 1 };
+
+/* What open_slot is told in R11. */
+struct jit_slot_use {
+    i32 at;        /* jit_slot_at() */
+    u16 room : 15; /* PAGE_SIZE + 1 - the accesses' width */
+    u16 write : 1;
+    u16 rare; /* it pays when there are so many instructions between two misses */
+};
+_Static_assert(sizeof(struct jit_slot_use) == 8, "ORDER SLOT_USE");
+/* A slot that was opened again so often, without that many instructions between, is none. */
+enum { JIT_SLOT_OFTEN = 32 };
 
 /* Instructions between two looks at what others ask: some microseconds. */
 enum { JIT_SLICE = 8192 };
@@ -108,7 +125,9 @@ struct jit_runtime {
     u32 fix;         /* frame.fl is right, frame.fix 0; flags are lost */
     u32 slice;       /* R10: RIP, R11: its block's near entry, to which it comes back if it may */
     u32 lookup;      /* R10: RIP, canonical; flags and R11 are lost */
-    u32 stack;       /* R10: linear address whose page becomes stack_page if it may; R11, flags are lost */
+    u32 stack;     /* R10: linear address whose page goes to JIT_STACK_SLOT if it may; R11, flags are lost */
+    u32 open_slot; /* R10: linear address, R11: struct jit_slot_use. CF: it was not found; else R10: host
+                      address */
     u32 load_xmm, load_ymm, load_x87; /* as much as may be: `vec` tells. R10, R11 and flags are lost */
     /* R11: VEC_* that must be there, and << 8 the block's instructions still to come: back behind a call of a
      * meaning, or away if not all of it can be had. */
@@ -128,6 +147,7 @@ static inline bool chaos_one_in(u64 *state, unsigned n)
 
 struct emit;
 void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);
+void runtime_slot_emit(struct emit *e, struct jit_runtime *rt);
 /* Inline; R10: struct cpu, R11 stays, guest registers are in it already. */
 void runtime_vec_store(struct emit *e, i32 bias);
 /* Inline, in routines and in blocks: R11 from R10, flags are lost. How far into a soft TLB's table an address

@@ -60,10 +60,9 @@ static void load_all(struct emit *e, i32 bias)
     emit_mem(e, X_MOV_TO, 2, H_RAX, SLOT(fl, bias));
     emit_mem(e, X_MOV, 8, H_RCX, MEM(H_R10, CPU(tlb)));
     emit_mem(e, X_MOV, 8, H_R9, MEM(H_RCX, offsetof(struct tlb, view)));
+    emit_imm(e, X_IMM_ADD, 8, H_R9, (i32)offsetof(struct tlb_view, read));
     emit_mem(e, X_MOV, 8, H_RAX, MEM(H_RCX, offsetof(struct tlb, x)));
     emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(tlb_x, bias));
-    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(stack_room, bias));
-    emit32(e, 0);
     emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(fix, bias));
     emit32(e, 0);
     move_gprs(e, false, H_R10);
@@ -392,42 +391,6 @@ static void emit_lookup(struct emit *e, u32 leave_at)
     emit_jmp_to(e, leave_at);
 }
 
-/* A field of the entry at R11 of a table. */
-static struct mem entry_at(size_t table, size_t field)
-{
-    return (struct mem){.base = H_R9, .index = H_R11, .disp = (i32)(table + field)};
-}
-
-/* Jumps away unless the entry at R11 of a table is the page of the address in R10. RAX is lost. */
-static size_t jump_if_other(struct emit *e, size_t table)
-{
-    emit_mem(e, X_MOV, 8, H_RAX, entry_at(table, offsetof(struct tlb_entry, tag)));
-    emit_reg(e, X_XOR, 8, H_RAX, H_R10);
-    emit_imm(e, X_IMM_CMP, 8, H_RAX, PAGE_SIZE - 1);
-    return emit_jcc(e, CC_A);
-}
-
-/* The return address lies below the frame. */
-static void emit_stack(struct emit *e)
-{
-    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(spare, 8));
-    runtime_tlb_index(e);
-    size_t no_read = jump_if_other(e, offsetof(struct tlb_view, read));
-    size_t no_write = jump_if_other(e, offsetof(struct tlb_view, write));
-    emit_mem(e, X_MOV, 8, H_RAX,
-             entry_at(offsetof(struct tlb_view, write), offsetof(struct tlb_entry, page)));
-    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(stack_host, 8));
-    emit_reg(e, X_MOV, 8, H_RAX, H_R10);
-    emit_imm(e, X_IMM_AND, 8, H_RAX, -(i32)PAGE_SIZE);
-    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(stack_page, 8));
-    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(stack_room, 8));
-    emit32(e, JIT_STACK_ROOM);
-    emit_patch(e, no_read, e->len);
-    emit_patch(e, no_write, e->len);
-    emit_mem(e, X_MOV, 8, H_RAX, SLOT(spare, 8));
-    emit8(e, 0xc3);
-}
-
 void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
 {
     rt->enter = (u32)e->len;
@@ -445,8 +408,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     emit_slice(e, rt->leave_at);
     rt->lookup = (u32)e->len;
     emit_lookup(e, rt->leave_at);
-    rt->stack = (u32)e->len;
-    emit_stack(e);
+    runtime_slot_emit(e, rt);
     rt->call = (u32)e->len;
     emit_call_meaning(e, counts);
     emit_reg(e, X_TEST, 4, H_RAX, H_RAX);

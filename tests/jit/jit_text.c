@@ -37,7 +37,8 @@ static struct {
     DO(load_xmm, 0x90)                                                                                       \
     DO(load_ymm, 0xa0)                                                                                       \
     DO(load_x87, 0xb0)                                                                                       \
-    DO(vec_again, 0xc0)
+    DO(vec_again, 0xc0)                                                                                      \
+    DO(open_slot, 0xd0)
 
 static const struct jit_runtime runtime = {
 #define DO(name, at) .name = at,
