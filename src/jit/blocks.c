@@ -95,7 +95,7 @@ static void link_to(struct jit_cache *k, struct jit_exit *x, struct jit_block *t
     x->to = to;
     x->next = to->in;
     to->in = x;
-    replace_code(k, x->place, to->near - (x->place + 4), 4);
+    replace_code(k, x->place, to->far + to->near - (x->place + 4), 4);
 }
 
 static void unlink_from(struct jit_exit *x)
@@ -111,18 +111,25 @@ void cache_link(struct jit_cache *k, struct jit_exit *x)
 {
     if (!cache_lock(k))
         return;
+    const struct jit_block *u = x->from;
     struct jit_block *to =
-        x->from->shut || x->to ? NULL : cache_find(k, x->mode, x->page + x->target, x->version);
+        u->shut || x->to ? NULL : cache_find(k, u->mode, x->page + x->target, u->ref[x->ref].version);
     if (to)
         link_to(k, x, to);
     cache_unlock(k);
 }
 
-void cache_unlink_exits(struct jit_block *u)
+static struct jit_exit *exit_of(struct jit_block *u, unsigned i)
 {
+    return (struct jit_exit *)u->ref - 1 - i;
+}
+
+void cache_unlink_exits(struct jit_cache *k, struct jit_block *u)
+{
+    (void)k;
     for (unsigned i = 0; i < u->exits; i++)
-        if (u->exit[i].to)
-            unlink_from(&u->exit[i]);
+        if (exit_of(u, i)->to)
+            unlink_from(exit_of(u, i));
 }
 
 /* What led to u leads to `other`, or out. */
@@ -169,7 +176,7 @@ static void shut(struct jit_cache *k, struct jit_block *u, struct jit_block *oth
     leave_bucket(k, u);
     leave_pages(u);
     atomic_compare_exchange_strong(place_of(k, u->mode, u->host), &entry, 0);
-    replace_by_jump(k, u->known, k->rt.lookup);
+    replace_by_jump(k, u->far + u->known, k->rt.lookup);
     turn_exits(k, u, other);
 }
 
@@ -224,7 +231,7 @@ static void enter_page(struct jit_cache *k, struct jit_page_ref *ref)
 static void set_exits(struct jit_cache *k, struct jit_block *u)
 {
     for (unsigned i = 0; i < u->exits; i++) {
-        struct jit_exit *x = &u->exit[i];
+        struct jit_exit *x = exit_of(u, i);
         x->from = u;
         x->to = NULL;
         x->unlinked = (u32)load_le(k->pages.rw + x->place, 4);
@@ -242,9 +249,9 @@ static void describe(struct jit_block *u, const struct block *b, u32 base, const
     u->count = b->count;
     u->trace = t->trace;
     u->far = base;
-    u->known = base + (u32)t->known;
-    u->near = base + (u32)t->near;
-    u->body = base + (u32)t->body;
+    u->known = (u16)t->known;
+    u->near = (u16)t->near;
+    u->body = (u16)t->body;
     u->in = NULL;
     u->shut = false;
 }

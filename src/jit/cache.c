@@ -118,18 +118,29 @@ static void region_begin(struct jit_cache *k, unsigned n)
     r->code = region_code(k, n);
     r->low = n * k->region_size;
     r->high = r->low + k->region_size;
-    r->made = NULL;
+}
+
+static size_t size_of(unsigned sites)
+{
+    return ALIGN_UP(sizeof(struct jit_block) + sites * sizeof(struct jit_site), 16);
+}
+
+static void each_block(struct jit_cache *k, unsigned n, void (*fn)(struct jit_cache *k, struct jit_block *u))
+{
+    for (size_t at = n * k->region_size; at < k->region[n].low;) {
+        struct jit_block *u = (struct jit_block *)(k->units + at);
+        at += size_of(u->sites);
+        fn(k, u);
+    }
 }
 
 static void region_evict(struct jit_cache *k, unsigned n)
 {
     struct cache_region *r = &k->region[n];
-    if (!r->made)
+    if (r->low == n * k->region_size)
         return;
-    for (struct jit_block *u = r->made; u; u = u->next_made)
-        cache_shut(k, u);
-    for (struct jit_block *u = r->made; u; u = u->next_made)
-        cache_unlink_exits(u);
+    each_block(k, n, cache_shut);
+    each_block(k, n, cache_unlink_exits);
     r->left_at = atomic_fetch_add(&k->epoch, 1) + 1;
     is_empty(k, r);
     k->evictions++;
@@ -159,15 +170,16 @@ void cache_forget(struct jit_cache *k)
 
 bool cache_room(struct jit_cache *k, unsigned sites, unsigned exits, unsigned refs, struct cache_room *room)
 {
-    size_t low = sizeof(struct jit_block) + sites * sizeof(struct jit_site);
     size_t high = exits * sizeof(struct jit_exit) + refs * sizeof(struct jit_page_ref);
     for (unsigned tries = 0; tries < 2; tries++) {
         struct cache_region *r = &k->region[k->filling];
         u32 base = (u32)ALIGN_UP(r->code - TRANSLATE_BEHIND, TRANSLATE_ALIGN) + TRANSLATE_BEHIND;
-        if (base + TRANSLATE_MAX <= region_code_end(k, k->filling) && r->low + low + high <= r->high) {
+        struct jit_page_ref *ref = (struct jit_page_ref *)(k->units + r->high) - refs;
+        if (base + TRANSLATE_MAX <= region_code_end(k, k->filling) &&
+            r->low + size_of(sites) + high <= r->high) {
             *room = (struct cache_room){.block = (struct jit_block *)(k->units + r->low),
-                                        .exit = (struct jit_exit *)(k->units + r->high - high),
-                                        .ref = (struct jit_page_ref *)(k->units + r->high) - refs,
+                                        .exit = (struct jit_exit *)ref,
+                                        .ref = ref,
                                         .base = base};
             return true;
         }
@@ -182,16 +194,14 @@ struct jit_block *cache_take(struct jit_cache *k, const struct cache_room *room,
 {
     struct cache_region *r = &k->region[k->filling];
     struct jit_block *u = room->block;
-    u->exit = room->exit;
     u->ref = room->ref;
-    u->exits = (u16)t->exits;
     u->refs = (u8)refs;
-    r->low += ALIGN_UP(sizeof(*u) + t->sites * sizeof(struct jit_site), 16);
-    r->high = (size_t)((u8 *)room->exit - k->units);
+    u->sites = (u16)t->sites;
+    u->exits = (u16)t->exits;
+    r->low += size_of(t->sites);
+    r->high = (size_t)((u8 *)(room->exit - t->exits) - k->units);
     memcpy(k->pages.rw + room->base, t->code, t->len);
     r->code = room->base + (u32)t->len;
-    u->next_made = r->made;
-    r->made = u;
     return u;
 }
 

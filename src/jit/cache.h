@@ -29,7 +29,7 @@
 #include "jit/translate.h"
 
 enum { CACHE_REGIONS = 16 };
-enum { CACHE_BUCKET_BITS = 16, CACHE_PAGE_BITS = 12, CACHE_HEAT_BITS = 12, CACHE_HEAT_WAYS = 4 };
+enum { CACHE_BUCKET_BITS = 15, CACHE_PAGE_BITS = 12, CACHE_HEAT_BITS = 12, CACHE_HEAT_WAYS = 4 };
 
 /* That a block was made from a page as it was at a version. */
 struct jit_page_ref {
@@ -44,15 +44,13 @@ struct jit_page_ref {
 struct jit_block {
     const u8 *host, *host2;           /* as in struct block */
     _Atomic(struct jit_block *) next; /* in its bucket */
-    struct jit_block *next_made;      /* in its region */
     struct jit_exit *in;              /* the lock's: exits that lead here */
-    struct jit_exit *exit;
-    struct jit_page_ref *ref;
+    struct jit_page_ref *ref;         /* of `refs` pages, its own first; below them lie its exits */
     u32 version, version2;
-    u32 far, known, near, body; /* as in struct translation, in the code cache */
-    u8 mode, count;
-    u8 refs;
-    u16 exits;
+    u32 far;               /* where it lies in the code cache */
+    u16 known, near, body; /* as in struct translation */
+    u16 sites, exits;
+    u8 mode, count, refs;
     bool shut;  /* the lock's: nobody finds it any more */
     bool trace; /* of a trace, which begins there */
     struct jit_site site[];
@@ -61,8 +59,7 @@ struct jit_block {
 struct cache_region {
     u32 code;         /* used up to here, as an offset in the code cache */
     size_t low, high; /* units are used from the region's start up to low, and from high up to its end */
-    struct jit_block *made;
-    u64 left_at; /* the epoch from which on nobody can go in */
+    u64 left_at;      /* the epoch from which on nobody can go in */
 };
 
 /* A vCPU, as the cache knows it. */
@@ -130,7 +127,7 @@ static inline bool cache_is_news(const struct jit_cache *k, const struct cache_u
 /* Room for a block being made. */
 struct cache_room {
     struct jit_block *block; /* block->site: room for as many as were asked for */
-    struct jit_exit *exit;
+    struct jit_exit *exit;   /* the end of room for them */
     struct jit_page_ref *ref;
     u32 base; /* where the code will lie */
 };
@@ -138,7 +135,7 @@ struct cache_room {
  * cache_add() comes next. */
 bool must_check cache_room(struct jit_cache *k, unsigned sites, unsigned exits, unsigned refs,
                            struct cache_room *room);
-/* Takes it, of the sites what t needed, and copies the code in. */
+/* Takes what t needed of it, and copies the code in. */
 struct jit_block *cache_take(struct jit_cache *k, const struct cache_room *room, const struct translation *t,
                              unsigned refs);
 /* Lock held. Goes on to the next region, whose successor's blocks are evicted; false: somebody may be in it.
@@ -166,7 +163,8 @@ struct jit_block *cache_add(struct jit_cache *k, const struct cache_room *room, 
 void cache_link(struct jit_cache *k, struct jit_exit *x);
 /* Lock held. Nobody finds u any more: jumps to it leave, late jumps look once more. */
 void cache_shut(struct jit_cache *k, struct jit_block *u);
-void cache_unlink_exits(struct jit_block *u);                  /* the lists of what u leads to forget it */
+void cache_unlink_exits(struct jit_cache *k,
+                        struct jit_block *u);                  /* the lists of what u leads to forget it */
 void cache_shut_changed(struct jit_cache *k, struct space *s); /* what is outdated */
 
 #endif

@@ -103,11 +103,10 @@ struct jit_site {
 #define EXITS_MAX   2
 #define TRACE_EXITS 32
 struct jit_exit {
+    const u8 *page; /* host address of the page */
     u32 place;      /* in the code cache: the displacement to patch, within an aligned quadword */
     u16 target;     /* offset in the page */
-    u8 mode;        /* of the block */
-    const u8 *page; /* host address of the page */
-    u32 version;    /* of the page */
+    u8 ref;         /* which of its block's pages (struct jit_page_ref) it is */
     /* The cache's (blocks.c). */
     u32 unlinked;                /* the displacement of the way out */
     struct jit_block *from, *to; /* to: NULL while it goes out */

@@ -96,7 +96,7 @@ struct gen {
     const struct trace *trace; /* b is its, or NULL */
     struct jit_site *site;     /* of instructions that may call their meaning */
     unsigned sites;
-    struct jit_exit *exit; /* EXITS_MAX or TRACE_EXITS */
+    struct jit_exit *exit; /* as translate()'s */
     unsigned exits, misses, stack_misses, sides;
     size_t near; /* struct translation */
 

@@ -123,7 +123,7 @@ static void enter(struct jit *j, struct cpu *c, const struct jit_block *u, struc
 {
     typedef void (*enter_fn)(struct cpu *, const void *, struct jit_frame *);
     const u8 *code = j->cache->pages.rx;
-    ((enter_fn)(uintptr_t)(code + j->cache->rt.enter))(c, code + u->body, f);
+    ((enter_fn)(uintptr_t)(code + j->cache->rt.enter))(c, code + u->far + u->body, f);
 }
 
 /* What keys of late jumps are XORed with: the address's bits that all keys of a place or all addresses have
@@ -182,7 +182,7 @@ static const void *body_here(struct jit *j, const struct cpu *c, const u8 *host,
     if (!u || u->host2 || u->count > f->left)
         return NULL;
     f->left -= u->count;
-    return j->cache->pages.rx + u->body;
+    return j->cache->pages.rx + u->far + u->body;
 }
 
 /* The way into the translation at RIP (its far entry), or NULL with the outcome. Entered behind its checks
@@ -279,7 +279,7 @@ static bool disturb(struct jit *j, struct cpu *c)
 
 static u8 *samples_of(struct jit *j, const struct jit_block *u)
 {
-    return &j->sample[jit_sample_of(j->cache->pages.rx + u->near)];
+    return &j->sample[jit_sample_of(j->cache->pages.rx + u->far + u->near)];
 }
 
 /* Where slices ended lately is where time goes. Counts of long ago mean nothing. */

@@ -80,12 +80,9 @@ static void add_exit(struct gen *g, size_t from, i64 target)
 {
     const struct block *b = g->b;
     const u8 *page = (const u8 *)((u64)b->host & ~(PAGE_SIZE - 1));
-    g->exit[g->exits] = (struct jit_exit){.place = g->base + (u32)from,
-                                          .target = (u16)target,
-                                          .mode = b->mode,
-                                          .page = page,
-                                          .version = b->version};
     g->exit_from[g->exits++] = from;
+    g->exit[-(int)g->exits] =
+        (struct jit_exit){.page = page, .place = g->base + (u32)from, .target = (u16)target};
 }
 
 /* A target on another page, canonical. */
@@ -108,9 +105,10 @@ void go_to(struct gen *g, i64 target)
 void emit_exits(struct gen *g)
 {
     for (unsigned i = 0; i < g->exits; i++) {
+        const struct jit_exit *x = g->exit - 1 - i;
         emit_patch(&g->e, g->exit_from[i], g->e.len);
-        rip_to(g, H_R10, g->exit[i].target);
-        emit_mov_imm(&g->e, H_R11, (u64)&g->exit[i]);
+        rip_to(g, H_R10, x->target);
+        emit_mov_imm(&g->e, H_R11, (u64)x);
         jump_runtime(g, g->rt->leave_chain);
     }
     for (unsigned i = 0; i < g->misses; i++)

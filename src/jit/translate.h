@@ -25,9 +25,9 @@ struct translation {
     unsigned native, called; /* instructions as host code and as calls */
 };
 
-/* trace: b is its, or NULL. site: room for one an instruction of b, exit: for EXITS_MAX, or TRACE_EXITS for a
- * trace, at places that live as long as the code; both
- * are filled in. base: where in the code cache the code will lie. False: it did not fit. */
+/* trace: b is its, or NULL. site: room for one an instruction of b; exit: the end of room for EXITS_MAX, or
+ * TRACE_EXITS for a trace, filled downward; at places that live as long as the code; both are filled in.
+ * base: where in the code cache the code will lie. False: it did not fit. */
 bool translate(const struct block *b, const struct trace *trace, struct jit_site *site, struct jit_exit *exit,
                const struct jit_runtime *rt, u32 base, struct translation *t);
 

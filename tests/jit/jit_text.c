@@ -63,14 +63,16 @@ static bool name_of(void *opaque, u64 value, char *name, size_t cap)
         const char *name;
         const void *at;
         size_t size, each;
-    } data[] = {{"site", w->site, sizeof(w->site), sizeof(w->site[0])},
-                {"exit", w->exit, sizeof(w->exit), sizeof(w->exit[0])},
-                {"page", w->page, sizeof(w->page), PAGE_SIZE},
-                {"page_info", &w->info, sizeof(w->info), sizeof(w->info)}};
+        bool down;
+    } data[] = {{"site", w->site, sizeof(w->site), sizeof(w->site[0]), false},
+                {"exit", w->exit, sizeof(w->exit), sizeof(w->exit[0]), true},
+                {"page", w->page, sizeof(w->page), PAGE_SIZE, false},
+                {"page_info", &w->info, sizeof(w->info), sizeof(w->info), false}};
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
         u64 off = value - (u64)data[i].at;
+        size_t n = off / data[i].each, last = data[i].size / data[i].each - 1;
         if (off < data[i].size)
-            return snprintf(name, cap, "%s[%zu]+%zu", data[i].name, (size_t)off / data[i].each,
+            return snprintf(name, cap, "%s[%zu]+%zu", data[i].name, data[i].down ? last - n : n,
                             (size_t)off % data[i].each) > 0;
     }
     return false;
@@ -95,7 +97,7 @@ static struct block *decode(unsigned len)
 static bool write_block(unsigned len, FILE *out)
 {
     struct block *b = decode(len);
-    if (!b || !translate(b, NULL, w->site, w->exit, &runtime, BASE, &w->t))
+    if (!b || !translate(b, NULL, w->site, w->exit + EXITS_MAX, &runtime, BASE, &w->t))
         return false;
     struct jit_view v = {.block = b,
                          .rip = 0x400000 + PAGE_OFFSET,
