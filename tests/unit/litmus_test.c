@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two vCPUs on two threads share memory: what x86 promises (SDM 3A 8.2) must hold between them, interpreted
- * and translated. Both run 64-bit code until HLT; RSI is the shared data, RDI a count, R8 a log of their own.
- * Data is looked at afterwards, from outside.
+ * and translated, where they share a code cache, and with chaos, where that is tiny and code of one goes
+ * while the other may run it. Both run 64-bit code until HLT; RSI is the shared data, RDI a count, R8 a log
+ * of their own. Data is looked at afterwards, from outside.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "cpu/cpu.h"
 #include "cpu/tlb.h"
@@ -85,12 +87,28 @@ GUEST(patched,
       "1: mov (%rsi), %rbp; xor %eax, %eax; cpuid; call *%r8; cmp %rbp, %rax; jae 2f; incq 64(%rsi)\n"
       "2: cmp %rdi, %rbp; jb 1b");
 
+/* R8: functions of 16 bytes, `mov $imm, %eax; ret`, called in any order. RBX: 0 or 1, which half of them is
+ * one's own; R12: what each last returned. Now and then one of its own is written; what it returns then is
+ * that, and the other's never go back. */
+#define FUNCTIONS "16384"
+GUEST(churn, "lea 1(%rbx), %r13\n"
+             "1: imul $1103515245, %r13, %r13; add $12345, %r13\n"
+             "mov %r13, %rcx; shr $16, %rcx; and $" FUNCTIONS " - 1, %ecx\n"
+             "mov %rcx, %r14; shl $4, %r14; add %r8, %r14\n"
+             "mov %ecx, %eax; xor %ebx, %eax; test $1, %al; jnz 3f\n"
+             "test $0x3ff, %edi; jnz 2f; incl (%r12, %rcx, 4); mov (%r12, %rcx, 4), %eax; mov %eax, 1(%r14)\n"
+             "2: call *%r14; cmp (%r12, %rcx, 4), %eax; je 5f; lock incq 64(%rsi); jmp 5f\n"
+             "3: call *%r14; cmp (%r12, %rcx, 4), %eax; jae 4f; lock incq 128(%rsi)\n"
+             "4: mov %eax, (%r12, %rcx, 4)\n"
+             "5: dec %rdi; jnz 1b");
+
 struct pair {
     struct cpu_model model;
     struct space *memory, *ports;
     struct clock *clock;
     struct world *world;
     struct jit_cache *cache;
+    bool disturbed;
     struct cpu *cpu[2];
 };
 
@@ -114,18 +132,22 @@ static void map_pages(struct pair *p)
         *at(p, PT + 8 * i) = i << PAGE_SHIFT | 7;
 }
 
-static void pair_init(struct pair *p, bool jit)
+enum way { INTERPRETED, TRANSLATED, DISTURBED };
+
+static void pair_init(struct pair *p, enum way way)
 {
+    const struct jit_options options = {.chaos = way == DISTURBED};
     struct err err = {0};
     *p = (struct pair){.memory = space_new(1ull << 36),
                        .ports = space_new(0x10000),
                        .clock = clock_new(CLOCK_MODE_REAL, 0),
-                       .world = world_new()};
+                       .world = world_new(),
+                       .disturbed = way == DISTURBED};
     assert_int_equal(cpu_model_build(&p->model, VENDOR_INTEL, NULL, false, 2, 1000000000, &err), 0);
     assert_int_equal(space_add_ram(p->memory, 0, RAM, &err), 0);
     world_watch(p->world, p->memory);
-    if (jit)
-        p->cache = jit_cache_new(NULL, &err);
+    if (way != INTERPRETED)
+        p->cache = jit_cache_new(&options, &err);
     for (unsigned i = 0; i < 2; i++) {
         struct cpu_init init = {.index = i,
                                 .memory = p->memory,
@@ -135,7 +157,7 @@ static void pair_init(struct pair *p, bool jit)
                                 .model = &p->model};
         p->cpu[i] = cpu_new(&init, &err);
         assert_non_null(p->cpu[i]);
-        if (jit)
+        if (p->cache)
             assert_int_equal(jit_attach(p->cpu[i], p->cache, &err), 0);
     }
     map_pages(p);
@@ -323,38 +345,74 @@ static void cross_modified_code(struct pair *p)
     }
 }
 
-static void with(bool jit, void (*test)(struct pair *p))
+static void write_functions(struct pair *p)
+{
+    static const u8 function[16] = {0xb8, 0, 0, 0, 0, 0xc3};
+    for (unsigned i = 0; i < strtoul(FUNCTIONS, NULL, 0); i++)
+        space_write(p->memory, PAGES + i * sizeof(function), function, sizeof(function));
+}
+
+static void churning_code(struct pair *p)
+{
+    struct jit_stats s[2];
+    clear_data(p);
+    write_functions(p);
+    memset(at(p, LOG), 0, RAM - LOG);
+    for (unsigned i = 0; i < 2; i++) {
+        load_code(p, i, churn, churn_end);
+        start(p->cpu[i], DATA, 150000, PAGES);
+        p->cpu[i]->regs[RSP] -= i * 256;
+        p->cpu[i]->regs[RBX] = i;
+        p->cpu[i]->regs[R12] = LOG + i * (RAM / 4);
+    }
+    run_both(p);
+    assert_int_equal(data(p, 64), 0);
+    assert_int_equal(data(p, 128), 0);
+    for (unsigned i = 0; i < 2; i++)
+        jit_stats(p->cpu[i], &s[i]);
+    assert_true(!p->cache || (s[0].blocks > 1000 && s[1].blocks > 1000));
+    assert_true(!p->disturbed || s[0].evictions + s[1].evictions > 16);
+}
+
+static void with(enum way way, void (*test)(struct pair *p))
 {
     struct pair p;
-    pair_init(&p, jit);
+    pair_init(&p, way);
     test(&p);
     pair_free(&p);
 }
 
-#define BOTH_ENGINES(test)                                                                                   \
+#define ALL_WAYS(test)                                                                                       \
     static void test##_interpreted(void **state)                                                             \
     {                                                                                                        \
-        with(false, test);                                                                                   \
+        with(INTERPRETED, test);                                                                             \
     }                                                                                                        \
     static void test##_translated(void **state)                                                              \
     {                                                                                                        \
-        with(true, test);                                                                                    \
+        with(TRANSLATED, test);                                                                              \
+    }                                                                                                        \
+    static void test##_disturbed(void **state)                                                               \
+    {                                                                                                        \
+        with(DISTURBED, test);                                                                               \
     }
-BOTH_ENGINES(message_passing)
-BOTH_ENGINES(store_buffering)
-BOTH_ENGINES(counters)
-BOTH_ENGINES(split_counters)
-BOTH_ENGINES(spinlock)
-BOTH_ENGINES(accessed_and_dirty)
-BOTH_ENGINES(cross_modified_code)
+ALL_WAYS(message_passing)
+ALL_WAYS(store_buffering)
+ALL_WAYS(counters)
+ALL_WAYS(split_counters)
+ALL_WAYS(spinlock)
+ALL_WAYS(accessed_and_dirty)
+ALL_WAYS(cross_modified_code)
+ALL_WAYS(churning_code)
 
 int main(void)
 {
-#define UNIT(test) cmocka_unit_test(test##_interpreted), cmocka_unit_test(test##_translated)
+#define UNIT(test)                                                                                           \
+    cmocka_unit_test(test##_interpreted), cmocka_unit_test(test##_translated),                               \
+        cmocka_unit_test(test##_disturbed)
     const struct CMUnitTest tests[] = {
         UNIT(message_passing),     UNIT(store_buffering), UNIT(counters),
         UNIT(split_counters),      UNIT(spinlock),        UNIT(accessed_and_dirty),
-        UNIT(cross_modified_code),
+        UNIT(cross_modified_code), UNIT(churning_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
