@@ -49,6 +49,14 @@ static void store_rest(struct emit *e, i32 bias)
     runtime_vec_store(e, bias);
 }
 
+/* R9 as it should be, from R10: struct cpu. */
+static void load_view(struct emit *e)
+{
+    emit_mem(e, X_MOV, 8, H_R9, MEM(H_R10, CPU(tlb)));
+    emit_mem(e, X_MOV, 8, H_R9, MEM(H_R9, offsetof(struct tlb, view)));
+    emit_imm(e, X_IMM_SUB, 8, H_R9, VIEW_AT(slots_open));
+}
+
 /* R10: struct cpu. */
 static void load_all(struct emit *e, i32 bias)
 {
@@ -59,8 +67,7 @@ static void load_all(struct emit *e, i32 bias)
     emit_mem(e, X_MOVZX16, 4, H_RAX, MEM(H_R10, CPU(fl)));
     emit_mem(e, X_MOV_TO, 2, H_RAX, SLOT(fl, bias));
     emit_mem(e, X_MOV, 8, H_RCX, MEM(H_R10, CPU(tlb)));
-    emit_mem(e, X_MOV, 8, H_R9, MEM(H_RCX, offsetof(struct tlb, view)));
-    emit_imm(e, X_IMM_ADD, 8, H_R9, (i32)offsetof(struct tlb_view, read));
+    load_view(e);
     emit_mem(e, X_MOV, 8, H_RAX, MEM(H_RCX, offsetof(struct tlb, x)));
     emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(tlb_x, bias));
     emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(fix, bias));
@@ -329,8 +336,7 @@ static size_t emit_ask(struct emit *e)
     emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 2, H_RAX);
     emit_reg(e, X_MOV, 8, H_R11, H_RAX);
     emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 0));
-    emit_mem(e, X_MOV, 8, H_R9, MEM(H_R10, CPU(tlb)));
-    emit_mem(e, X_MOV, 8, H_R9, MEM(H_R9, offsetof(struct tlb, view)));
+    load_view(e);
     move_lost(e, false, H_R10);
     emit_mem(e, X_MOV, 8, H_R10, SLOT(what, 0));
     emit_reg(e, X_TEST, 8, H_R11, H_R11);
