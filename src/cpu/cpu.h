@@ -188,7 +188,8 @@ struct cpu {
     const struct jit_port *jit; /* NULL: interpret only */
     void *jit_state;
     struct nested_state *nested; /* NULL: extensions hidden */
-    void (*wake)(void *opaque);  /* wakes this vCPU's sleeping thread, from any thread; may be NULL */
+    struct vmcs *vmcs; /* the current VMCS while the processor holds it (cpu/nested/vmx.h); or NULL */
+    void (*wake)(void *opaque); /* wakes this vCPU's sleeping thread, from any thread; may be NULL */
     void *wake_opaque;
     u64 random; /* state of the generator behind RDRAND and RDSEED; 0: the host's */
 };

@@ -60,6 +60,7 @@ u32 lower_writes(const struct insn *in, enum lowering how)
     case LOWER_LDMXCSR:
     case LOWER_STMXCSR:
     case LOWER_VEC_ZERO:
+    case LOWER_VMWRITE:
         return 0;
     case LOWER_PUSH:
     case LOWER_PUSH_IMM:
@@ -75,6 +76,7 @@ u32 lower_writes(const struct insn *in, enum lowering how)
         return 1u << RAX | 1u << RCX | 1u << RSI | 1u << RDI;
     case LOWER_VEC:
     case LOWER_BMI:
+    case LOWER_VMREAD:
         return written_operands(in);
     case LOWER_PLAIN:
     case LOWER_LOGIC:

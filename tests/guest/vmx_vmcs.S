@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * VMREAD and VMWRITE of all widths, often enough to be translated, in every way they end. SDM 3C 30.3
+ *
  * The current VMCS is the processor's: its region is old until it is written back, by VMCLEAR or when another becomes
  * current; then it may be moved. Whatever a region holds, fields have no more than their widths. SDM 3C 24.11.1, 24.11.3
  */
@@ -12,8 +14,19 @@
 /* Every byte behind the revision. */
 #define SCRIBBLE(region) mov $region + 4, %edi; mov $4092, %ecx; mov $-1, %eax; rep stosb
 
+#define TIMES 40
+/* Six flags are set before, and none is behind it. */
+#define ONES mov $0xff, %ah; sahf; mov $0x7f, %al; inc %al; stc
+#define CLEAR(id) pushf; pop %rax; test $0x8d5, %eax; CHECK(id, jz)
+#define FLAGS(id, value) pushf; pop %rax; and $0x8d5, %eax; cmp $value, %eax; CHECK(id, je)
+
 main64:
     call vmx_setup
+    mov $TIMES, %r12d
+1:  call fields
+    dec %r12d
+    jnz 1b
+    call vmx_fill
     VMW(RSP_FIELD, 0x1234)
     RUN(1, 18)
 
@@ -92,6 +105,83 @@ main64:
 bad:
     FAIL(100)
 
+/* By a constant of the block, by a register that is none, by a field that is none, with and without a VMCS. */
+fields:
+    movabs $0x123456789abcdef0, %rbx
+    ONES
+    mov $RSP_FIELD, %edx
+    vmwrite %rbx, %rdx
+    CLEAR(50)
+    ONES
+    mov $RSP_FIELD, %edx
+    vmread %rdx, %rcx
+    CLEAR(51)
+    cmp %rbx, %rcx
+    CHECK(52, je)
+    mov $0x4012, %edx /* 32 bits, from a register in the frame to another */
+    vmread %rdx, %r13
+    mov %rbx, %r10
+    mov $0x4012, %r8d
+    vmwrite %r10, %r8
+    mov $0x4012, %r8d
+    vmread %r8, %r11
+    mov %ebx, %ecx
+    cmp %rcx, %r11
+    CHECK(53, je)
+    vmwrite %r13, %r8
+    mov $0x0802, %edx
+    vmread %rdx, %r13
+    vmwrite %rbx, %rdx
+    vmread %rdx, %rax
+    cmp $0xdef0, %rax
+    CHECK(54, je)
+    vmwrite %r13, %rdx
+    mov $0x2010, %esi /* and its upper half */
+    vmwrite %rbx, %rsi
+    mov $0x2011, %esi
+    vmread %rsi, %rax
+    cmp $0x12345678, %rax
+    CHECK(55, je)
+    push $0x681c
+    pop %rdi
+    ONES
+    vmread %rdi, %r9
+    CLEAR(56)
+    cmp %rbx, %r9
+    CHECK(57, je)
+    movq $0x4321, vmx_word
+    vmwrite vmx_word, %rdi
+    movq $0, vmx_word
+    vmread %rdi, vmx_word
+    cmpq $0x4321, vmx_word
+    CHECK(58, je)
+    mov $0x681d, %edi /* no upper half: 12, in ZF */
+    ONES
+    vmread %rdi, %rax
+    FLAGS(59, 0x40)
+    mov $0x685a, %esi
+    ONES
+    vmwrite %rax, %rsi
+    FLAGS(60, 0x40)
+    bts $32, %rdi
+    ONES
+    vmread %rdi, %rax
+    FLAGS(61, 0x40)
+    WANT(62, ERROR, 12)
+    POINTER(vmclear, VMCS_REGION) /* none: CF */
+    ONES
+    mov $RSP_FIELD, %edx
+    vmread %rdx, %rcx
+    FLAGS(63, 1)
+    mov $RSP_FIELD, %edx
+    vmwrite %rcx, %rdx
+    FLAGS(64, 1)
+    POINTER(vmptrld, VMCS_REGION)
+    ret
+
 guest_code:
     vmcall
     ud2
+
+    .balign 4096
+vmx_word: .quad 0

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "cpu/meanings.h"
+#include "cpu/nested/vmcs.h"
 #include "jit/translate.h"
 #include "jit/watch.h"
 
@@ -67,7 +68,8 @@ static bool name_of(void *opaque, u64 value, char *name, size_t cap)
     } data[] = {{"site", w->site, sizeof(w->site), sizeof(w->site[0]), false},
                 {"exit", w->exit, sizeof(w->exit), sizeof(w->exit[0]), true},
                 {"page", w->page, sizeof(w->page), PAGE_SIZE, false},
-                {"page_info", &w->info, sizeof(w->info), sizeof(w->info), false}};
+                {"page_info", &w->info, sizeof(w->info), sizeof(w->info), false},
+                {"vmcs_index", vmcs_index, sizeof(vmcs_index), 1, false}};
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
         u64 off = value - (u64)data[i].at;
         size_t n = off / data[i].each, last = data[i].size / data[i].each - 1;

@@ -3,11 +3,10 @@
 #include "cpu/nested/vmcs.h"
 
 /* Encoding: bit 0 high half, 9:1 index, 11:10 type, 14:13 width; the rest must be 0. */
-enum { INDEX_BITS = 6, WIDTH_16 = 0, WIDTH_64 = 1, WIDTH_32 = 2, WIDTH_NATURAL = 3 };
-#define KEY(e) (((e) >> 13 & 3) << (INDEX_BITS + 2) | ((e) >> 10 & 3) << INDEX_BITS | ((e) >> 1 & 63))
+enum { WIDTH_16 = 0, WIDTH_64 = 1, WIDTH_32 = 2, WIDTH_NATURAL = 3 };
 
-static const u8 by_key[1 << (INDEX_BITS + 4)] = {
-#define VMCS_FIELD(name, encoding, group) [KEY(encoding)] = VMCS_##name + 1,
+const u8 vmcs_index[VMCS_INDEX_SIZE] = {
+#define VMCS_FIELD(name, encoding, group) [(encoding) / 2] = VMCS_##name + 1,
 #include "x86/vmcs.def"
 #undef VMCS_FIELD
 };
@@ -58,11 +57,9 @@ void vmcs_store(struct vmcs *page, const struct vmcs *from)
 
 int vmcs_find(u64 encoding)
 {
-    if (encoding >> 15 || (encoding & 0x1000) || (encoding >> 1 & 0x1ff) >= BIT(INDEX_BITS))
+    if (encoding >= 2 * VMCS_INDEX_SIZE || ((encoding & 1) && width(encoding) != WIDTH_64))
         return -1;
-    if ((encoding & 1) && width(encoding) != WIDTH_64)
-        return -1;
-    return by_key[KEY(encoding)] - 1;
+    return vmcs_index[encoding / 2] - 1;
 }
 
 unsigned vmcs_highest_index(void)

@@ -64,6 +64,9 @@ enum vmx_control {
 
 /* The field of an encoding whose access type is full or high; -1: none. */
 int vmcs_find(u64 encoding);
+/* By encoding / 2: 1 + its field, or 0. */
+enum { VMCS_INDEX_SIZE = 0x4000 };
+extern const u8 vmcs_index[VMCS_INDEX_SIZE];
 /* Largest index of an encoding, for IA32_VMX_VMCS_ENUM. */
 unsigned vmcs_highest_index(void);
 

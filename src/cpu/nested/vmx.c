@@ -4,6 +4,12 @@
 
 #include <stdlib.h>
 
+static void set_held(struct cpu *c, bool held)
+{
+    vmx_of(c)->held = held;
+    c->vmcs = held ? &vmx_of(c)->v : NULL;
+}
+
 struct vmcs *vmx_current(struct cpu *c)
 {
     struct vmx *x = vmx_of(c);
@@ -13,7 +19,7 @@ struct vmcs *vmx_current(struct cpu *c)
     if (!page)
         return NULL;
     vmcs_load(&x->v, page);
-    x->held = true;
+    set_held(c, true);
     return &x->v;
 }
 
@@ -27,7 +33,7 @@ void vmx_set_current(struct cpu *c, u64 pointer)
         vmcs_store(page, &x->v);
         vmcs_written(c, x->current);
     }
-    x->held = false;
+    set_held(c, false);
     x->current = pointer;
 }
 
@@ -82,6 +88,7 @@ static int loaded(void *obj)
         x->current = VMCS_NONE;
         x->held = false;
     }
+    set_held(c, x->held);
     if (x->saved_guest && (!x->on || !vmx_host_state_valid(c, x) || x->saved_stepping > STEP_TAKEN ||
                            x->apic_write > PAGE_SIZE + 1))
         return -1;
@@ -179,7 +186,7 @@ void vmx_reset(struct cpu *c)
     c->stepping = STEP_OFF;
     x->vmxon = 0;
     x->current = VMCS_NONE;
-    x->held = false;
+    set_held(c, false);
     x->deadline = CLOCK_NEVER;
     if (c->clock)
         timer_cancel(&x->timer);
