@@ -40,30 +40,6 @@ static enum tlb_class class_of(const struct cpu *c, enum mmu_as as)
     return c->cr4 & CR4_SMAP ? TLB_SUPER_SMAP : TLB_SUPER;
 }
 
-/* Notes this vCPU as a writer of the page; false when the page is watched and must be written by hand. The
- * order, note then look, is one half of mem/watch.c's promise. */
-static bool may_write_directly(struct cpu *c, struct page_info *p)
-{
-    u8 me = c->index < 254 ? (u8)(c->index + 1) : 255;
-    u8 seen = __atomic_load_n(&p->writer, __ATOMIC_RELAXED);
-    while (seen != me && seen != 255)
-        if (__atomic_compare_exchange_n(&p->writer, &seen, seen ? 255 : me, false, __ATOMIC_SEQ_CST,
-                                        __ATOMIC_SEQ_CST))
-            break;
-    return !__atomic_load_n(&p->watch, __ATOMIC_SEQ_CST);
-}
-
-static void fill(struct cpu *c, u64 lin, u8 *host, enum tlb_class class, const struct walk_access *a,
-                 const struct walk_result *r)
-{
-    bool direct = false;
-    if (paging_writable(c, r->rights, a)) {
-        struct page_info *p = space_page(c->memory, r->gpa);
-        direct = p && may_write_directly(c, p);
-    }
-    tlb_fill(c, lin, host, class, direct, r->shift);
-}
-
 /* As much of the page as lies in one piece of memory. */
 static void remember(struct cpu *c, u64 lin, const struct walk_result *r)
 {
@@ -115,7 +91,7 @@ static enum outcome translate(struct cpu *c, u64 lin, unsigned size, enum tlb_cl
     p->gpa = r.gpa;
     p->size = size;
     if (p->host && likely(!r.once))
-        fill(c, lin, p->host, class, &a, &r);
+        (void)mmu_fill(c, lin, p->host, &a, r.rights, r.shift);
     return DONE;
 }
 

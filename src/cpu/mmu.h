@@ -34,6 +34,11 @@ static inline bool splits_line(const void *p, unsigned size)
     return ((u64)p & 63) + size > 64;
 }
 
+/* For a data access of the current class that the tables missed: where [lin, lin+size) lies, of which the
+ * tables learn. NULL: the second level knows no page that allows it, or it has to be looked at. Touches
+ * general registers alone. */
+void *mmu_refill(struct cpu *c, u64 lin, unsigned size, bool write);
+
 /* Host pointer for an atomic read-modify-write of [lin, lin+size) with write permission established. *host is
  * NULL when there is none (device, watched page, page or line crossing): then mmu_rmw_begin() stopped the
  * world if needed and copied the value to buf; mmu_rmw_end() writes it back. Always pair them. */

@@ -3,6 +3,8 @@
  * The soft TLB's contexts: see the header. A context is cleared through its journal of filled places; only
  * when that ran over is the whole of it cleared.
  */
+#include "base/general_regs.h"
+
 #include "cpu/tlb.h"
 
 #include <stdlib.h>
@@ -472,3 +474,5 @@ void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)
     }
     all_globals_changed(t);
 }
+
+#include "base/general_regs_end.h"

@@ -49,6 +49,16 @@ void linear_address(struct gen *g)
     add_segment_base(g);
 }
 
+static struct tlb_miss *tlb_miss(struct gen *g, u32 refill)
+{
+    bug_on(g->tlb_misses == TLB_MISSES_MAX, "too many accesses in a block");
+    struct tlb_miss *m = &g->tlb_miss[g->tlb_misses++];
+    m->from = chaos_one_in(g->rt->chaos, 32) ? emit_jmp(&g->e) : emit_jcc(&g->e, CC_A);
+    m->index = g->index;
+    m->refill = refill;
+    return m;
+}
+
 /* The entry's tag differs from the address by the offset in the page alone when it is a hit. */
 static void look_in_tlb(struct gen *g, unsigned size, bool write)
 {
@@ -57,9 +67,34 @@ static void look_in_tlb(struct gen *g, unsigned size, bool write)
     runtime_tlb_index(e);
     emit_mem(e, X_XOR, 8, H_R10, entry);
     emit_imm(e, X_IMM_CMP, 8, H_R10, (i32)(PAGE_SIZE - size));
-    go_slow(g, CC_A);
+    struct tlb_miss *m = NULL;
+    if (size <= JIT_REFILL_SIZE)
+        m = tlb_miss(g, g->rt->refill[write][jit_refill_of(size)]);
+    else
+        go_slow(g, CC_A);
     entry.disp += (i32)offsetof(struct tlb_entry, page);
     emit_mem(e, X_ADD, 8, H_R10, entry);
+    if (m)
+        m->back = e->len;
+}
+
+/* The routine comes back behind the jump when it has nothing. */
+bool emit_tlb_misses(struct gen *g, unsigned index)
+{
+    struct emit *e = &g->e;
+    struct slow *s = &g->slow[index];
+    bool any = false;
+    for (const struct tlb_miss *m = g->tlb_miss; m < g->tlb_miss + g->tlb_misses; m++) {
+        if (m->index != index)
+            continue;
+        if (any)
+            s->from[s->jumps++] = emit_jmp(e);
+        emit_patch(e, m->from, e->len);
+        call_runtime(g, m->refill);
+        emit_jmp_to(e, m->back);
+        any = true;
+    }
+    return any;
 }
 
 void host_address(struct gen *g, unsigned size, bool write)

@@ -76,6 +76,13 @@ _Static_assert(sizeof(struct jit_slot_use) == 8, "ORDER SLOT_USE");
 /* A slot that was opened again so often, without that many instructions between, is none. */
 enum { JIT_SLOT_OFTEN = 32 };
 
+/* Accesses that ask the soft TLB's second level, by log2 of their size. Behind the call lies a jump. */
+enum { JIT_REFILLS = 6, JIT_REFILL_SIZE = 1 << (JIT_REFILLS - 1), JIT_REFILL_SKIPS = 5 };
+static inline unsigned jit_refill_of(unsigned size)
+{
+    return size > 1 ? 32 - (unsigned)__builtin_clz(size - 1) : 0;
+}
+
 /* Instructions between two looks at what others ask: some microseconds. */
 enum { JIT_SLICE = 8192 };
 
@@ -127,6 +134,9 @@ struct jit_runtime {
     u32 stack;     /* R10: linear address whose page goes to JIT_STACK_SLOT if it may; R11, flags are lost */
     u32 open_slot; /* R10: linear address, R11: struct jit_slot_use. CF: it was not found; else R10: host
                       address */
+    /* By write and size. R10, R11: what the check of the soft TLB left. Back with the host address in R10, or
+     * JIT_REFILL_SKIPS bytes further on. R11 and flags are lost. */
+    u32 refill[2][JIT_REFILLS];
     u32 load_xmm, load_ymm, load_x87; /* as much as may be: `vec` tells. R10, R11 and flags are lost */
     /* R11: VEC_* that must be there, and << 8 the block's instructions still to come: back behind a call of a
      * meaning, or away if not all of it can be had. */
@@ -146,6 +156,7 @@ static inline bool chaos_one_in(u64 *state, unsigned n)
 
 struct emit;
 void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);
+void runtime_refill_emit(struct emit *e, struct jit_runtime *rt);
 void runtime_slot_emit(struct emit *e, struct jit_runtime *rt);
 /* Inline; R10: struct cpu, R11 stays, guest registers are in it already. */
 void runtime_vec_store(struct emit *e, i32 bias);

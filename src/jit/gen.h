@@ -88,6 +88,14 @@ struct side {
     struct recipe recipe;
 };
 
+/* An access whose page the soft TLB's tables may not hold. */
+struct tlb_miss {
+    size_t from, back;
+    unsigned index;
+    u32 refill;
+};
+#define TLB_MISSES_MAX (3 * TRACE_MAX)
+
 struct gen {
     struct emit e;
     u32 base; /* where e.buf will lie in the code cache */
@@ -97,7 +105,7 @@ struct gen {
     struct jit_site *site;     /* of instructions that may call their meaning */
     unsigned sites;
     struct jit_exit *exit; /* as translate()'s */
-    unsigned exits, misses, stack_misses, sides;
+    unsigned exits, misses, stack_misses, tlb_misses, sides;
     size_t near; /* struct translation */
 
     /* The current instruction. */
@@ -122,6 +130,7 @@ struct gen {
     struct miss miss[TRACE_EXITS];
     struct side side[TRACE_EXITS];
     struct stack_miss stack_miss[TRACE_MAX * 2];
+    struct tlb_miss tlb_miss[TLB_MISSES_MAX];
     struct {
         size_t place; /* of the number that goes to frame.fix */
         u32 code;
@@ -227,8 +236,11 @@ void host_address(struct gen *g, unsigned size, bool write);
 /* R10: host address of the memory operand, or of what lies at RSP plus disp. The same. */
 void operand_address(struct gen *g, unsigned size, bool write);
 void stack_address(struct gen *g, i32 disp, unsigned size, bool write);
-void emit_stack_misses(struct gen *g); /* out of line */
-void check_canonical(struct gen *g);   /* R10; flags and R11 are lost */
+void emit_stack_misses(struct gen *g); /* out of line; they may miss in turn */
+/* The same of instruction `index`, behind the rest of it. True: there are some, and where they lead to
+ * nothing the code goes on behind this. */
+bool emit_tlb_misses(struct gen *g, unsigned index);
+void check_canonical(struct gen *g); /* R10; flags and R11 are lost */
 
 /* Of the block's instruction i: may it look at the guest's flags before it writes any; which does it surely
  * overwrite. */

@@ -221,8 +221,11 @@ static void emit_slow_cases(struct gen *g)
 {
     for (unsigned i = 0; i < g->b->count; i++) {
         struct slow *s = &g->slow[i];
-        if (!s->jumps && !s->vec_need)
+        bool misses = emit_tlb_misses(g, i);
+        if (!s->jumps && !s->vec_need && !misses)
             continue;
+        if (s->vec_need && misses)
+            s->from[s->jumps++] = emit_jmp(&g->e);
         if (s->vec_need)
             vec_emit_need(g, s);
         for (unsigned k = 0; k < s->jumps; k++)

@@ -6,6 +6,8 @@
  * lie in a lazily backed array beside each bank, so that an untouched page costs nothing. Of some banks only
  * the blocks are RAM whose bit is set; their backing stands all the same, so no pointer ever leads nowhere.
  */
+#include "base/general_regs.h"
+
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -232,3 +234,5 @@ void space_discard(struct space *s, u64 gpa, u64 size)
         space_written(s, gpa, room);
     }
 }
+
+#include "base/general_regs_end.h"

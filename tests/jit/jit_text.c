@@ -35,6 +35,18 @@ static struct {
     DO(slice, 0x60)                                                                                          \
     DO(lookup, 0x70)                                                                                         \
     DO(stack, 0x80)                                                                                          \
+    DO(refill[0][0], 0x81)                                                                                   \
+    DO(refill[0][1], 0x82)                                                                                   \
+    DO(refill[0][2], 0x83)                                                                                   \
+    DO(refill[0][3], 0x84)                                                                                   \
+    DO(refill[0][4], 0x85)                                                                                   \
+    DO(refill[0][5], 0x86)                                                                                   \
+    DO(refill[1][0], 0x87)                                                                                   \
+    DO(refill[1][1], 0x88)                                                                                   \
+    DO(refill[1][2], 0x89)                                                                                   \
+    DO(refill[1][3], 0x8a)                                                                                   \
+    DO(refill[1][4], 0x8b)                                                                                   \
+    DO(refill[1][5], 0x8c)                                                                                   \
     DO(load_xmm, 0x90)                                                                                       \
     DO(load_ymm, 0xa0)                                                                                       \
     DO(load_x87, 0xb0)                                                                                       \

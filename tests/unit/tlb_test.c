@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "cpu/tlb.h"
+#include "cpu/mmu.h"
+#include "cpu/paging.h"
 
 #define RIGHTS 0x7b
 
@@ -274,11 +275,43 @@ static void test_full(void **state)
     assert_true(in_second(((1ull << STLB_BITS) * 4 - 1) * PAGE_SIZE, 0));
 }
 
+/* What translated code asks when the tables miss. */
+static void test_refill(void **state)
+{
+    struct space *s = space_new(BIT(32));
+    struct err err;
+    assert_int_equal(space_add_ram(s, 0, 4 * PAGE_SIZE, &err), 0);
+    u8 *host = space_ram(s, 0, NULL);
+    unsigned all = SECOND_ALL << RIGHT_SECOND | RIGHT_W | RIGHT_D;
+    cpu.memory = s;
+    tlb_set_class(&cpu, TLB_SUPER, false);
+    for (unsigned i = 0; i < 4; i++)
+        tlb_remember(cpu.tlb, i * PAGE_SIZE, host + i * PAGE_SIZE, 12, 12, i == 3 ? all & ~RIGHT_D : all);
+    assert_null(mmu_refill(&cpu, 4 * PAGE_SIZE, 8, false));
+    assert_null(mmu_refill(&cpu, BIT(48), 8, false));
+    assert_null(mmu_refill(&cpu, PAGE_SIZE - 4, 8, false));
+    assert_ptr_equal(mmu_refill(&cpu, PAGE_SIZE - 8, 8, false), host + PAGE_SIZE - 8);
+    assert_ptr_equal(tlb_hit(cpu.tlb->view->write, 5, 1),
+                     host + 5); /* a write of the same page needs no more */
+    assert_ptr_equal(mmu_refill(&cpu, 3 * PAGE_SIZE, 8, false), host + 3 * PAGE_SIZE);
+    assert_null(mmu_refill(&cpu, 3 * PAGE_SIZE, 8, true)); /* not dirty */
+    space_watch_code(s, PAGE_SIZE, 16);
+    assert_null(mmu_refill(&cpu, PAGE_SIZE, 8, true));
+    assert_null(tlb_hit(cpu.tlb->view->write, PAGE_SIZE, 1));
+    assert_ptr_equal(mmu_refill(&cpu, PAGE_SIZE, 8, false), host + PAGE_SIZE);
+    assert_ptr_equal(mmu_refill(&cpu, 2 * PAGE_SIZE, 8, true), host + 2 * PAGE_SIZE);
+    tlb_set_class(&cpu, TLB_USER, false);
+    assert_null(mmu_refill(&cpu, 2 * PAGE_SIZE, 8, false));
+    tlb_set_class(&cpu, TLB_SUPER, true);
+    assert_null(mmu_refill(&cpu, 2 * PAGE_SIZE, 8, false)); /* one by one */
+    space_free(s);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, begin, end)
-    const struct CMUnitTest tests[] = {TEST(sizes), TEST(spaces),     TEST(flushes),
-                                       TEST(page),  TEST(neighbours), TEST(global),
-                                       TEST(host),  TEST(ids),        TEST(full)};
+    const struct CMUnitTest tests[] = {TEST(sizes),      TEST(spaces), TEST(flushes), TEST(page),
+                                       TEST(neighbours), TEST(global), TEST(host),    TEST(ids),
+                                       TEST(full),       TEST(refill)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The routines that accesses call whose page the soft TLB's tables do not hold: they ask its second level,
+ * which fills the tables. Only registers that C may overwrite are saved; vector registers stay as they are.
+ */
+#include "cpu/mmu.h"
+#include "jit/emit.h"
+#include "jit/frame.h"
+#include "jit/hostmap.h"
+
+static const struct prefixes none = {0}, wide = {.rex_w = true};
+
+/* With the return address they keep the stack aligned. */
+static const enum host_reg lost[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9};
+enum { BIAS = 8 * (ARRAY_SIZE(lost) + 1) };
+_Static_assert(BIAS % 16 == 0, "the stack stays aligned");
+
+/* R10: linear address, R11: size. */
+static void emit_ask(struct emit *e, bool write)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(lost); i++)
+        emit_op_plus(e, none, 0x50, lost[i]); /* push */
+    emit_mem(e, X_MOV, 8, H_RDI, MEM(H_RSP, (i32)offsetof(struct jit_frame, cpu) + BIAS));
+    emit_reg(e, X_MOV, 8, H_RSI, H_R10);
+    emit_reg(e, X_MOV, 4, H_RDX, H_R11);
+    emit_mov_imm(e, H_RCX, write);
+    emit_mov_imm(e, H_RAX, (u64)mmu_refill);
+    emit_op_reg(e, none, 0xff, 2, H_RAX); /* call */
+    emit_reg(e, X_MOV, 8, H_R10, H_RAX);
+    for (unsigned i = ARRAY_SIZE(lost); i-- > 0;)
+        emit_op_plus(e, none, 0x58, lost[i]); /* pop */
+    emit_reg(e, X_TEST, 8, H_R10, H_R10);
+    size_t nothing = emit_jcc(e, CC_E);
+    emit8(e, 0xc3);
+    emit_patch(e, nothing, e->len);
+    emit_op_mem(e, wide, 0x83, X_IMM_ADD, MEM(H_RSP, 0));
+    emit8(e, JIT_REFILL_SKIPS);
+    emit8(e, 0xc3);
+}
+
+void runtime_refill_emit(struct emit *e, struct jit_runtime *rt)
+{
+    for (unsigned write = 0; write < 2; write++) {
+        size_t ask = e->len;
+        emit_ask(e, write);
+        for (unsigned i = 0; i < JIT_REFILLS; i++) {
+            rt->refill[write][i] = (u32)e->len;
+            emit_mem(
+                e, X_XOR, 8, H_R10,
+                (struct mem){.base = H_R9, .index = H_R11, .disp = write ? VIEW_AT(write) : VIEW_AT(read)});
+            emit_mov_imm(e, H_R11, 1u << i);
+            emit_jmp_to(e, ask);
+        }
+    }
+}
