@@ -25,12 +25,12 @@ static void add_segment_base(struct gen *g)
     emit_lea(&g->e, H_R10, (struct mem){.base = H_R10, .index = H_R11});
 }
 
-void effective_address(struct gen *g)
+void effective_address(struct gen *g, i32 by)
 {
     const struct insn *in = g->in;
-    struct mem m = {.base = H_NONE, .index = H_NONE, .scale = in->scale, .disp = in->disp};
+    struct mem m = {.base = H_NONE, .index = H_NONE, .scale = in->scale, .disp = in->disp + by};
     if (in->base == REG_RIP) {
-        rip_to(g, H_R10, (i64)g->next + in->disp);
+        rip_to(g, H_R10, (i64)g->next + in->disp + by);
         return;
     }
     if (in->base != REG_ZERO)
@@ -38,14 +38,14 @@ void effective_address(struct gen *g)
     if (in->index != REG_ZERO)
         m.index = guest_reg(g, in->index, H_R11);
     if (m.base == H_NONE && m.index == H_NONE)
-        emit_mov_imm(&g->e, H_R10, (u64)(i64)in->disp);
+        emit_mov_imm(&g->e, H_R10, (u64)(i64)m.disp);
     else
         emit_lea(&g->e, H_R10, m);
 }
 
 void linear_address(struct gen *g)
 {
-    effective_address(g);
+    effective_address(g, 0);
     add_segment_base(g);
 }
 
@@ -143,8 +143,32 @@ static bool near_stack(const struct insn *in, unsigned size)
     return in->base == RSP && in->index == REG_ZERO && in->seg < FS && size <= JIT_STACK_SIZE;
 }
 
+static struct mem window(const struct group *k)
+{
+    return MEM(H_RSP, (i32)(offsetof(struct jit_frame, window) + 8 * k->window));
+}
+
+/* Finds all that its group touches. */
+static void first_of_group(struct gen *g, const struct access *a, const struct group *k)
+{
+    effective_address(g, (i32)(k->low - a->at));
+    host_address(g, (unsigned)(k->high - k->low), k->write);
+    emit_mem(&g->e, X_MOV_TO, 8, H_R10, window(k));
+}
+
 void operand_address(struct gen *g, unsigned size, bool write)
 {
+    const struct access *a = &g->access[g->index];
+    const struct group *k = &g->group[a->group];
+    g->operand = MEM(H_R10, 0);
+    if (a->role != ACCESS_ALONE) {
+        if (a->role == ACCESS_FIRST)
+            first_of_group(g, a, k);
+        else
+            emit_mem(&g->e, X_MOV, 8, H_R10, window(k));
+        g->operand.disp = (i32)(a->at - k->low);
+        return;
+    }
     if (near_stack(g->in, size)) {
         stack_address(g, g->in->disp, size, write);
         return;

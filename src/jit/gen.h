@@ -79,6 +79,20 @@ struct stack_miss {
     bool write;
 };
 
+/* A memory operand, and operands near each other, of which the first one finds the page: coalesce.c */
+enum access_role { ACCESS_ALONE, ACCESS_FIRST, ACCESS_LATER };
+struct access {
+    u8 role, group;
+    i64 at; /* in its group's terms */
+};
+struct group {
+    i64 low, high; /* its bytes */
+    bool write;
+    u8 first, last; /* instructions */
+    u8 window;
+};
+#define GROUPS_MAX TRACE_MAX
+
 /* The way out of a trace at its instruction `index`. */
 struct side {
     size_t from;
@@ -123,7 +137,9 @@ struct gen {
     bool set_flags;     /* the current instruction has set them */
     struct recipe recipe;
     unsigned waits, flags_misses;
-    u8 vec; /* VEC_* that hold here */
+    unsigned groups;
+    struct mem operand; /* of the current instruction in host memory: operand_address() */
+    u8 vec;             /* VEC_* that hold here */
 
     /* Undefined beyond their counts. */
     size_t exit_from[TRACE_EXITS];
@@ -146,6 +162,8 @@ struct gen {
     u16 live[TRACE_MAX], seen[TRACE_MAX];
     u8 site_no[TRACE_MAX]; /* from 1; 0: none yet */
     struct slow slow[TRACE_MAX];
+    struct access access[TRACE_MAX];
+    struct group group[GROUPS_MAX];
 };
 
 #define FRAME(field) MEM(H_RSP, (i32)offsetof(struct jit_frame, field))
@@ -228,13 +246,15 @@ enum meaning_no meaning_no(u16 id);
 
 /* address.c */
 void go_slow(struct gen *g, u8 cc); /* the current instruction's slow case */
-/* R10: effective or linear address of the memory operand. R11 is lost, flags stay. */
-void effective_address(struct gen *g);
+/* R10: effective or linear address of the memory operand, or (by) so far behind it. R11 is lost, flags stay.
+ */
+void effective_address(struct gen *g, i32 by);
 void linear_address(struct gen *g);
 /* R10: linear to host address for `size` bytes, or the slow case. Keeps the flags first; R11 is lost. */
 void host_address(struct gen *g, unsigned size, bool write);
-/* R10: host address of the memory operand, or of what lies at RSP plus disp. The same. */
+/* g->operand: the memory operand in host memory, from R10. The same. */
 void operand_address(struct gen *g, unsigned size, bool write);
+/* R10: host address of what lies at RSP plus disp. The same. */
 void stack_address(struct gen *g, i32 disp, unsigned size, bool write);
 void emit_stack_misses(struct gen *g); /* out of line; they may miss in turn */
 /* The same of instruction `index`, behind the rest of it. True: there are some, and where they lead to
@@ -248,6 +268,13 @@ bool lower_observes(const struct gen *g, unsigned i);
 u32 lower_flags_killed(const struct gen *g, unsigned i);
 bool lower_names_high(const struct insn *in); /* AH, CH, DH or BH: may be a call after all */
 
+/* coalesce.c: finds the groups. Whether a window is noted before, and used behind, the instruction i's end.
+ */
+void coalesce(struct gen *g);
+bool window_lives(const struct gen *g, unsigned i);
+
+bool lower_vec_is_native(
+    const struct insn *in);    /* lower_vec.c: it does not call its meaning but in its slow case */
 bool lower_x87(struct gen *g); /* arithmetic, whose rows share their meaning with vectors */
 
 /* lower_vec.c. Sees to a bit of VEC_*, before the instruction has emitted anything; R11 and flags are lost.

@@ -182,9 +182,9 @@ static void move_operand(struct gen *g, enum host_reg r, bool store)
 {
     unsigned n = g->in->mem_size;
     if (store)
-        emit_mem(&g->e, n == 1 ? X_MOV_TO - 1 : X_MOV_TO, n, r, MEM(H_R10, 0));
+        emit_mem(&g->e, n == 1 ? X_MOV_TO - 1 : X_MOV_TO, n, r, g->operand);
     else
-        emit_mem(&g->e, n == 1 ? X_MOVZX8 : n == 2 ? X_MOVZX16 : X_MOV, n < 4 ? 4 : n, r, MEM(H_R10, 0));
+        emit_mem(&g->e, n == 1 ? X_MOVZX8 : n == 2 ? X_MOVZX16 : X_MOV, n < 4 ? 4 : n, r, g->operand);
 }
 
 /* R10: its host address. The memory operand by way of a register, and to the frame. */
@@ -220,7 +220,7 @@ static void plain_memory(struct gen *g, const struct form *f, bool flags, bool h
     else if (f->has_reg)
         reg = operand(g, in->reg, H_R11, needs_old(g, f->reg_read, f->reg_byte));
     emit_op_mem(&g->e, prefixes_of(in, g->info, f), opcode_of(in, g->info),
-                f->has_reg ? reg : in->modrm >> 3 & 7u, MEM(H_R10, 0));
+                f->has_reg ? reg : in->modrm >> 3 & 7u, g->operand);
     immediate(g, f);
     if (high)
         swap_halves(g, reg);
@@ -305,7 +305,7 @@ bool lower_lea(struct gen *g)
     const struct insn *in = g->in;
     if (in->adsize != 8 || in->size == 2)
         return false;
-    effective_address(g);
+    effective_address(g, 0);
     if (host_reg_of[in->reg] != H_NONE) {
         emit_reg(&g->e, X_MOV, in->size, host_reg_of[in->reg], H_R10);
     } else {

@@ -51,7 +51,7 @@ bool lower_bmi(struct gen *g)
                     .reg = (u8)reg,
                     .vvvv = (u8)vvvv};
     if (mem)
-        emit_vex_mem(&g->e, v, in->opcode, MEM(H_R10, 0));
+        emit_vex_mem(&g->e, v, in->opcode, g->operand);
     else
         emit_vex_reg(&g->e, v, in->opcode, rm);
     if (b.imm)

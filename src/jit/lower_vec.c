@@ -133,24 +133,28 @@ static void encode(struct gen *g, const struct vec_form *f, unsigned reg, unsign
                     .reg = (u8)reg,
                     .vvvv = f->vvvv < 0 ? 0 : (u8)f->vvvv};
     if ((in->flags & INSN_VEX) && mem)
-        emit_vex_mem(&g->e, v, in->opcode, MEM(H_R10, 0));
+        emit_vex_mem(&g->e, v, in->opcode, g->operand);
     else if (in->flags & INSN_VEX)
         emit_vex_reg(&g->e, v, in->opcode, rm);
     else if (mem)
-        emit_op_mem(&g->e, p, opcode_of(in, g->info), reg, MEM(H_R10, 0));
+        emit_op_mem(&g->e, p, opcode_of(in, g->info), reg, g->operand);
     else
         emit_op_reg(&g->e, p, opcode_of(in, g->info), reg, (enum host_reg)rm);
     if (f->imm)
         emit8(&g->e, (u8)in->imm);
 }
 
-/* R10: the operand's host address. */
+/* A later one of a group is as much aligned as the first. */
 static void reach_memory(struct gen *g)
 {
     const struct insn *in = g->in;
     operand_address(g, in->mem_size, g->info->attr & ATTR_STORE);
-    if (g->info->attr & ATTR_ALIGN)
-        refuse_split(g, in->mem_size);
+    if (!(g->info->attr & ATTR_ALIGN) || g->access[g->index].role == ACCESS_LATER)
+        return;
+    if (g->operand.disp)
+        emit_lea(&g->e, H_R10, g->operand);
+    g->operand = MEM(H_R10, 0);
+    refuse_split(g, in->mem_size);
 }
 
 static u8 bit_for(u32 attr, bool vex)
@@ -162,18 +166,32 @@ static u8 bit_for(u32 attr, bool vex)
     return vex ? VEC_YMM : VEC_XMM;
 }
 
+/* False: it cannot be encoded so. */
+static bool form_of(const struct insn *in, struct vec_form *f)
+{
+    const struct insn_info *info = &insn_infos[in->id];
+    u32 state = info->attr & (ATTR_SSE | ATTR_AVX | ATTR_MMX);
+    *f = (struct vec_form){.reg = -1, .vvvv = -1, .rm = -1};
+    for (unsigned i = 0; i < ARRAY_SIZE(info->op); i++)
+        add_operand(f, &info->op[i], in);
+    return (state == ATTR_SSE || state == ATTR_AVX || state == ATTR_MMX) && !f->other && addressable(in);
+}
+
+bool lower_vec_is_native(const struct insn *in)
+{
+    struct vec_form f;
+    return !(insn_infos[in->id].attr & ATTR_X87) && form_of(in, &f);
+}
+
 bool lower_vec(struct gen *g)
 {
     const struct insn *in = g->in;
-    if (g->info->attr & ATTR_X87)
-        return lower_x87(g);
+    struct vec_form f;
     u32 attr = g->info->attr;
     bool mem = in->flags & INSN_MEM, writes_flags = g->info->flags_written & FLAGS_ARITH;
-    struct vec_form f = {.reg = -1, .vvvv = -1, .rm = -1};
-    for (unsigned i = 0; i < ARRAY_SIZE(g->info->op); i++)
-        add_operand(&f, &g->info->op[i], in);
-    u32 state = attr & (ATTR_SSE | ATTR_AVX | ATTR_MMX);
-    if ((state != ATTR_SSE && state != ATTR_AVX && state != ATTR_MMX) || f.other || !addressable(in))
+    if (attr & ATTR_X87)
+        return lower_x87(g);
+    if (!form_of(in, &f))
         return false;
     vec_need(g, bit_for(attr, in->flags & INSN_VEX));
     if (mem)

@@ -41,7 +41,7 @@ static void operate(struct gen *g)
 /* R10: host address of the operand; its guest address waits in the frame. */
 static void reach_operand(struct gen *g)
 {
-    effective_address(g);
+    effective_address(g, 0);
     emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(scratch));
     linear_address(g);
     host_address(g, g->in->mem_size, g->info->attr & ATTR_STORE);

@@ -217,6 +217,14 @@ static void emit_entry_refusals(struct gen *g, const struct entry *n)
     jump_runtime(g, g->rt->leave_at);
 }
 
+/* C ran, so what windows show may have gone: goes on as if the block ended behind the instruction i. */
+static void leave_behind(struct gen *g, unsigned i)
+{
+    count_down(&g->e, X_IMM_ADD, g->b->count - i - 1);
+    rip_to(g, H_R10, g->offset[i] + g->b->uop[i].in.len);
+    jump_runtime(g, g->rt->lookup);
+}
+
 static void emit_slow_cases(struct gen *g)
 {
     for (unsigned i = 0; i < g->b->count; i++) {
@@ -237,6 +245,10 @@ static void emit_slow_cases(struct gen *g)
         if (ends_block(&insn_infos[g->b->uop[i].in.id]))
             continue;
         flags_called(g);
+        if (window_lives(g, i)) {
+            leave_behind(g, i);
+            continue;
+        }
         if (s->vec)
             vec_emit_again(g, s, i);
         if (s->flags_host)
@@ -276,6 +288,7 @@ static void place_instructions(struct gen *g)
         g->how[i] = (u8)lowering_of(&g->b->uop[i]);
         g->site_no[i] = 0;
         g->slow[i] = (struct slow){0};
+        g->access[i] = (struct access){0};
     }
     g->offset[g->b->count] = (u16)(g->trace ? g->trace->offset[g->b->count] : at);
 }
@@ -297,6 +310,7 @@ bool translate(const struct block *b, const struct trace *trace, struct jit_site
     t->trace = trace;
     t->native = t->called = 0;
     place_instructions(&g);
+    coalesce(&g);
     flags_liveness(&g);
     emit_entry(&g, &n);
     t->known = n.known;
