@@ -80,7 +80,7 @@ _Static_assert(sizeof(struct jit_slot_use) == 8, "ORDER SLOT_USE");
 enum { JIT_SLOT_OFTEN = 32 };
 
 /* Accesses that ask the soft TLB's second level, by log2 of their size. Behind the call lies a jump. */
-enum { JIT_REFILLS = 6, JIT_REFILL_SIZE = 1 << (JIT_REFILLS - 1), JIT_REFILL_SKIPS = 5 };
+enum { JIT_REFILLS = 10, JIT_REFILL_SIZE = 1 << (JIT_REFILLS - 1), JIT_REFILL_SKIPS = 5 };
 static inline unsigned jit_refill_of(unsigned size)
 {
     return size > 1 ? 32 - (unsigned)__builtin_clz(size - 1) : 0;
