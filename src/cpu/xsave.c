@@ -131,7 +131,10 @@ DEFINE_MEANING_ONE(fxrstor, fxrstor);
 
 static bool all_zero(const u8 *p, size_t n)
 {
-    return !p[0] && !memcmp(p, p + 1, n - 1);
+    u64 any = 0;
+    for (; n >= 8; n -= 8, p += 8)
+        any |= load_le(p, 8);
+    return !(any | load_le(p, (unsigned)n));
 }
 
 static bool x87_in_use(const struct cpu *c)
@@ -142,14 +145,12 @@ static bool x87_in_use(const struct cpu *c)
 
 static u64 in_use(const struct cpu *c)
 {
-    u64 use = x87_in_use(c) ? XCR0_X87 : 0;
+    u64 low = 0, high = 0;
     for (unsigned i = 0; i < 16; i++) {
-        if (!all_zero(c->vec[i], 16))
-            use |= XCR0_SSE;
-        if (!all_zero(c->vec[i] + 16, 16))
-            use |= XCR0_AVX;
+        low |= load_le(c->vec[i], 8) | load_le(c->vec[i] + 8, 8);
+        high |= load_le(c->vec[i] + 16, 8) | load_le(c->vec[i] + 24, 8);
     }
-    return use;
+    return (x87_in_use(c) ? XCR0_X87 : 0) | (low ? XCR0_SSE : 0) | (high ? XCR0_AVX : 0);
 }
 
 static enum outcome xsave_check(struct cpu *c, bool privileged)
