@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Descriptor-table registers: LGDT LIDT SGDT SIDT, LLDT LTR SLDT STR. SDM 3A 2.4; SDM 2A, 2B by name. */
+/* Descriptor-table registers: LGDT LIDT SGDT SIDT, LLDT LTR SLDT STR. SDM 3A 2.4; SDM 2A, 2B by name. Nothing
+ * that is decoded or translated depends on them. */
 #include "cpu/meanings.h"
 #include "cpu/operands.h"
 #include "cpu/system.h"
@@ -23,7 +24,7 @@ static enum outcome load_table(struct cpu *c, const struct insn *in, struct dtab
         return fault_gp0(c);
     t->limit = (u16)load_le(image, 2);
     t->base = base;
-    return END;
+    return DONE;
 }
 
 static enum outcome store_table(struct cpu *c, const struct insn *in, const struct dtable *t)
@@ -110,7 +111,7 @@ static enum outcome lldt(struct cpu *c, const struct insn *in)
         return FAULT;
     if (!(sel & ~3)) {
         c->seg[SEG_LDTR] = segment_null(sel, 0);
-        return END;
+        return DONE;
     }
     if (read_system(c, sel, &d, &s) != DONE)
         return FAULT;
@@ -119,7 +120,7 @@ static enum outcome lldt(struct cpu *c, const struct insn *in)
     if (!desc_present(d))
         return fault_error(c, VEC_NP, sel & ~3u);
     c->seg[SEG_LDTR] = s;
-    return END;
+    return DONE;
 }
 DEFINE_MEANING_ONE(lldt, lldt);
 
@@ -146,7 +147,7 @@ static enum outcome ltr(struct cpu *c, const struct insn *in)
         return FAULT;
     s.attr |= 2;
     c->seg[SEG_TR] = s;
-    return END;
+    return DONE;
 }
 DEFINE_MEANING_ONE(ltr, ltr);
 

@@ -6,6 +6,7 @@
 #include "cpu/nested/svm.h"
 
 #include "cpu/control.h"
+#include "cpu/jit_port.h"
 #include "cpu/meanings.h"
 #include "cpu/tlb.h"
 
@@ -85,20 +86,20 @@ static enum outcome vmload(struct cpu *c, const struct insn *in)
     u64 pa;
     if (operand(c, in, false, &v, &pa) != DONE)
         return FAULT;
-    struct vmcb_save s = v->save;
-    svm_load_segment(&c->seg[FS], &s.fs);
-    svm_load_segment(&c->seg[GS], &s.gs);
-    svm_load_segment(&c->seg[SEG_LDTR], &s.ldtr);
-    svm_load_segment(&c->seg[SEG_TR], &s.tr);
-    c->kernel_gs_base = canonicalize(s.kernel_gs_base);
-    c->star = s.star;
-    c->lstar = canonicalize(s.lstar);
-    c->cstar = canonicalize(s.cstar);
-    c->sfmask = (u32)s.sfmask;
-    c->sysenter_cs = (u32)s.sysenter_cs;
-    c->sysenter_esp = canonicalize(s.sysenter_esp);
-    c->sysenter_eip = canonicalize(s.sysenter_eip);
-    return END;
+    const struct vmcb_save *s = &v->save;
+    svm_load_segment(&c->seg[FS], &s->fs);
+    svm_load_segment(&c->seg[GS], &s->gs);
+    svm_load_segment(&c->seg[SEG_LDTR], &s->ldtr);
+    svm_load_segment(&c->seg[SEG_TR], &s->tr);
+    c->kernel_gs_base = canonicalize(s->kernel_gs_base);
+    c->star = s->star;
+    c->lstar = canonicalize(s->lstar);
+    c->cstar = canonicalize(s->cstar);
+    c->sfmask = (u32)s->sfmask;
+    c->sysenter_cs = (u32)s->sysenter_cs;
+    c->sysenter_esp = canonicalize(s->sysenter_esp);
+    c->sysenter_eip = canonicalize(s->sysenter_eip);
+    return DONE;
 }
 DEFINE_MEANING_ONE(vmload, vmload);
 
@@ -121,11 +122,11 @@ static enum outcome vmsave(struct cpu *c, const struct insn *in)
     v->save.sysenter_esp = c->sysenter_esp;
     v->save.sysenter_eip = c->sysenter_eip;
     space_written(c->memory, pa, sizeof(*v));
-    return END;
+    return DONE;
 }
 DEFINE_MEANING_ONE(vmsave, vmsave);
 
-/* A guest with a virtual GIF has only that one. */
+/* A guest with a virtual GIF has only that one. What waited for it is looked at behind STGI. */
 static enum outcome set_gif(struct cpu *c, const struct insn *in, bool on)
 {
     if (allowed(c, in) != DONE)
@@ -136,7 +137,7 @@ static enum outcome set_gif(struct cpu *c, const struct insn *in, bool on)
         *v = on ? *v | VINTR_GIF : *v & ~(u32)VINTR_GIF;
     else
         n->gif = on;
-    return END;
+    return on && cpu_attention(c) ? END : DONE;
 }
 
 static enum outcome stgi(struct cpu *c, const struct insn *in)
