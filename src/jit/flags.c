@@ -12,28 +12,11 @@
  */
 #include "jit/gen.h"
 
-#define FL_TO_AX   "\x9f\x0f\x90\xc0" /* lahf; seto al */
-#define FL_FROM_AX "\x04\x7f\x9e"     /* add al, 0x7f; sahf */
-
-static void set_fix(struct gen *g, u32 value)
-{
-    emit_op_mem(&g->e, (struct prefixes){.rex_w = true}, 0xc7, 0, FRAME(fix));
-    emit32(&g->e, value);
-}
-
-static void save(struct gen *g)
-{
-    struct emit *e = &g->e;
-    emit_reg(e, X_MOV, 8, H_R11, H_RAX);
-    emit_bytes(e, FL_TO_AX, 4);
-    emit_mem(e, X_MOV_TO, 2, H_RAX, FRAME(fl));
-    emit_reg(e, X_MOV, 8, H_RAX, H_R11);
-    set_fix(g, 0);
-}
+#define FL_FROM_AX "\x04\x7f\x9e" /* add al, 0x7f; sahf */
 
 void flags_save(struct gen *g)
 {
-    save(g);
+    runtime_save_flags(&g->e);
     g->flags_saved = g->flags_in_fl = true;
     if (g->index < g->b->count && !g->set_flags)
         g->slow[g->index].flags_saved = true;
@@ -42,7 +25,8 @@ void flags_save(struct gen *g)
 void flags_wait(struct gen *g, const struct recipe *r)
 {
     bug_on(g->waits == WAITS_MAX, "too many flags wait in one block");
-    set_fix(g, 0);
+    emit_op_mem(&g->e, (struct prefixes){.rex_w = true}, 0xc7, 0, FRAME(fix));
+    emit32(&g->e, 0);
     g->wait[g->waits].place = g->e.len - 4;
     g->wait[g->waits++].recipe = *r;
 }
@@ -71,7 +55,6 @@ static void emit_waits(struct gen *g)
         if (code)
             continue;
         recipe_emit(g, &g->wait[i].recipe);
-        save(g);
         emit_op_mem(&g->e, (struct prefixes){0}, 0xff, 4, FRAME(fix_back)); /* jmp */
     }
 }
@@ -85,7 +68,8 @@ static void load_fl(struct gen *g)
     emit_reg(e, X_MOV, 8, H_RAX, H_R11);
 }
 
-/* Jumps out of line unless frame.fix is 0, or if it is. Flags are lost. */
+/* Jumps out of line unless frame.fix is 0, or if it is, from where the host's flags are right. Flags are
+ * lost. */
 static struct flags_miss *look_at_fix(struct gen *g, bool zero)
 {
     bug_on(g->flags_misses == FLAGS_MISSES_MAX, "flags are looked for too often in one block");
@@ -93,8 +77,18 @@ static struct flags_miss *look_at_fix(struct gen *g, bool zero)
     emit8(&g->e, 0);
     struct flags_miss *m = &g->flags_miss[g->flags_misses++];
     *m = (struct flags_miss){.from = emit_jcc(&g->e, zero ? CC_E : CC_NE), .load = zero};
-    m->back = g->e.len;
     return m;
+}
+
+/* R11 leads to frame.fix: where code in the cache is is not known yet, but how far from its beginning. */
+static void run_fix(struct gen *g, size_t back)
+{
+    struct emit *e = &g->e;
+    emit_lea_rip(e, H_R11, back);
+    emit_mem(e, X_MOV_TO, 8, H_R11, FRAME(fix_back));
+    emit_lea_rip(e, H_R11, 0u - (size_t)g->base);
+    emit_mem(e, X_ADD, 8, H_R11, FRAME(fix));
+    emit_op_reg(e, (struct prefixes){0}, 0xff, 4, H_R11); /* jmp */
 }
 
 static void emit_misses(struct gen *g)
@@ -102,11 +96,12 @@ static void emit_misses(struct gen *g)
     for (unsigned i = 0; i < g->flags_misses; i++) {
         const struct flags_miss *m = &g->flags_miss[i];
         emit_patch(&g->e, m->from, g->e.len);
-        if (m->load)
+        if (m->load) {
             load_fl(g);
-        else
-            call_runtime(g, g->rt->fix);
-        emit_jmp_to(&g->e, m->back);
+            emit_jmp_to(&g->e, m->back);
+        } else {
+            run_fix(g, m->back);
+        }
     }
 }
 
@@ -150,15 +145,8 @@ void flags_settle(struct gen *g)
 
 void flags_keep(struct gen *g)
 {
-    if (!g->flags_saved && g->has_recipe) {
-        enum flags_ahead ahead = flags_ahead(g);
-        if (ahead == AHEAD_READ && g->flags_host) {
-            flags_save(g);
-            return;
-        }
-        if (ahead != AHEAD_STAYS)
-            recipe_keep(g, &g->recipe, ~0u);
-    }
+    if (!g->flags_saved && g->has_recipe && !flags_stay(g))
+        recipe_keep(g, &g->recipe, ~0u);
     flags_settle(g);
 }
 
@@ -166,32 +154,28 @@ void flags_store(struct gen *g)
 {
     if (g->flags_saved && g->flags_in_fl)
         return;
-    if (g->flags_saved && !g->has_recipe) {
-        look_at_fix(g, false);
-        g->flags_host = false;
-        g->flags_in_fl = true;
-        return;
-    }
     flags_need(g);
     flags_save(g);
 }
 
 void flags_need(struct gen *g)
 {
+    struct flags_miss *m = NULL;
     if (g->flags_host)
         return;
     g->flags_host = true;
-    if (g->has_recipe && !g->flags_in_fl) {
-        struct flags_miss *m = g->recipe_if_fix ? look_at_fix(g, true) : NULL;
-        recipe_emit(g, &g->recipe);
-        if (m)
-            m->back = g->e.len;
+    if (g->flags_in_fl) {
+        load_fl(g);
         return;
     }
-    if (!g->flags_in_fl)
-        look_at_fix(g, false);
-    g->flags_in_fl = true;
-    load_fl(g);
+    if (!g->has_recipe || g->recipe_if_fix)
+        m = look_at_fix(g, g->has_recipe);
+    if (g->has_recipe)
+        recipe_emit(g, &g->recipe);
+    else
+        load_fl(g);
+    if (m)
+        m->back = g->e.len;
 }
 
 void flags_lost(struct gen *g)

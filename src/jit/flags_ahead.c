@@ -2,10 +2,10 @@
 /*
  * What becomes of flags on the ways on from an instruction.
  *
- * Only where all ways overwrite the flags before they change a register of their recipe may frame.fix name a
- * recipe that looks at registers; and where they are read soon it is better not to have to make them. The
- * rest of the block is looked at, and the instructions that direct jumps in the page lead to. Those are read
- * here only where they are watched as code, so that a change shuts this block.
+ * Only where all ways overwrite the flags before they read them or change a register of their recipe, may
+ * frame.fix name a recipe that looks at registers. The rest of the block is looked at, and the instructions
+ * that direct jumps in the page lead to. Those are read here only where they are watched as code, so that a
+ * change shuts this block.
  */
 #include "cpu/meanings.h"
 #include "jit/gen.h"
@@ -99,13 +99,8 @@ static u32 overwrites(const struct insn *in, enum lowering how)
                                 : 0;
 }
 
-static bool reads(const struct insn *in)
-{
-    return insn_infos[in->id].flags_read & FLAGS_ARITH;
-}
-
 /* The same for the code at an offset in the page. */
-static enum flags_ahead look(const struct gen *g, i64 at, u32 used)
+static bool stays_at(const struct gen *g, i64 at, u32 used)
 {
     const u8 *page = (const u8 *)((u64)g->b->host & ~(PAGE_SIZE - 1));
     for (unsigned n = 0; n < LOOK_AHEAD && at >= 0 && at < (i64)PAGE_SIZE; n++) {
@@ -113,60 +108,55 @@ static enum flags_ahead look(const struct gen *g, i64 at, u32 used)
         unsigned room = (unsigned)(PAGE_SIZE - (u64)at);
         if (insn_decode(MODE_64, page + at, room < 15 ? room : 15, &in) != DECODE_OK ||
             !space_watches_code(g->b->page, (u64)at, in.len))
-            return AHEAD_UNKNOWN;
+            return false;
+        const struct insn_info *info = &insn_infos[in.id];
         enum lowering how = lowering_of_row(in.id);
-        if (reads(&in))
-            return AHEAD_READ;
+        if (info->flags_read & FLAGS_ARITH)
+            return false;
         if (overwrites(&in, how) == FLAGS_ARITH)
-            return AHEAD_STAYS;
+            return true;
         at += in.len;
         if (how == LOWER_JMP && in.size == 8)
             at += (i64)in.imm;
-        else if ((insn_infos[in.id].attr & (ATTR_BRANCH | ATTR_END)) || (lower_writes(&in, how) & used))
-            return AHEAD_UNKNOWN;
+        else if ((info->attr & (ATTR_BRANCH | ATTR_END)) || (lower_writes(&in, how) & used))
+            return false;
     }
-    return AHEAD_UNKNOWN;
+    return false;
 }
 
-enum flags_ahead flags_ahead_at(const struct gen *g, i64 target)
+bool flags_stay_at(const struct gen *g, i64 target)
 {
     u32 used = recipe_registers(&g->recipe);
-    enum flags_ahead ahead = look(g, target, used);
-    return ahead == AHEAD_UNKNOWN && !used ? AHEAD_STAYS : ahead;
+    return !used || stays_at(g, target, used);
 }
 
 /* The block's last instruction, which ends at `next`. */
-static enum flags_ahead behind_last(const struct gen *g, const struct uop *u, enum lowering how, i64 next,
-                                    u32 used)
+static bool stays_behind(const struct gen *g, const struct uop *u, enum lowering how, i64 next, u32 used)
 {
     if (u->in.size != 8 || (lower_writes(&u->in, how) & used))
-        return AHEAD_UNKNOWN;
-    if (how != LOWER_JMP && how != LOWER_CALL && how != LOWER_JCC)
-        return AHEAD_UNKNOWN;
-    enum flags_ahead there = look(g, next + (i64)u->in.imm, used);
-    return how != LOWER_JCC || there == look(g, next, used) ? there : AHEAD_UNKNOWN;
+        return false;
+    i64 target = next + (i64)u->in.imm;
+    if (how == LOWER_JCC)
+        return stays_at(g, next, used) && stays_at(g, target, used);
+    return (how == LOWER_JMP || how == LOWER_CALL) && stays_at(g, target, used);
 }
 
-static enum flags_ahead look_on(const struct gen *g, u32 used)
+bool flags_stay(const struct gen *g)
 {
     const struct block *b = g->b;
+    u32 used = recipe_registers(&g->recipe);
+    if (!used)
+        return true;
     for (unsigned i = g->index + g->set_flags; i < b->count; i++) {
         const struct insn *in = &b->uop[i].in;
         if (trace_inner(g, i) && g->how[i] == LOWER_JCC)
-            return AHEAD_UNKNOWN;
-        if (overwrites(in, g->how[i]) == FLAGS_ARITH && !reads(in))
-            return AHEAD_STAYS;
+            return false;
+        if (overwrites(in, g->how[i]) == FLAGS_ARITH && !(insn_infos[in->id].flags_read & FLAGS_ARITH))
+            return true;
         if ((insn_infos[in->id].attr & (ATTR_BRANCH | ATTR_END)) && !trace_inner(g, i))
-            return behind_last(g, &b->uop[i], g->how[i], g->offset[i] + in->len, used);
+            return stays_behind(g, &b->uop[i], g->how[i], g->offset[i] + in->len, used);
         if (lower_writes(in, g->how[i]) & used)
-            return AHEAD_UNKNOWN;
+            return false;
     }
-    return look(g, g->offset[b->count], used);
-}
-
-enum flags_ahead flags_ahead(const struct gen *g)
-{
-    u32 used = recipe_registers(&g->recipe);
-    enum flags_ahead ahead = look_on(g, used);
-    return ahead == AHEAD_UNKNOWN && !used ? AHEAD_STAYS : ahead;
+    return stays_at(g, g->offset[b->count], used);
 }

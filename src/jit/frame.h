@@ -36,8 +36,8 @@ struct jit_frame {
     u16 fl;
     u8 vec;    /* VEC_* */
     u32 mxcsr; /* scratch */
-    /* 0, or where code lies that makes fl right and jumps to fix_back, from registers and from `kept`:
-     * flags_recipe.c */
+    /* 0, or where code lies that makes flags of registers and of `kept`, not of fl, and jumps to fix_back;
+     * R11 is lost. flags_recipe.c */
     u64 fix;
     u64 kept[2];
     u64 scratch; /* of an instruction or a routine */
@@ -131,7 +131,6 @@ struct jit_runtime {
     u32 call_last;   /* the same for a block's last instruction: never comes back */
     u32 leave_at;    /* R10: RIP */
     u32 leave_chain; /* R10: RIP, R11: struct jit_exit */
-    u32 fix;         /* frame.fl is right, frame.fix 0; flags are lost */
     u32 slice;       /* R10: RIP, R11: its block's near entry, to which it comes back if it may */
     u32 lookup;      /* R10: RIP, canonical; flags and R11 are lost */
     u32 stack;     /* R10: linear address whose page goes to JIT_STACK_SLOT if it may; R11, flags are lost */
@@ -167,6 +166,8 @@ void runtime_vec_store(struct emit *e, i32 bias);
  * has its entry; which entry of frame.jumps (RSP is the frame) notes the late jump to RIP. */
 void runtime_tlb_index(struct emit *e);
 void runtime_find_jump(struct emit *e);
+/* Inline, RSP is the frame: the host's flags to frame.fl, and frame.fix is 0. R11 is lost, flags stay. */
+void runtime_save_flags(struct emit *e);
 void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2]); /* watch.h; or NULL */
 
 /* jit.c: behind a call of a meaning that does not simply go on. Settles the instruction; where translated

@@ -232,12 +232,9 @@ void recipe_keep(struct gen *g, struct recipe *r, u32 registers);
 void recipe_put(struct gen *g, unsigned k, enum host_reg reg); /* to frame.kept[k] */
 void recipe_emit(struct gen *g, const struct recipe *r);       /* R11 is lost */
 
-/* flags_ahead.c. Of the flags, on all ways on: until they are overwritten the recipe stays right and nothing
- * reads them; something reads them first; neither can be told. */
-enum flags_ahead { AHEAD_STAYS, AHEAD_READ, AHEAD_UNKNOWN };
-enum flags_ahead flags_ahead(const struct gen *g);
-enum flags_ahead flags_ahead_at(const struct gen *g,
-                                i64 target);                /* the current instruction's own way there */
+/* flags_ahead.c: the recipe stays right until the flags are overwritten, on all ways on. */
+bool flags_stay(const struct gen *g);
+bool flags_stay_at(const struct gen *g, i64 target);        /* on the current instruction's own way there */
 u32 lower_writes(const struct insn *in, enum lowering how); /* guest registers: all where that is not plain */
 
 /* translate.c: where the meaning is the row's own. */

@@ -145,58 +145,27 @@ bool lower_jmp(struct gen *g)
     return true;
 }
 
-/* What is left to do for the flags on each way behind a conditional jump: save them, or let them wait, with
- * registers of their recipe in the frame or where they are. */
-enum duty { NOTHING, SAVE, WAIT, KEEP_AND_WAIT };
+/* The frame has them on both ways, or (true) will once keep_on_next() ran on the way to the next instruction.
+ */
+static bool flags_at_jump(struct gen *g, i64 target)
+{
+    bool next = flags_stay_at(g, g->next), there = flags_stay_at(g, target);
+    flags_need(g);
+    if (g->flags_saved || !g->has_recipe) {
+        flags_settle(g);
+        return false;
+    }
+    if (!there)
+        recipe_keep(g, &g->recipe, ~0u);
+    flags_settle(g);
+    return there && !next;
+}
 
-struct duties {
-    enum duty next, target;
-};
-
-static void do_duty(struct gen *g, enum duty d)
+static void keep_on_next(struct gen *g)
 {
     struct recipe r = g->recipe;
-    if (d == SAVE)
-        flags_save(g);
-    if (d == KEEP_AND_WAIT)
-        recipe_keep(g, &r, ~0u);
-    if (d == WAIT || d == KEEP_AND_WAIT)
-        flags_wait(g, &r);
-}
-
-static enum duty duty_of_next(enum flags_ahead next, enum flags_ahead there)
-{
-    if (next == AHEAD_READ)
-        return SAVE;
-    if (there == AHEAD_READ)
-        return next == AHEAD_STAYS ? WAIT : KEEP_AND_WAIT;
-    return next == AHEAD_UNKNOWN && there == AHEAD_STAYS ? KEEP_AND_WAIT : NOTHING;
-}
-
-/* Reading is dear, so they are saved where that comes next. */
-static struct duties flags_at_jump(struct gen *g, i64 target)
-{
-    enum flags_ahead next = flags_ahead_at(g, g->next), there = flags_ahead_at(g, target);
-    bool both = next == AHEAD_READ && there == AHEAD_READ;
-    struct duties d = {NOTHING, NOTHING};
-    flags_need(g);
-    if (g->flags_in_fl)
-        return d;
-    if (!g->has_recipe || both) {
-        flags_save(g);
-        return d;
-    }
-    d.target = there == AHEAD_READ ? SAVE : NOTHING;
-    if (g->flags_saved) {
-        d.next = next == AHEAD_READ ? SAVE : NOTHING;
-        return d;
-    }
-    d.next = duty_of_next(next, there);
-    if (there == AHEAD_UNKNOWN)
-        recipe_keep(g, &g->recipe, ~0u);
-    if (there != AHEAD_READ)
-        flags_settle(g);
-    return d;
+    recipe_keep(g, &r, ~0u);
+    flags_wait(g, &r);
 }
 
 bool lower_jcc(struct gen *g)
@@ -205,19 +174,18 @@ bool lower_jcc(struct gen *g)
     u8 cc = g->in->opcode & 15;
     if (g->in->size != 8 || !reachable(target))
         return false;
-    struct duties d = flags_at_jump(g, target);
-    bool direct = in_page(target) && d.target == NOTHING;
-    if (direct)
+    bool keep = flags_at_jump(g, target);
+    if (in_page(target))
         align_exit(g, 2);
     size_t taken = emit_jcc(&g->e, cc);
-    do_duty(g, d.next);
+    if (keep)
+        keep_on_next(g);
     go_to(g, g->next);
-    if (direct) {
+    if (in_page(target)) {
         add_exit(g, taken, target);
         return true;
     }
     emit_patch(&g->e, taken, g->e.len);
-    do_duty(g, d.target);
     check_target(g, target);
     go_to(g, target);
     return true;

@@ -58,15 +58,9 @@ static void flags_leave(struct gen *g, const struct side *s)
     g->flags_saved = s->flags_saved;
     g->has_recipe = s->has_recipe;
     g->recipe = s->recipe;
-    if (s->flags_saved)
-        return;
-    enum flags_ahead ahead = s->has_recipe ? flags_ahead_at(g, s->target) : AHEAD_READ;
-    if (ahead == AHEAD_UNKNOWN)
+    if (!s->flags_saved && s->has_recipe && !flags_stay_at(g, s->target))
         recipe_keep(g, &g->recipe, ~0u);
-    if (ahead == AHEAD_READ)
-        flags_save(g);
-    else
-        flags_settle(g);
+    flags_settle(g);
 }
 
 void emit_sides(struct gen *g)

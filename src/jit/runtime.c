@@ -133,6 +133,17 @@ static void set_reason(struct emit *e, enum jit_reason r)
     emit32(e, r);
 }
 
+void runtime_save_flags(struct emit *e)
+{
+    static const u8 to_ax[] = {0x9f, 0x0f, 0x90, 0xc0}; /* lahf; seto al */
+    emit_reg(e, X_MOV, 8, H_R11, H_RAX);
+    emit_bytes(e, to_ax, sizeof(to_ax));
+    emit_mem(e, X_MOV_TO, 2, H_RAX, SLOT(fl, 0));
+    emit_reg(e, X_MOV, 8, H_RAX, H_R11);
+    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(fix, 0));
+    emit32(e, 0);
+}
+
 /* frame.fl is right from here on. Nothing is lost but the flags. bias 8: a return address lies on the stack.
  */
 static void fix_flags(struct emit *e, i32 bias)
@@ -151,6 +162,7 @@ static void fix_flags(struct emit *e, i32 bias)
     emit_mem(e, X_ADD, 8, H_R11, SLOT(fix, 0));
     emit_op_reg(e, none, CALL_MEM, 4, H_R11);
     emit_patch(e, back, e->len);
+    runtime_save_flags(e);
     if (bias)
         emit_op_mem(e, none, 0xff, 6, SLOT(fix_return, 0)); /* push */
     emit_mem(e, X_MOV, 8, H_R11, SLOT(spare, bias));
@@ -407,9 +419,6 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     emit_leave(e, JIT_AT, done);
     rt->leave_chain = (u32)e->len;
     emit_leave(e, JIT_CHAIN, done);
-    rt->fix = (u32)e->len;
-    fix_flags(e, 8);
-    emit8(e, 0xc3);
     rt->slice = (u32)e->len;
     emit_slice(e, rt->leave_at);
     rt->lookup = (u32)e->len;
