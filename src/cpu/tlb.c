@@ -247,12 +247,47 @@ static struct tlb_ctx *ctx_find(struct tlb *t, const struct tlb_tag *tag)
     return x;
 }
 
+/* An empty note's address is 0, which looks at the first one alone. */
+static void notes_clear(struct tlb_view *v)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(v->noted); i++)
+        if (v->noted[i])
+            memset(&v->note[i * TLB_NOTES_CHUNK], 0, TLB_NOTES_CHUNK * sizeof(v->note[0]));
+    memset(v->noted, 0, sizeof(v->noted));
+    v->note[0].lin = 1;
+}
+
+void tlb_begin_notes(struct tlb *t)
+{
+    u64 id = tlb_fetch_id(t);
+    if (likely(t->view->notes_id == id))
+        return;
+    notes_clear(t->view);
+    t->view->notes_id = id;
+}
+
+static void forget_notes(struct tlb_view *v)
+{
+    if (v->notes_id)
+        v->notes_id = ~0ull;
+}
+
+void tlb_forget_notes(struct tlb *t)
+{
+    forget_notes(t->never);
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
+        for (unsigned class = 0; t->ctx[i] && class < TLB_CLASSES; class ++)
+            forget_notes(&t->ctx[i]->view[class]);
+}
+
 void tlb_set_class(struct cpu *c, enum tlb_class class, bool look)
 {
     struct tlb *t = c->tlb;
     c->user_index = class;
     t->view = look ? t->never : &t->cur->view[class];
     t->x = t->cur->fetch[c->cpl == 3];
+    if (t->view->notes_id)
+        tlb_begin_notes(t);
 }
 
 /* World switches and changes of CR3 go to and fro between few spaces. */

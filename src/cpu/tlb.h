@@ -58,12 +58,23 @@ struct tlb_slot {
 };
 #define TLB_SLOTS 1024
 
-/* What data accesses of one class see. */
+/* What a translator notes of places that code of a class goes to, found by the low bits of their address.
+ * What it says of them is right as long as tlb_fetch_id() is `notes_id`. */
+enum { TLB_NOTES = 8192, TLB_NOTES_CHUNK = 64 };
+struct tlb_note {
+    u64 lin; /* one of another place: nothing */
+    u64 what;
+};
+
+/* What data accesses of one class see, and the notes. */
 struct tlb_view {
     u32 slots_open;
     u16 open[TLB_SLOTS]; /* which */
     struct tlb_slot slot[TLB_SLOTS];
     struct tlb_entry read[TLB_SIZE], write[TLB_SIZE];
+    struct tlb_note note[TLB_NOTES];
+    u8 noted[TLB_NOTES / TLB_NOTES_CHUNK]; /* pieces of `note` that are not empty */
+    u64 notes_id;                          /* 0: nobody notes anything */
 };
 
 struct tlb_ctx {
@@ -126,6 +137,10 @@ static inline u64 tlb_fetch_id(const struct tlb *t)
     bool user = t->x == t->cur->fetch[1];
     return (user || t->cur->alone ? t->cur->fetch_id : t->cur->global_id) * 2 + user;
 }
+
+/* Before translated code runs: the present view's notes are right, or there are none. */
+void tlb_begin_notes(struct tlb *t);
+void tlb_forget_notes(struct tlb *t); /* of all views */
 
 struct tlb *tlb_new(void);
 void tlb_free(struct tlb *t);

@@ -166,7 +166,7 @@ static void leave_pages(struct jit_block *u)
     }
 }
 
-/* The tables first: who comes by the jump at `known` looks there again. */
+/* The tables first: who comes by the far entry looks there again. */
 static void shut(struct jit_cache *k, struct jit_block *u, struct jit_block *other)
 {
     u64 entry = jit_place(u->host, u->far);
@@ -176,7 +176,7 @@ static void shut(struct jit_cache *k, struct jit_block *u, struct jit_block *oth
     leave_bucket(k, u);
     leave_pages(u);
     atomic_compare_exchange_strong(place_of(k, u->mode, u->host), &entry, 0);
-    replace_by_jump(k, u->far + u->known, k->rt.lookup);
+    replace_by_jump(k, u->far, k->rt.lookup);
     turn_exits(k, u, other);
 }
 
@@ -249,7 +249,6 @@ static void describe(struct jit_block *u, const struct block *b, u32 base, const
     u->count = b->count;
     u->trace = t->trace;
     u->far = base;
-    u->known = (u16)t->known;
     u->near = (u16)t->near;
     u->body = (u16)t->body;
     u->in = NULL;

@@ -173,7 +173,7 @@ bool cache_room(struct jit_cache *k, unsigned sites, unsigned exits, unsigned re
     size_t high = exits * sizeof(struct jit_exit) + refs * sizeof(struct jit_page_ref);
     for (unsigned tries = 0; tries < 2; tries++) {
         struct cache_region *r = &k->region[k->filling];
-        u32 base = (u32)ALIGN_UP(r->code - TRANSLATE_BEHIND, TRANSLATE_ALIGN) + TRANSLATE_BEHIND;
+        u32 base = (u32)ALIGN_UP(r->code, TRANSLATE_ALIGN);
         struct jit_page_ref *ref = (struct jit_page_ref *)(k->units + r->high) - refs;
         if (base + TRANSLATE_MAX <= region_code_end(k, k->filling) &&
             r->low + size_of(sites) + high <= r->high) {

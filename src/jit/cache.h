@@ -47,8 +47,8 @@ struct jit_block {
     struct jit_exit *in;              /* the lock's: exits that lead here */
     struct jit_page_ref *ref;         /* of `refs` pages, its own first; below them lie its exits */
     u32 version, version2;
-    u32 far;               /* where it lies in the code cache */
-    u16 known, near, body; /* as in struct translation */
+    u32 far;        /* where it lies in the code cache */
+    u16 near, body; /* as in struct translation */
     u16 sites, exits;
     u8 mode, count, refs;
     bool shut;  /* the lock's: nobody finds it any more */

@@ -31,8 +31,6 @@ struct jit_frame {
     u64 left;     /* instructions that may still run; below 0 only on the way out */
     u64 tlb_x;    /* struct tlb's table of fetches */
     u64 cpu;
-    u64 jumps; /* table of struct jit_jump */
-    u64 salt;  /* of its keys */
     u16 fl;
     u8 vec;    /* VEC_* */
     u32 mxcsr; /* scratch */
@@ -163,9 +161,10 @@ void runtime_slot_emit(struct emit *e, struct jit_runtime *rt);
 /* Inline; R10: struct cpu, R11 stays, guest registers are in it already. */
 void runtime_vec_store(struct emit *e, i32 bias);
 /* Inline, in routines and in blocks: R11 from R10, flags are lost. How far into a soft TLB's table an address
- * has its entry; which entry of frame.jumps (RSP is the frame) notes the late jump to RIP. */
+ * has its entry; an eighth of how far into struct tlb_view's notes RIP has its note, a late jump's (lin: RIP,
+ * what: the far entry of its translation). */
 void runtime_tlb_index(struct emit *e);
-void runtime_find_jump(struct emit *e);
+void runtime_note_index(struct emit *e);
 /* Inline, RSP is the frame: the host's flags to frame.fl, and frame.fix is 0. R11 is lost, flags stay. */
 void runtime_save_flags(struct emit *e);
 void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2]); /* watch.h; or NULL */
@@ -202,15 +201,5 @@ static inline unsigned jit_place_of(const u8 *host)
 {
     return (unsigned)((u64)host ^ (u64)host >> 12) & ((1u << JIT_PLACE_BITS) - 1);
 }
-
-/* One entry of frame.jumps, found by the low bits of RIP: where jumps went lately. The key is RIP XOR a salt
- * that names what fetches see (tlb_fetch_id()), so an entry dies with the mapping it was made under. Only
- * canonical addresses have keys. */
-struct jit_jump {
-    u64 key;
-    const void *code; /* the far entry: R10 is the key */
-};
-enum { JIT_JUMP_BITS = 13, JIT_JUMP_SHIFT = 4, JIT_SALT_SHIFT = 48, JIT_SALT_BITS = 15 };
-_Static_assert(sizeof(struct jit_jump) == 1 << JIT_JUMP_SHIFT, "ORDER JUMP");
 
 #endif

@@ -24,14 +24,12 @@ struct jit {
     struct cache_user user;
     struct jit_stats stats;
     u64 chaos;   /* as in struct jit_runtime */
-    u64 salts;   /* the last tlb_fetch_id() */
     bool single; /* jit_run_block(): nothing follows the block */
     bool recording;
     struct trace trace;
     u64 trace_rip;
     u64 sampled_since; /* retired instructions when `sample` was cleared */
     u8 sample[1u << JIT_SAMPLE_BITS];
-    struct jit_jump jump[1u << JIT_JUMP_BITS];
 };
 
 /* Chaos: whether to do otherwise, once in n times. */
@@ -44,7 +42,7 @@ static bool upset(struct jit *j, unsigned n)
 static void go_in(struct jit *j)
 {
     if (unlikely(cache_enter(j->cache, &j->user)))
-        memset(j->jump, 0, sizeof(j->jump));
+        tlb_forget_notes(j->user.cpu->tlb);
 }
 
 /* ---- making blocks ---- */
@@ -126,18 +124,6 @@ static void enter(struct jit *j, struct cpu *c, const struct jit_block *u, struc
     ((enter_fn)(uintptr_t)(code + j->cache->rt.enter))(c, code + u->far + u->body, f);
 }
 
-/* What keys of late jumps are XORed with: the address's bits that all keys of a place or all addresses have
- * in common hold an id. Before one could come again all jumps are forgotten. */
-static u64 salt(struct jit *j, const struct cpu *c)
-{
-    u64 id = tlb_fetch_id(c->tlb);
-    if (id >> (JIT_JUMP_BITS + JIT_SALT_BITS) != j->salts >> (JIT_JUMP_BITS + JIT_SALT_BITS))
-        memset(j->jump, 0, sizeof(j->jump));
-    j->salts = id;
-    return (id & (BIT(JIT_JUMP_BITS) - 1)) | (id >> JIT_JUMP_BITS & (BIT(JIT_SALT_BITS) - 1))
-                                                 << JIT_SALT_SHIFT;
-}
-
 /* From here on translated code may run until the budget ends; `first` instructions of it are taken already.
  */
 static void open_frame(struct jit *j, const struct cpu *c, unsigned first, struct jit_frame *f)
@@ -146,9 +132,8 @@ static void open_frame(struct jit *j, const struct cpu *c, unsigned first, struc
     u64 total = (budget < BUDGET_MOST ? budget : BUDGET_MOST) - first;
     f->rip_page = c->rip & ~(PAGE_SIZE - 1);
     f->places = (u64)j->cache->place[!!(c->code_mode & CODE_GUEST)];
-    f->jumps = (u64)j->jump;
     f->samples = (u64)j->sample;
-    f->salt = salt(j, c);
+    tlb_begin_notes(c->tlb);
     f->changes_at = (u64)space_code_counter(c->memory);
     f->changes = j->user.changes;
     f->left = total < JIT_SLICE ? total : JIT_SLICE;
@@ -217,8 +202,8 @@ const void *jit_look_up(struct cpu *c, u64 rip)
     void *host = tlb_hit(c->tlb->x, rip, 1);
     if (!host && (mmu_fetch_page(c, rip, &gpa, &host) != DONE || !host))
         return NULL;
-    if (tlb_fetch_id(c->tlb) != j->salts)
-        return NULL; /* the frame's salt is not right any more */
+    if (tlb_fetch_id(c->tlb) != c->tlb->view->notes_id)
+        return NULL; /* the notes are not right any more */
     u32 version = code_version_of(space_page_of_host(c->memory, host));
     struct jit_block *u = cache_find(j->cache, c->code_mode, host, version);
     if (!u)
@@ -315,7 +300,7 @@ static void make_trace(struct jit *j)
         return;
     const struct jit_block *u = cache_find(j->cache, b->mode, b->host, b->version);
     if (u && !u->trace && make(j, b, &j->trace, j->trace_rip))
-        memset(j->jump, 0, sizeof(j->jump)); /* late jumps find it */
+        tlb_forget_notes(j->user.cpu->tlb); /* late jumps find it */
     cache_unlock(j->cache);
 }
 

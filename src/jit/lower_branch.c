@@ -3,8 +3,8 @@
  * Near branches and the way on from a block.
  *
  * Inside a page a jump goes to the other block directly once that exists (struct jit_exit, patched by
- * blocks.c). Everything else finds its target by RIP in the table of late jumps (struct jit_jump), whose keys
- * die with a change of mapping; what is not there is looked up by the soft TLB's fetch table and then by host
+ * blocks.c). Everything else finds its target by RIP in the notes of late jumps (struct tlb_view), which die
+ * with a change of mapping; what is not there is looked up by the soft TLB's fetch table and then by host
  * address. All are right under any remapping.
  */
 #include "jit/gen.h"
@@ -40,21 +40,21 @@ void call_runtime(struct gen *g, u32 routine)
 static void jump_late(struct gen *g, bool check, i32 release)
 {
     struct emit *e = &g->e;
-    runtime_find_jump(e);
-    emit_mem(e, X_XOR, 8, H_R10, FRAME(salt));
-    emit_mem(e, X_CMP, 8, H_R10, MEM(H_R11, offsetof(struct jit_jump, key)));
+    struct mem note = {.base = H_R9, .index = H_R11, .scale = 3, .disp = VIEW_AT(note)};
+    runtime_note_index(e);
+    emit_mem(e, X_CMP, 8, H_R10, note);
     g->miss[g->misses++] =
         (struct miss){.from = emit_jcc(e, CC_NE), .check = check, .index = g->index, .release = release};
     if (release)
         emit_lea(e, host_reg_of[RSP], MEM(host_reg_of[RSP], release));
-    emit_op_mem(e, (struct prefixes){0}, 0xff, 4, MEM(H_R11, offsetof(struct jit_jump, code)));
+    note.disp += (i32)offsetof(struct tlb_note, what);
+    emit_op_mem(e, (struct prefixes){0}, 0xff, 4, note);
 }
 
 static void emit_miss(struct gen *g, const struct miss *m)
 {
     struct emit *e = &g->e;
     emit_patch(e, m->from, e->len);
-    emit_mem(e, X_XOR, 8, H_R10, FRAME(salt));
     g->index = m->index;
     if (m->check)
         check_canonical(g);

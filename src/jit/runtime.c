@@ -102,9 +102,7 @@ static void emit_enter(struct emit *e)
     for (size_t field = offsetof(struct jit_frame, end); field <= offsetof(struct jit_frame, changes);
          field += 8)
         copy(e, slot(field, 0), MEM(H_RDX, (i32)field));
-    copy(e, SLOT(jumps, 0), FRAME_OF(H_RDX, jumps));
     copy(e, SLOT(samples, 0), FRAME_OF(H_RDX, samples));
-    copy(e, SLOT(salt, 0), FRAME_OF(H_RDX, salt));
     copy(e, SLOT(left, 0), FRAME_OF(H_RDX, left));
     emit_reg(e, X_MOV, 8, H_R10, H_RDI);
     emit_reg(e, X_MOV, 8, H_R11, H_RSI);
@@ -267,7 +265,6 @@ static void emit_outcome(struct emit *e, u32 done)
     load_all(e, 0);
     emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 0));
     emit_mem(e, X_MOV, 8, H_R10, MEM(H_R10, CPU(rip)));
-    emit_mem(e, X_XOR, 8, H_R10, SLOT(salt, 0)); /* the key, for a far entry */
     emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
     emit_patch(e, leave, e->len);
     set_reason(e, JIT_SETTLED);
@@ -319,12 +316,13 @@ static void emit_slice(struct emit *e, u32 leave_at)
     emit_jmp_to(e, leave_at);
 }
 
-void runtime_find_jump(struct emit *e)
+_Static_assert(sizeof(struct tlb_note) == 16 && sizeof(struct tlb_note) * TLB_NOTES_CHUNK == 8 << 7,
+               "ORDER NOTE");
+
+void runtime_note_index(struct emit *e)
 {
-    emit_reg(e, X_MOV, 4, H_R11, H_R10);
-    emit_imm(e, X_IMM_AND, 4, H_R11, (1 << JIT_JUMP_BITS) - 1);
-    emit_shift(e, X_SHL, 4, H_R11, JIT_JUMP_SHIFT);
-    emit_mem(e, X_ADD, 8, H_R11, SLOT(jumps, 0));
+    emit_op_mem(e, (struct prefixes){0}, X_LEA, H_R11, (struct mem){.base = H_R10, .index = H_R10});
+    emit_imm(e, X_IMM_AND, 4, H_R11, 2 * TLB_NOTES - 2);
 }
 
 /* The guest registers whose host registers C may overwrite. */
@@ -358,12 +356,17 @@ static size_t emit_ask(struct emit *e)
 /* R10: RIP, R11: the far entry of its translation. Notes it as a late jump and goes there. */
 static void emit_note_jump(struct emit *e)
 {
+    struct mem note = {.base = H_R9, .index = H_R11, .scale = 3, .disp = VIEW_AT(note)};
     emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(scratch, 0));
     emit_reg(e, X_MOV, 8, H_RAX, H_R11);
-    runtime_find_jump(e);
-    emit_mem(e, X_XOR, 8, H_R10, SLOT(salt, 0));
-    emit_mem(e, X_MOV_TO, 8, H_R10, MEM(H_R11, offsetof(struct jit_jump, key)));
-    emit_mem(e, X_MOV_TO, 8, H_RAX, MEM(H_R11, offsetof(struct jit_jump, code)));
+    runtime_note_index(e);
+    emit_mem(e, X_MOV_TO, 8, H_R10, note);
+    note.disp += (i32)offsetof(struct tlb_note, what);
+    emit_mem(e, X_MOV_TO, 8, H_RAX, note);
+    emit_shift(e, X_SHR, 4, H_R11, 7);
+    emit_op_mem(e, (struct prefixes){0}, 0xc6, 0,
+                (struct mem){.base = H_R9, .index = H_R11, .disp = VIEW_AT(noted)});
+    emit8(e, 1);
     emit_reg(e, X_MOV, 8, H_R11, H_RAX);
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
     emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);

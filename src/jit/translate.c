@@ -137,7 +137,7 @@ static bool translate_one(struct gen *g)
 /* ---- the block ---- */
 
 struct entry {
-    size_t known, near;     /* as in struct translation */
+    size_t near;            /* as in struct translation */
     size_t over, across[3]; /* jumps to be patched */
 };
 
@@ -190,8 +190,6 @@ static void from_start(struct gen *g)
 static void emit_entry(struct gen *g, struct entry *n)
 {
     struct emit *e = &g->e;
-    emit_mem(e, X_XOR, 8, H_R10, FRAME(salt));
-    n->known = e->len;
     from_start(g);
     emit_mem(e, X_MOV_TO, 8, H_R10, FRAME(rip_page));
     g->near = n->near = e->len;
@@ -313,7 +311,6 @@ bool translate(const struct block *b, const struct trace *trace, struct jit_site
     coalesce(&g);
     flags_liveness(&g);
     emit_entry(&g, &n);
-    t->known = n.known;
     t->near = n.near;
     t->body = g.e.len;
     translate_body(&g, t);

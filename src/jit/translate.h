@@ -9,16 +9,15 @@
 
 #define TRANSLATE_MAX 32768 /* bytes of host code a block or trace can need */
 
-/* Where code lies: behind a multiple of TRANSLATE_ALIGN, so that `known` is one of 8. There, and at the
- * displacements of its exits, it is changed while others run it. */
-enum { TRANSLATE_ALIGN = 16, TRANSLATE_BEHIND = 11 };
+/* Of where code lies. At its beginning, and at the displacements of its exits, it is changed while others run
+ * it. */
+enum { TRANSLATE_ALIGN = 16 };
 
 struct translation {
     u8 code[TRANSLATE_MAX];
     size_t len;
-    size_t known; /* in the far entry, where R10 is RIP */
-    size_t near;  /* the entry of jumps inside the page; the far entry, which sets frame.rip_page, is at 0 */
-    size_t body;  /* behind its checks: whoever enters here has taken the block's length from R9 */
+    size_t near; /* the entry of jumps inside the page; the far entry, which sets frame.rip_page, is at 0 */
+    size_t body; /* behind its checks: whoever enters here has taken the block's length from R9 */
     u16 at[TRACE_MAX + 1]; /* of each instruction's code; last, of what is out of line */
     bool trace;
     unsigned sites, exits;   /* how many were needed */

@@ -14,7 +14,7 @@
 #include "jit/translate.h"
 #include "jit/watch.h"
 
-enum { PAGE_OFFSET = 0x100, BASE = 0x100000 + TRANSLATE_BEHIND, TEXT_MAX = 1 << 20 };
+enum { PAGE_OFFSET = 0x100, BASE = 0x100000, TEXT_MAX = 1 << 20 };
 
 /* One block with all that its code may point to. */
 static struct {
