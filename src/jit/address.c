@@ -97,16 +97,80 @@ bool emit_tlb_misses(struct gen *g, unsigned index)
     return any;
 }
 
-void host_address(struct gen *g, unsigned size, bool write)
-{
-    flags_spare(g);
-    look_in_tlb(g, size, write);
-    flags_lost(g);
-}
-
 static struct mem slot_field(unsigned slot, size_t field)
 {
     return MEM(H_R9, jit_slot_at(slot) + (i32)field);
+}
+
+static unsigned slot_kind(unsigned size)
+{
+    unsigned kind = 0;
+    while (jit_slot_widths[kind] < size)
+        kind++;
+    return kind;
+}
+
+/* A slot of this place's; another place may have it too. The stack's is none of them. */
+static unsigned take_slot(struct gen *g, unsigned kind, bool write)
+{
+    unsigned first = (2 * kind + write) * JIT_SLOTS_EACH;
+    return first + (g->base / 64 + g->slot_misses) % (JIT_SLOTS_EACH - 1);
+}
+
+/* In traces: the page that this place went to last, by its slot. */
+static void look_in_slot(struct gen *g, unsigned size, bool write)
+{
+    struct emit *e = &g->e;
+    unsigned kind = slot_kind(size), slot = take_slot(g, kind, write);
+    emit_mem(e, X_SUB, 8, H_R10, slot_field(slot, offsetof(struct tlb_slot, page)));
+    emit_mem(e, X_CMP, 8, H_R10, slot_field(slot, offsetof(struct tlb_slot, room)));
+    struct slot_miss *m = &g->slot_miss[g->slot_misses++];
+    *m = (struct slot_miss){.from = emit_jcc(e, CC_AE), .index = g->index, .size = (u16)size};
+    m->use = (struct jit_slot_use){.number = (u16)slot,
+                                   .room = (u16)(PAGE_SIZE + 1 - size),
+                                   .write = write,
+                                   .slot_room = (u16)(PAGE_SIZE + 1 - jit_slot_widths[kind]),
+                                   .rare = (u16)(SLOT_PAYS * g->b->count)};
+    emit_mem(e, X_ADD, 8, H_R10, slot_field(slot, offsetof(struct tlb_slot, host)));
+    m->back = e->len;
+}
+
+/* Back to the address; the slot is opened where that may pay, or else the soft TLB looked into in place. */
+static void emit_slot_miss(struct gen *g, const struct slot_miss *m)
+{
+    struct emit *e = &g->e;
+    u64 use;
+    memcpy(&use, &m->use, sizeof(use));
+    emit_patch(e, m->from, e->len);
+    emit_mem(e, X_ADD, 8, H_R10, slot_field(m->use.number, offsetof(struct tlb_slot, page)));
+    emit_op_mem(e, (struct prefixes){0}, 0x83, X_IMM_CMP,
+                slot_field(m->use.number, offsetof(struct tlb_slot, often)));
+    emit8(e, JIT_SLOT_OFTEN);
+    size_t often = emit_jcc(e, CC_AE);
+    emit_mov_imm(e, H_R11, use);
+    call_runtime(g, g->rt->open_slot);
+    emit_patch(e, emit_jcc(e, CC_AE), m->back);
+    emit_patch(e, often, e->len);
+    look_in_tlb(g, m->size, m->use.write);
+    emit_jmp_to(e, m->back);
+}
+
+void emit_slot_misses(struct gen *g)
+{
+    for (unsigned i = 0; i < g->slot_misses; i++) {
+        g->index = g->slot_miss[i].index;
+        emit_slot_miss(g, &g->slot_miss[i]);
+    }
+}
+
+void host_address(struct gen *g, unsigned size, bool write)
+{
+    flags_spare(g);
+    if (g->trace && g->slot_misses < TRACE_MAX)
+        look_in_slot(g, size, write);
+    else
+        look_in_tlb(g, size, write);
+    flags_lost(g);
 }
 
 void stack_address(struct gen *g, i32 disp, unsigned size, bool write)

@@ -66,15 +66,21 @@ static inline i32 jit_slot_at(unsigned slot)
 /* The slot of the stack's page, which may be read and written; accesses through it are at most that wide. */
 enum { JIT_STACK_SLOT = TLB_SLOTS - 1, JIT_STACK_SIZE = 16, JIT_STACK_ROOM = PAGE_SIZE - JIT_STACK_SIZE + 1 };
 
-/* What open_slot is told in R11. */
+/* The slots of places in traces, by what they are opened for: reads or writes, of at most so many bytes.
+ * Several places may share one. */
+static const u16 jit_slot_widths[] = {8, 32, 64, 512};
+enum { JIT_SLOT_KINDS = 2 * ARRAY_SIZE(jit_slot_widths), JIT_SLOTS_EACH = TLB_SLOTS / JIT_SLOT_KINDS };
+
+/* What open_slot is told in R11. A slot that was opened JIT_SLOT_OFTEN times with fewer than `rare`
+ * instructions from one time to the next does not pay. */
 struct jit_slot_use {
-    i32 at;        /* jit_slot_at() */
-    u16 room : 15; /* PAGE_SIZE + 1 - the accesses' width */
+    u16 number;
+    u16 room : 15; /* PAGE_SIZE + 1 - the access's width */
     u16 write : 1;
-    u16 rare; /* it pays when there are so many instructions between two misses */
+    u16 slot_room; /* the same of the kind's width */
+    u16 rare;
 };
 _Static_assert(sizeof(struct jit_slot_use) == 8, "ORDER SLOT_USE");
-/* A slot that was opened again so often, without that many instructions between, is none. */
 enum { JIT_SLOT_OFTEN = 32 };
 
 /* Accesses that ask the soft TLB's second level, by log2 of their size. Behind the call lies a jump. */

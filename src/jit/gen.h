@@ -79,6 +79,15 @@ struct stack_miss {
     bool write;
 };
 
+/* An access by a slot whose page is another. A slot pays when a trace runs so often between two misses. */
+struct slot_miss {
+    size_t from, back;
+    unsigned index;
+    u16 size;
+    struct jit_slot_use use;
+};
+#define SLOT_PAYS 16
+
 /* A memory operand, and operands near each other, of which the first one finds the page: coalesce.c */
 enum access_role { ACCESS_ALONE, ACCESS_FIRST, ACCESS_LATER };
 struct access {
@@ -137,7 +146,7 @@ struct gen {
     bool set_flags;     /* the current instruction has set them */
     struct recipe recipe;
     unsigned waits, flags_misses;
-    unsigned groups;
+    unsigned groups, slot_misses;
     struct mem operand; /* of the current instruction in host memory: operand_address() */
     u8 vec;             /* VEC_* that hold here */
 
@@ -145,6 +154,7 @@ struct gen {
     size_t exit_from[TRACE_EXITS];
     struct miss miss[TRACE_EXITS];
     struct side side[TRACE_EXITS];
+    struct slot_miss slot_miss[TRACE_MAX];
     struct stack_miss stack_miss[TRACE_MAX * 2];
     struct tlb_miss tlb_miss[TLB_MISSES_MAX];
     struct {
@@ -254,6 +264,7 @@ void operand_address(struct gen *g, unsigned size, bool write);
 /* R10: host address of what lies at RSP plus disp. The same. */
 void stack_address(struct gen *g, i32 disp, unsigned size, bool write);
 void emit_stack_misses(struct gen *g); /* out of line; they may miss in turn */
+void emit_slot_misses(struct gen *g);  /* out of line */
 /* The same of instruction `index`, behind the rest of it. True: there are some, and where they lead to
  * nothing the code goes on behind this. */
 bool emit_tlb_misses(struct gen *g, unsigned index);

@@ -90,32 +90,46 @@ static void count_opening(struct emit *e, i32 bias)
     emit_patch(e, done, e->len);
 }
 
-/* RBX, R11: the slot and its number, from RDX. */
-static void slot_of_use(struct emit *e)
+/* R11: the entry's place in the table for reads or writes, by RDX; RCX: .room */
+static void table_of_use(struct emit *e)
 {
-    emit_op_reg(e, wide, 0x63, H_RBX, H_RDX); /* movsxd: .at */
-    emit_lea(e, H_R11, MEM(H_RBX, -VIEW_AT(slot)));
-    emit_shift(e, X_SHR, 4, H_R11, 5);
-    _Static_assert(sizeof(struct tlb_slot) == 1 << 5, "ORDER TLB_SLOT");
-    emit_reg(e, X_ADD, 8, H_RBX, H_R9);
-}
-
-static void emit_open_slot(struct emit *e)
-{
-    static const enum host_reg used[] = {H_RAX, H_RCX, H_RDX, H_RBX};
-    i32 bias = 8 * (ARRAY_SIZE(used) + 1);
-    for (unsigned i = 0; i < ARRAY_SIZE(used); i++)
-        push_pop(e, true, used[i]);
-    emit_reg(e, X_MOV, 8, H_RDX, H_R11);
-    emit_reg(e, X_MOV, 8, H_RCX, H_R11);
-    emit_shift(e, X_SHR, 8, H_RCX, 32);
     runtime_tlb_index(e);
-    emit_op_reg(e, wide, 0x0fba, 6, H_RCX); /* btr: .write; .room is left, and .rare above it */
+    emit_reg(e, X_MOV, 8, H_RCX, H_RDX);
+    emit_shift(e, X_SHR, 8, H_RCX, 16);
+    emit_op_reg(e, none, 0x0fba, 6, H_RCX); /* btr: .write */
     emit8(e, 15);
     size_t read = emit_jcc(e, CC_AE);
     emit_imm(e, X_IMM_ADD, 8, H_R11, VIEW_AT(write) - VIEW_AT(read));
     emit_patch(e, read, e->len);
     emit_reg(e, X_MOVZX16, 4, H_RCX, H_RCX);
+}
+
+/* R10: page; R11: its host address; RDX: struct jit_slot_use. R10, R11, RBX, RCX and RDX are lost. */
+static void open_slot(struct emit *e, i32 bias)
+{
+    _Static_assert(sizeof(struct tlb_slot) == 1 << 5, "ORDER TLB_SLOT");
+    emit_reg(e, X_MOVZX16, 4, H_RCX, H_RDX); /* .number */
+    emit_reg(e, X_MOV, 4, H_RBX, H_RCX);
+    emit_shift(e, X_SHL, 4, H_RBX, 5);
+    emit_lea(e, H_RBX, (struct mem){.base = H_RBX, .index = H_R9, .disp = VIEW_AT(slot)});
+    emit_mem(e, X_MOV_TO, 8, H_R11, SLOT_FIELD(H_RBX, host));
+    emit_mem(e, X_MOV_TO, 8, H_R10, SLOT_FIELD(H_RBX, page));
+    emit_reg(e, X_MOV, 4, H_R11, H_RCX);
+    note_slot(e);
+    emit_reg(e, X_MOV, 8, H_RCX, H_RDX);
+    emit_shift(e, X_SHR, 8, H_RCX, 32);
+    emit_reg(e, X_MOVZX16, 4, H_RCX, H_RCX); /* .slot_room */
+    emit_mem(e, X_MOV_TO, 8, H_RCX, SLOT_FIELD(H_RBX, room));
+    count_opening(e, bias);
+}
+
+static void emit_open_slot(struct emit *e)
+{
+    static const enum host_reg used[] = {H_RAX, H_RCX, H_RDX, H_RBX};
+    for (unsigned i = 0; i < ARRAY_SIZE(used); i++)
+        push_pop(e, true, used[i]);
+    emit_reg(e, X_MOV, 8, H_RDX, H_R11);
+    table_of_use(e);
     emit_mem(e, X_MOV, 8, H_RAX, entry_at(VIEW_AT(read), offsetof(struct tlb_entry, tag)));
     emit_reg(e, X_XOR, 8, H_RAX, H_R10);
     emit_reg(e, X_CMP, 8, H_RAX, H_RCX);
@@ -124,14 +138,7 @@ static void emit_open_slot(struct emit *e)
     emit_mem(e, X_MOV, 8, H_R11, entry_at(VIEW_AT(read), offsetof(struct tlb_entry, page)));
     emit_reg(e, X_ADD, 8, H_RAX, H_R11);
     emit_imm(e, X_IMM_AND, 8, H_R10, -(i32)PAGE_SIZE);
-    emit_op_plus(e, none, 0x50, H_R11);
-    slot_of_use(e);
-    emit_mem(e, X_MOV_TO, 8, H_R10, SLOT_FIELD(H_RBX, page));
-    note_slot(e);
-    push_pop(e, false, H_R11);
-    emit_mem(e, X_MOV_TO, 8, H_R11, SLOT_FIELD(H_RBX, host));
-    emit_mem(e, X_MOV_TO, 8, H_RCX, SLOT_FIELD(H_RBX, room));
-    count_opening(e, bias);
+    open_slot(e, 8 * (ARRAY_SIZE(used) + 1));
     emit_reg(e, X_MOV, 8, H_R10, H_RAX);
     emit8(e, 0xf8); /* clc */
     emit_patch(e, miss, e->len);

@@ -318,6 +318,7 @@ bool translate(const struct block *b, const struct trace *trace, struct jit_site
     emit_sides(&g);
     emit_exits(&g);
     emit_stack_misses(&g);
+    emit_slot_misses(&g);
     emit_slow_cases(&g);
     flags_emit_rest(&g);
     t->len = g.e.len;
