@@ -191,6 +191,7 @@ struct cpu {
     struct vmcs *vmcs; /* the current VMCS while the processor holds it (cpu/nested/vmx.h); or NULL */
     void (*wake)(void *opaque); /* wakes this vCPU's sleeping thread, from any thread; may be NULL */
     void *wake_opaque;
+    u32 pauses; /* PAUSE instructions, of no meaning to the guest */
     u64 random; /* state of the generator behind RDRAND and RDSEED; 0: the host's */
 };
 

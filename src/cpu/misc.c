@@ -5,7 +5,11 @@
  * Guest memory is host memory and coherent: a flush has only its permission check left. Fences stay fences,
  * because other vCPUs are other threads.
  */
+#include <sched.h>
+
 #include "cpu/host_op.h"
+
+#define PAUSES 256 /* of a vCPU between two offers of its time to others: some microseconds of a loop */
 
 static enum outcome nop(struct cpu *c, const struct insn *in)
 {
@@ -17,8 +21,11 @@ static enum outcome ud(struct cpu *c, const struct insn *in)
     return fault_ud(c);
 }
 
+/* What it waits for may be the doing of a vCPU whose thread waits for this host processor. */
 static enum outcome pause_hint(struct cpu *c, const struct insn *in)
 {
+    if (++c->pauses % PAUSES == 0)
+        sched_yield();
     __builtin_ia32_pause();
     return DONE;
 }
