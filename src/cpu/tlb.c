@@ -102,6 +102,12 @@ static void all_globals_changed(struct tlb *t)
     }
 }
 
+/* Something was filled since it was cleared. */
+static bool holds_some(const struct tlb_ctx *x)
+{
+    return x->filled || x->sizes;
+}
+
 static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
 {
     fetches_changed(t, x);
@@ -110,6 +116,7 @@ static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
     slots_close(x);
     memset(x->large, 0, sizeof(x->large));
     memset(x->giant, 0, sizeof(x->giant));
+    memset(x->written, 0, sizeof(x->written));
     if (x->filled <= TLB_JOURNAL) {
         for (unsigned n = 0; n < x->filled; n++)
             entry_at(x, x->journal[n])->tag = TLB_EMPTY(x->journal[n] % TLB_SIZE);
@@ -322,8 +329,10 @@ void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool wri
     struct tlb_entry e = entry_of(lin, host);
     note_size(x, lin, shift);
     entry_fill(x, 2 * class, &e);
-    if (write)
-        entry_fill(x, 2 * class + 1, &e);
+    if (!write)
+        return;
+    note(x->written, TLB_WRITTEN, e.page >> PAGE_SHIFT);
+    entry_fill(x, 2 * class + 1, &e);
 }
 
 /* By regions of 1 GiB: INVLPG takes away all pieces of a page, which is not larger. */
@@ -372,7 +381,8 @@ static void clear_matching(struct tlb *t, bool (*match)(const struct tlb_tag *, 
         struct tlb_ctx *x = t->ctx[i];
         if (!x || !x->used || !match(&x->tag, arg))
             continue;
-        ctx_clear(t, x);
+        if (holds_some(x))
+            ctx_clear(t, x);
         if (globals && x->global_id <= last)
             globals_changed(t, x->global_id);
     }
@@ -383,14 +393,18 @@ void tlb_flush_matching(struct cpu *c, bool (*match)(const struct tlb_tag *, con
     clear_matching(c->tlb, match, arg, true);
 }
 
-static bool match_space(const struct tlb_tag *t, const void *arg)
+/* What the present PCID stands for: without PCIDs each CR3 has contexts of its own. */
+static bool match_current(const struct tlb_tag *t, const void *arg)
 {
-    return space_equal(t, arg);
+    const struct cpu *c = arg;
+    const struct tlb_tag *cur = &c->tlb->cur->tag;
+    return t->pcid == cur->pcid && t->level == cur->level && t->asid == cur->asid &&
+           ((c->cr4 & CR4_PCIDE) || t->root == cur->root);
 }
 
 void tlb_flush_current(struct cpu *c)
 {
-    clear_matching(c->tlb, match_space, &c->tlb->cur->tag, false);
+    clear_matching(c->tlb, match_current, c, false);
 }
 
 struct pcid_match {
@@ -421,21 +435,25 @@ static void large_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
     fetches_changed(t, x);
 }
 
-static void page_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
+/* What translates this address, but not other pieces of a large page. */
+static void address_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
 {
     slots_close(x);
+    stlb_forget(t->second, x->second_id, lin);
+    index_clear(x, tlb_index(lin), lin, PAGE_SHIFT);
+    if (noted(x->fetched, TLB_FETCHED, lin >> PAGE_SHIFT))
+        fetches_changed(t, x);
+}
+
+static void page_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
+{
     if (noted(x->giant[lin >> 63], TLB_GIANT, lin >> 30)) {
         ctx_clear(t, x);
         return;
     }
-    stlb_forget(t->second, x->second_id, lin);
-    if (noted(x->large[lin >> 63], TLB_LARGE, lin >> 21)) {
+    address_drop(t, x, lin);
+    if (noted(x->large[lin >> 63], TLB_LARGE, lin >> 21))
         large_drop(t, x, lin);
-        return;
-    }
-    index_clear(x, tlb_index(lin), lin, PAGE_SHIFT);
-    if (noted(x->fetched, TLB_FETCHED, lin >> PAGE_SHIFT))
-        fetches_changed(t, x);
 }
 
 static void global_drop(struct tlb *t, u64 lin)
@@ -448,7 +466,7 @@ void tlb_flush_page(struct cpu *c, u64 lin)
 {
     for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
         struct tlb_ctx *x = c->tlb->ctx[i];
-        if (x)
+        if (x && holds_some(x))
             page_drop(c->tlb, x, lin);
     }
     global_drop(c->tlb, lin);
@@ -456,21 +474,39 @@ void tlb_flush_page(struct cpu *c, u64 lin)
 
 void tlb_forget_page(struct cpu *c, u64 lin)
 {
-    struct pcid_match m = {.cur = &c->tlb->cur->tag, .pcid = c->tlb->cur->tag.pcid};
     for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
         struct tlb_ctx *x = c->tlb->ctx[i];
-        if (x && x->used && match_pcid(&x->tag, &m))
-            page_drop(c->tlb, x, lin);
+        if (x && holds_some(x) && match_current(&x->tag, c))
+            address_drop(c->tlb, x, lin);
     }
     global_drop(c->tlb, lin);
 }
 
-static void entry_drop(struct tlb_ctx *x, unsigned place, u64 host, u64 len, bool writes_only)
+static bool table_writes(unsigned table)
 {
-    unsigned table = place / TLB_SIZE;
-    bool write = table < 2 * TLB_CLASSES && table % 2;
-    if ((write || !writes_only) && entry_at(x, place)->page - host < len)
-        entry_at(x, place)->tag = TLB_EMPTY(place % TLB_SIZE);
+    return table < 2 * TLB_CLASSES && table % 2;
+}
+
+static void table_drop(struct tlb_entry *e, u64 host, u64 len)
+{
+    for (unsigned i = 0; i < TLB_SIZE; i++)
+        if (e[i].page - host < len)
+            e[i].tag = TLB_EMPTY(i);
+}
+
+static void entries_drop(struct tlb_ctx *x, u64 host, u64 len, bool writes_only)
+{
+    if (x->filled > TLB_JOURNAL) {
+        for (unsigned n = 0; n < TLB_TABLES; n++)
+            if (table_writes(n) || !writes_only)
+                table_drop(table_of(x, n), host, len);
+        return;
+    }
+    for (unsigned i = 0; i < x->filled; i++) {
+        unsigned place = x->journal[i];
+        if ((table_writes(place / TLB_SIZE) || !writes_only) && entry_at(x, place)->page - host < len)
+            entry_at(x, place)->tag = TLB_EMPTY(place % TLB_SIZE);
+    }
 }
 
 static void slots_drop(struct tlb_view *v, u64 host, u64 len)
@@ -493,9 +529,9 @@ void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)
         struct tlb_ctx *x = t->ctx[n];
         if (!x || !x->used)
             continue;
-        bool all = x->filled > TLB_JOURNAL;
-        for (unsigned i = 0; i < (all ? TLB_TABLES * TLB_SIZE : x->filled); i++)
-            entry_drop(x, all ? i : x->journal[i], host, len, writes_only);
+        if (writes_only && len <= PAGE_SIZE && !noted(x->written, TLB_WRITTEN, host >> PAGE_SHIFT))
+            continue;
+        entries_drop(x, host, len, writes_only);
         for (unsigned i = 0; i < TLB_CLASSES; i++)
             slots_drop(&x->view[i], host, len);
     }

@@ -48,6 +48,7 @@ struct tlb_tag {
 #define TLB_FETCHED 8192
 #define TLB_LARGE   512
 #define TLB_GIANT   64
+#define TLB_WRITTEN 8192
 
 /* A page that one place of translated code went to last, so that it need not look for it: an entry without an
  * index. Linear addresses from `page` on, less than `room` above it, lie at `host`; room 0: it is closed. Who
@@ -92,10 +93,11 @@ struct tlb_ctx {
     bool pieces;   /* some of them may be pieces of larger pages */
     /* Where entries may be pieces of a large page, by hashes: INVLPG forgets all of them. The lower and the
      * upper half of the address space apart: kernels map memory by large pages, programs suffer faults. */
-    u64 large[2][TLB_LARGE / 64]; /* regions of 2 MiB, for pages of at most that */
-    u64 giant[2][TLB_GIANT / 64]; /* of 1 GiB, for larger ones */
-    unsigned filled;              /* places in journal; TLB_JOURNAL + 1: too many, clear everything */
-    u16 journal[TLB_JOURNAL];     /* which places hold entries, so that a flush costs what was filled */
+    u64 large[2][TLB_LARGE / 64];  /* regions of 2 MiB, for pages of at most that */
+    u64 giant[2][TLB_GIANT / 64];  /* of 1 GiB, for larger ones */
+    u64 written[TLB_WRITTEN / 64]; /* host pages that may have had a write entry under it, by hashes */
+    unsigned filled;               /* places in journal; TLB_JOURNAL + 1: too many, clear everything */
+    u16 journal[TLB_JOURNAL];      /* which places hold entries, so that a flush costs what was filled */
     struct tlb_view view[TLB_CLASSES];
     struct tlb_entry fetch[2][TLB_SIZE]; /* supervisor, user */
 };
@@ -166,10 +168,11 @@ void tlb_remember(struct tlb *t, u64 lin, const void *base, u8 span, u8 shift, u
  * be used in any space until they are invalidated (SDM 3A 4.10.2.4). A page is the guest's own, of whatever
  * size, though the entries are its pieces (SDM 3A 4.10.2.3). */
 void tlb_flush_all(struct cpu *c);     /* every context */
-void tlb_flush_current(struct cpu *c); /* MOV CR3: the present space, in every mode. SDM 3A 4.10.4.1 */
+void tlb_flush_current(struct cpu *c); /* MOV CR3: the present PCID, in every mode. SDM 3A 4.10.4.1 */
 void tlb_flush_pcid(struct cpu *c, u16 pcid);
-void tlb_flush_page(struct cpu *c, u64 lin);  /* INVLPG: in every context, the page may be global in any */
-void tlb_forget_page(struct cpu *c, u64 lin); /* a fault: of the current PCID. SDM 3A 4.10.4.1, 3C 28.4.3.1 */
+void tlb_flush_page(struct cpu *c, u64 lin); /* INVLPG: in every context, the page may be global in any */
+/* A fault: of the present PCID what translates this address. SDM 3A 4.10.4.1, 3C 28.4.3.1 */
+void tlb_forget_page(struct cpu *c, u64 lin);
 void tlb_flush_matching(struct cpu *c, bool (*match)(const struct tlb_tag *, const void *), const void *arg);
 /* By host address range, for watches and removed memory. Only on the own thread or with the world stopped. */
 void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only);

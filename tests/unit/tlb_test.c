@@ -157,11 +157,35 @@ static void test_page(void **state)
         tlb_forget_page(&cpu, lin); /* another address space's fault */
         go_to(0x1000, 1, 0);
         assert_true(in_first(lin) && in_second(lin, 0));
-        go_to(0x2000, 1, 0);
-        tlb_forget_page(&cpu, other);
-        go_to(0x1000, 1, 0);
+        tlb_forget_page(&cpu, lin ^ BIT(40));
+        assert_true(in_first(lin) && in_second(lin, 0));
+        tlb_forget_page(&cpu, lin);
         assert_false(in_first(lin) || in_second(lin, 0));
         tlb_flush_all(&cpu);
+    }
+}
+
+/* With PCIDs they name the space; without, CR3 does. */
+static void test_pcids(void **state)
+{
+    for (unsigned kind = 0; kind < 4; kind++) {
+        cpu.cr4 = kind & 1 ? CR4_PCIDE : 0;
+        go_to(0x1000, 1, 0);
+        learn(0x5000, 12, 12);
+        go_to(0x2000, 1, 0);
+        learn(0x5000, 12, 12);
+        go_to(0x1000, 2, 0);
+        learn(0x5000, 12, 12);
+        go_to(0x2000, 1, 0);
+        if (kind & 2)
+            tlb_flush_current(&cpu);
+        else
+            tlb_forget_page(&cpu, 0x5000);
+        assert_false(known(0x5000));
+        go_to(0x1000, 2, 0);
+        assert_true(known(0x5000));
+        go_to(0x1000, 1, 0);
+        assert_true(known(0x5000) == !(kind & 1));
     }
 }
 
@@ -312,6 +336,6 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, begin, end)
     const struct CMUnitTest tests[] = {TEST(sizes),      TEST(spaces), TEST(flushes), TEST(page),
                                        TEST(neighbours), TEST(global), TEST(host),    TEST(ids),
-                                       TEST(full),       TEST(refill)};
+                                       TEST(full),       TEST(pcids),  TEST(refill)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
