@@ -164,6 +164,7 @@ struct cpu {
     bool record_branches; /* cpu/last_branch.h */
     bool step_armed;      /* TF was set when the current instruction began */
     u8 held_shadow; /* the shadow that the current instruction runs in: nested/ saves it when it leaves */
+    u64 sti_shadow; /* the same of the instruction that `retired` names so, behind a translated STI; or ~0 */
     bool rf_kept;   /* the current instruction loaded RF: it holds for the next one */
     u8 sipi_vector;
     u32 saved_requests;       /* `requests` as a saved state holds them */
@@ -231,6 +232,18 @@ static inline void cpu_request(struct cpu *c, unsigned bits)
 {
     atomic_fetch_or(&c->requests, bits);
     atomic_store(&c->poll, 1);
+}
+
+/* The shadow that the current instruction runs in or, between two, holds back for the next. */
+static inline u8 cpu_shadow(const struct cpu *c)
+{
+    return c->shadow | c->held_shadow | (c->sti_shadow == c->retired ? SHADOW_STI : 0);
+}
+
+static inline void cpu_end_held_shadow(struct cpu *c)
+{
+    c->held_shadow = 0;
+    c->sti_shadow = ~0ull;
 }
 
 u64 cpu_rflags(const struct cpu *c);

@@ -18,7 +18,7 @@ static enum outcome cli(struct cpu *c, const struct insn *in)
     if (!may_change_if(c))
         return fault_gp0(c);
     c->rflags &= ~(u64)FLAG_IF;
-    return END;
+    return DONE;
 }
 DEFINE_MEANING_ONE(cli, cli);
 
@@ -26,8 +26,9 @@ static enum outcome sti(struct cpu *c, const struct insn *in)
 {
     if (!may_change_if(c))
         return fault_gp0(c);
-    if (!(c->rflags & FLAG_IF))
-        c->shadow |= SHADOW_STI;
+    if (c->rflags & FLAG_IF)
+        return DONE;
+    c->shadow |= SHADOW_STI;
     c->rflags |= FLAG_IF;
     return END;
 }

@@ -208,8 +208,11 @@ enum outcome cpu_next(struct cpu *c, enum outcome o)
     switch (o) {
     case FAULT:
         o = event_fault(c);
-        c->held_shadow = 0;
+        cpu_end_held_shadow(c);
         return o == SHUTDOWN ? o : DONE;
+    case AGAIN:
+        cpu_end_held_shadow(c);
+        return DONE;
     case HALTED:
         return event_due(c) ? DONE : HALTED;
     case SHUTDOWN:

@@ -83,7 +83,7 @@ static enum outcome sysret(struct cpu *c, const struct insn *in)
     if (!amd(c) && !canonical(rip))
         return fault_gp0(c);
     if (long_mode(c))
-        cpu_set_rflags(c, (c->regs[R11] & 0x3c7fd7) | FLAG_R1);
+        cpu_set_rflags(c, (c->regs[R11] & SYSRET_FLAGS) | FLAG_R1);
     else
         c->rflags |= FLAG_IF;
     trap_by_new_flags(c);
@@ -136,6 +136,6 @@ static enum outcome swapgs(struct cpu *c, const struct insn *in)
     u64 base = c->seg[GS].base;
     c->seg[GS].base = c->kernel_gs_base;
     c->kernel_gs_base = base;
-    return END;
+    return DONE;
 }
 DEFINE_MEANING_ONE(swapgs, swapgs);

@@ -143,6 +143,9 @@ struct jit_runtime {
     /* By write and size. R10, R11: what the check of the soft TLB left. Back with the host address in R10, or
      * JIT_REFILL_SKIPS bytes further on. R11 and flags are lost. */
     u32 refill[2][JIT_REFILLS];
+    /* Back with NE and nothing changed: for the meaning. R10, R11 and flags are lost. */
+    u32 syscall, sysret; /* checked, frame.fl is right, RCX: RIP to return to; else they do not come back */
+    u32 stac, clac;      /* CPL is 0 */
     u32 load_xmm, load_ymm, load_x87; /* as much as may be: `vec` tells. R10, R11 and flags are lost */
     /* R11: VEC_* that must be there, and << 8 the block's instructions still to come: back behind a call of a
      * meaning, or away if not all of it can be had. */
@@ -164,6 +167,7 @@ struct emit;
 void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);
 void runtime_refill_emit(struct emit *e, struct jit_runtime *rt);
 void runtime_slot_emit(struct emit *e, struct jit_runtime *rt);
+void runtime_system_emit(struct emit *e, struct jit_runtime *rt);
 /* Inline; R10: struct cpu, R11 stays, guest registers are in it already. */
 void runtime_vec_store(struct emit *e, i32 bias);
 /* Inline, in routines and in blocks: R11 from R10, flags are lost. How far into a soft TLB's table an address

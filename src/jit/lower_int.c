@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Integer instructions whose operands do not lie as lower.c has them: three registers (VEX), a bit far from
- * its operand, 16 bytes; divisions; and what reads or writes flags and segments in struct cpu.
+ * its operand, 16 bytes; divisions.
  */
 #include "jit/gen.h"
 
@@ -188,101 +188,5 @@ bool lower_cmpxchg_wide(struct gen *g)
         flags_need(g);
     emit_op_mem(&g->e, p, opcode_of(in, g->info), 1, MEM(H_R10, 0));
     flags_set(g);
-    return true;
-}
-
-/* ---- flags and segments in struct cpu ---- */
-
-static void change_rflags(struct gen *g, unsigned digit, u32 mask)
-{
-    flags_keep(g);
-    emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(cpu));
-    emit_op_mem(&g->e, (struct prefixes){0}, GROUP_IMM, digit, MEM(H_R10, CPU(rflags)));
-    emit32(&g->e, mask);
-    flags_lost(g);
-}
-
-bool lower_cld(struct gen *g)
-{
-    change_rflags(g, X_IMM_AND, ~(u32)FLAG_DF);
-    return true;
-}
-
-bool lower_std(struct gen *g)
-{
-    change_rflags(g, X_IMM_OR, FLAG_DF);
-    return true;
-}
-
-static void check_supervisor(struct gen *g)
-{
-    flags_keep(g);
-    emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(cpu));
-    emit_op_mem(&g->e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_R10, CPU(cpl)));
-    emit8(&g->e, 0);
-    go_slow(g, CC_NE);
-    flags_lost(g);
-}
-
-/* Nothing becomes possible that was not, so nobody has to look at requests. */
-bool lower_cli(struct gen *g)
-{
-    check_supervisor(g);
-    change_rflags(g, X_IMM_AND, ~(u32)FLAG_IF);
-    go_to(g, g->next);
-    return true;
-}
-
-bool lower_swapgs(struct gen *g)
-{
-    struct mem base = MEM(H_R10, CPU(seg) + GS * (i32)sizeof(struct segment)),
-               kernel = MEM(H_R10, CPU(kernel_gs_base));
-    check_supervisor(g);
-    emit_mem(&g->e, X_MOV, 8, H_R11, base);
-    emit_mem(&g->e, X_MOV_TO, 8, H_R11, FRAME(scratch));
-    emit_mem(&g->e, X_MOV, 8, H_R11, kernel);
-    emit_mem(&g->e, X_MOV_TO, 8, H_R11, base);
-    emit_mem(&g->e, X_MOV, 8, H_R11, FRAME(scratch));
-    emit_mem(&g->e, X_MOV_TO, 8, H_R11, kernel);
-    go_to(g, g->next);
-    return true;
-}
-
-/* MOV from a segment register: zero-extended, but for 16 bits. */
-bool lower_selector(struct gen *g)
-{
-    const struct insn *in = g->in;
-    unsigned seg = in->reg & 7;
-    if ((in->flags & INSN_MEM) || seg > GS)
-        return false;
-    enum host_reg r = in->size == 2 ? guest_reg(g, in->rm, H_R11) : result_reg(in->rm, H_R11);
-    emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(cpu));
-    emit_mem(&g->e, in->size == 2 ? X_MOV : X_MOVZX16, in->size == 2 ? 2 : 4, r,
-             MEM(H_R10, CPU(seg) + (i32)(seg * sizeof(struct segment) + offsetof(struct segment, sel))));
-    go_home(g, in->rm, H_R11, true);
-    return true;
-}
-
-/* RFLAGS as PUSHF has it, from frame.fl and struct cpu, to the frame. */
-bool lower_pushf(struct gen *g)
-{
-    struct emit *e = &g->e;
-    if (g->in->size != 8)
-        return false;
-    flags_store(g);
-    emit_mem(e, X_MOVZX16, 4, H_R10, FRAME(fl));
-    emit_reg(e, X_MOV, 4, H_R11, H_R10);
-    emit_shift(e, X_SHR, 4, H_R11, 8);
-    emit_imm(e, X_IMM_AND, 4, H_R11, FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF);
-    emit_imm(e, X_IMM_AND, 4, H_R10, 1);
-    emit_shift(e, X_SHL, 4, H_R10, 11);
-    emit_reg(e, X_ADD, 4, H_R11, H_R10);
-    emit_mem(e, X_MOV, 8, H_R10, FRAME(cpu));
-    emit_mem(e, X_MOV, 4, H_R10, MEM(H_R10, CPU(rflags)));
-    emit_imm(e, X_IMM_AND, 4, H_R10, (i32) ~(u32)(FLAGS_ARITH | FLAG_VM | FLAG_RF));
-    emit_imm(e, X_IMM_OR, 4, H_R10, FLAG_R1);
-    emit_reg(e, X_ADD, 8, H_R10, H_R11);
-    flags_lost(g);
-    push_scratch(g);
     return true;
 }

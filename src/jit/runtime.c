@@ -426,6 +426,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     emit_slice(e, rt->leave_at);
     rt->lookup = (u32)e->len;
     emit_lookup(e, rt->leave_at);
+    runtime_system_emit(e, rt);
     runtime_refill_emit(e, rt);
     runtime_slot_emit(e, rt);
     rt->call = (u32)e->len;

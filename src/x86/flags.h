@@ -24,6 +24,7 @@ enum {
     FLAG_VIF = 1 << 19,
     FLAG_VIP = 1 << 20,
     FLAG_ID = 1 << 21,
+    SYSRET_FLAGS = 0x3c7fd7, /* what SYSRET loads: neither RF nor VM */
     FLAGS_ARITH = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF,
 };
 

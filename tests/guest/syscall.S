@@ -33,6 +33,39 @@ main64:
     cmp $UDATA, %r9d
     CHECK(7, je)
 
+    /* All arithmetic flags and DF go to R11, and stay but for what SFMASK names; then none of them. */
+    IN_USER(user_flags_set)
+    pushfq
+    pop %rbx
+    mov %r11, %rax
+    and $0xfd5, %eax
+    cmp $0xed5, %eax
+    CHECK(54, je)
+    and $0xfd5, %ebx
+    cmp $0xcd5, %ebx
+    CHECK(55, je)
+    cld
+    IN_USER(user_flags_clear)
+    pushfq
+    pop %rbx
+    mov %r11, %rax
+    and $0xfd5, %eax
+    cmp $0x200, %eax
+    CHECK(56, je)
+    test $0xfd5, %ebx
+    CHECK(57, jz)
+    /* SYSRET gives the flags of R11: user code pushes what it finds. */
+    mov $771f, %r15
+    mov $user_flags_found + USER, %ecx
+    mov $0xad5 + 2, %r11d
+    mov %rsp, %rbp
+    sysretq
+771:
+    mov %r8, %rax
+    and $0xfd5, %eax
+    cmp $0xad5, %eax
+    CHECK(58, je)
+
     /* From user mode. */
 #define USER_EXPECT(id, vector, error, label)                                                                          \
     EXPECT(id, vector, error, mov $label + USER, %ecx; mov $2, %r11d; sysretq)
@@ -162,6 +195,21 @@ user_plain:
     mov %ss, %r9d
     syscall
 user_plain_next:
+user_flags_set:
+    mov $TEST_PAGES + 0x800, %esp
+    pushq $0xed5 + 2
+    popfq
+    syscall
+user_flags_clear:
+    mov $TEST_PAGES + 0x800, %esp
+    pushq $0x202
+    popfq
+    syscall
+user_flags_found:
+    lea TEST_PAGES + 0x800, %rsp
+    pushfq
+    pop %r8
+    syscall
 user_hlt: hlt
 user_cr0: mov %cr0, %rax
 user_cli: cli

@@ -51,7 +51,11 @@ static struct {
     DO(load_ymm, 0xa0)                                                                                       \
     DO(load_x87, 0xb0)                                                                                       \
     DO(vec_again, 0xc0)                                                                                      \
-    DO(open_slot, 0xd0)
+    DO(open_slot, 0xd0)                                                                                      \
+    DO(syscall, 0xe0)                                                                                        \
+    DO(sysret, 0xf0)                                                                                         \
+    DO(stac, 0x100)                                                                                          \
+    DO(clac, 0x110)
 
 static const struct jit_runtime runtime = {
 #define DO(name, at) .name = at,

@@ -57,7 +57,7 @@ static void store_control(struct cpu *c, struct vmcb_control *v, const struct sv
     if (svm_virtual_nmi(s))
         s->ctl.int_ctl = (s->ctl.int_ctl & ~(u32)VINTR_NMI_MASK) | (c->nmi_blocked ? VINTR_NMI_MASK : 0);
     v->int_ctl = s->ctl.int_ctl;
-    v->int_state = (s->ctl.int_state & ~1ull) | ((c->shadow | c->held_shadow) != 0);
+    v->int_state = (s->ctl.int_state & ~1ull) | (cpu_shadow(c) != 0);
     v->exit_code = x->code;
     v->exit_info1 = x->info1;
     v->exit_info2 = x->info2;
@@ -108,7 +108,8 @@ enum outcome svm_leave(struct cpu *c, const struct svm_exit *x)
     n->asid = 0;
     c->guest_tsc_offset = 0;
     c->guest_tsc_ratio = TSC_RATIO_1;
-    c->shadow = c->held_shadow = 0;
+    c->shadow = 0;
+    cpu_end_held_shadow(c);
     c->activity = CPU_ACTIVE;
     c->step_armed = c->rf_kept = false;
     nested_withdraw_look(c);

@@ -67,7 +67,7 @@ static void save_registers(const struct cpu *c, struct vmcs *v, bool rf)
 
 static void save_events(struct cpu *c, struct vmx *x, struct vmcs *v)
 {
-    u8 shadow = c->shadow | c->held_shadow;
+    u8 shadow = cpu_shadow(c);
     SET(INTERRUPTIBILITY, (shadow & SHADOW_STI ? BLOCK_STI : 0) |
                               (shadow & SHADOW_MOV_SS ? BLOCK_MOV_SS : 0) | (c->nmi_blocked ? BLOCK_NMI : 0));
     SET(ACTIVITY, c->activity); /* the values are the manual's */
@@ -176,7 +176,8 @@ static void load_host(struct cpu *c, struct vmx *x, u32 reason)
         c->nmi_blocked = was || (reason == EXIT_EXCEPTION && (F(INTR_INFO) >> 8 & 7) == INTR_NMI);
     }
     c->activity = CPU_ACTIVE;
-    c->shadow = c->held_shadow = 0;
+    c->shadow = 0;
+    cpu_end_held_shadow(c);
     c->pending_dr6 = 0;
     c->step_armed = c->delivering = c->delivery_failed = false;
     c->rf_kept = true;
@@ -217,7 +218,7 @@ void vmx_exit_behind(struct cpu *c, u32 reason, u64 qualification)
     if (c->rip != c->regs[REG_RIP]) { /* not at a boundary: ends the instruction as debug_after() would */
         c->rip = c->regs[REG_RIP];
         c->rflags &= ~(u64)FLAG_RF;
-        c->held_shadow = 0;
+        cpu_end_held_shadow(c);
         if (c->step_armed)
             c->pending_dr6 |= DR6_BS;
     }
