@@ -143,7 +143,7 @@ static i64 place_of(const struct pass *p, unsigned i)
     const struct insn *in = &p->g->b->uop[i].in;
     i64 at = in->disp;
     if (in->base == REG_RIP)
-        return at + p->g->offset[i] + in->len;
+        return at + p->g->offset[i] + in->len + trace_delta(p->g, i);
     if (in->base < 16)
         at += p->reg[in->base].delta;
     if (in->index < 16)

@@ -99,15 +99,15 @@ static u32 overwrites(const struct insn *in, enum lowering how)
                                 : 0;
 }
 
-/* The same for the code at an offset in the page. */
-static bool stays_at(const struct gen *g, i64 at, u32 used)
+/* The same for the code at an offset in the page of the instruction i. */
+static bool stays_at(const struct gen *g, unsigned i, i64 at, u32 used)
 {
-    const u8 *page = (const u8 *)((u64)g->b->host & ~(PAGE_SIZE - 1));
+    const u8 *page = trace_page_at(g, i);
     for (unsigned n = 0; n < LOOK_AHEAD && at >= 0 && at < (i64)PAGE_SIZE; n++) {
         struct insn in;
         unsigned room = (unsigned)(PAGE_SIZE - (u64)at);
         if (insn_decode(MODE_64, page + at, room < 15 ? room : 15, &in) != DECODE_OK ||
-            !space_watches_code(g->b->page, (u64)at, in.len))
+            !space_watches_code(trace_info_at(g, i), (u64)at, in.len))
             return false;
         const struct insn_info *info = &insn_infos[in.id];
         enum lowering how = lowering_of_row(in.id);
@@ -127,18 +127,21 @@ static bool stays_at(const struct gen *g, i64 at, u32 used)
 bool flags_stay_at(const struct gen *g, i64 target)
 {
     u32 used = recipe_registers(&g->recipe);
-    return !used || stays_at(g, target, used);
+    return !used || stays_at(g, g->index, target, used);
 }
 
-/* The block's last instruction, which ends at `next`. */
-static bool stays_behind(const struct gen *g, const struct uop *u, enum lowering how, i64 next, u32 used)
+/* The block's last instruction i. */
+static bool stays_behind(const struct gen *g, unsigned i, u32 used)
 {
+    const struct uop *u = &g->b->uop[i];
+    enum lowering how = (enum lowering)g->how[i];
+    i64 next = g->offset[i] + u->in.len;
     if (u->in.size != 8 || (lower_writes(&u->in, how) & used))
         return false;
     i64 target = next + (i64)u->in.imm;
     if (how == LOWER_JCC)
-        return stays_at(g, next, used) && stays_at(g, target, used);
-    return (how == LOWER_JMP || how == LOWER_CALL) && stays_at(g, target, used);
+        return stays_at(g, i, next, used) && stays_at(g, i, target, used);
+    return (how == LOWER_JMP || how == LOWER_CALL) && stays_at(g, i, target, used);
 }
 
 bool flags_stay(const struct gen *g)
@@ -154,9 +157,9 @@ bool flags_stay(const struct gen *g)
         if (overwrites(in, g->how[i]) == FLAGS_ARITH && !(insn_infos[in->id].flags_read & FLAGS_ARITH))
             return true;
         if ((insn_infos[in->id].attr & (ATTR_BRANCH | ATTR_END)) && !trace_inner(g, i))
-            return stays_behind(g, &b->uop[i], g->how[i], g->offset[i] + in->len, used);
+            return stays_behind(g, i, used);
         if (lower_writes(in, g->how[i]) & used)
             return false;
     }
-    return stays_at(g, g->offset[b->count], used);
+    return stays_at(g, b->count, g->offset[b->count], used);
 }

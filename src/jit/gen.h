@@ -301,6 +301,15 @@ void push_scratch(struct gen *g); /* lower_stack.c: pushes R10, or the slow case
 /* lower_trace.c: the instruction i is a jump that its trace goes on behind, as recorded; its code; the way
  * back to the first one; out of line, the ways out. */
 bool trace_inner(const struct gen *g, unsigned i);
+/* The way on from the instruction i, or its own last bytes, are on another page: before such a one that is no
+ * jump trace_look(), which loses the flags, and trace_turn() behind it. */
+bool trace_turns(const struct gen *g, unsigned i);
+void trace_look(struct gen *g);
+void trace_turn(struct gen *g);
+/* Of the page of the instruction i: where it lies, and how far from the first one's, in linear addresses. */
+const u8 *trace_page_at(const struct gen *g, unsigned i);
+const struct page_info *trace_info_at(const struct gen *g, unsigned i);
+i64 trace_delta(const struct gen *g, unsigned i);
 void lower_inner(struct gen *g);
 void emit_loop(struct gen *g);
 void emit_sides(struct gen *g);

@@ -27,7 +27,6 @@ struct jit {
     bool single; /* jit_run_block(): nothing follows the block */
     bool recording;
     struct trace trace;
-    u64 trace_rip;
     u64 sampled_since; /* retired instructions when `sample` was cleared */
     u8 sample[1u << JIT_SAMPLE_BITS];
 };
@@ -57,7 +56,7 @@ static void tell(struct jit *j, const struct block *b, const struct trace *trace
                          .code = j->cache->pages.rx + u->far,
                          .len = t->len,
                          .at = t->at,
-                         .offset = trace ? trace->offset : NULL,
+                         .trace = trace,
                          .native = t->native,
                          .called = t->called};
     j->stats.blocks++;
@@ -74,11 +73,16 @@ static struct jit_block *make(struct jit *j, const struct block *b, const struct
     struct jit_cache *k = j->cache;
     struct cache_room room;
     u64 evictions = k->evictions;
-    bool any = cache_room(k, b->count, trace ? TRACE_EXITS : EXITS_MAX, 1, &room);
+    bool any = cache_room(k, b->count, trace ? TRACE_EXITS : EXITS_MAX, trace ? trace->pages : 1, &room);
     j->stats.evictions += k->evictions - evictions;
     if (!any || !translate(b, trace, room.block->site, room.exit, &k->rt, room.base, &k->scratch))
         return NULL;
-    struct jit_block *u = cache_add(k, &room, b, NULL, 0, &k->scratch);
+    struct jit_page_ref more[TRACE_PAGES];
+    unsigned others = trace ? trace->pages - 1 : 0;
+    for (unsigned i = 0; i < others; i++)
+        more[i] =
+            (struct jit_page_ref){.page = trace->page[i + 1].info, .version = trace->page[i + 1].version};
+    struct jit_block *u = cache_add(k, &room, b, more, others, &k->scratch);
     if (u)
         tell(j, b, trace, rip, u);
     return u;
@@ -285,11 +289,7 @@ static bool often_sampled(struct jit *j, const struct cpu *c, const struct jit_b
 static bool begin_trace(struct jit *j, u64 rip, const struct block *b, const struct jit_block *u)
 {
     ++*samples_of(j, u);
-    if (b->host2)
-        return false;
-    j->trace_rip = rip;
-    trace_begin(&j->trace, b);
-    return j->recording = true;
+    return j->recording = trace_begin(&j->trace, b, rip);
 }
 
 /* It takes its first block's place. */
@@ -299,15 +299,15 @@ static void make_trace(struct jit *j)
     if (!trace_pays(&j->trace) || !cache_lock(j->cache))
         return;
     const struct jit_block *u = cache_find(j->cache, b->mode, b->host, b->version);
-    if (u && !u->trace && make(j, b, &j->trace, j->trace_rip))
+    if (u && !u->trace && make(j, b, &j->trace, j->trace.rip))
         tlb_forget_notes(j->user.cpu->tlb); /* late jumps find it */
     cache_unlock(j->cache);
 }
 
 /* True while b is to be interpreted, so that the way on from it is seen. */
-static bool record(struct jit *j, const struct block *b)
+static bool record(struct jit *j, const struct block *b, u64 rip)
 {
-    if (trace_add(&j->trace, b))
+    if (trace_add(&j->trace, b, rip))
         return true;
     j->recording = false;
     make_trace(j);
@@ -319,7 +319,7 @@ static bool record(struct jit *j, const struct block *b)
 static bool run_inside(struct jit *j, struct cpu *c, const struct block *b, enum outcome *o)
 {
     if (!cache_see_changes(j->cache, &j->user, c->memory) || disturb(j, c) ||
-        (unlikely(j->recording) && record(j, b)))
+        (unlikely(j->recording) && record(j, b, c->rip)))
         return false;
     struct jit_block *u = find(j, b, c->rip);
     if (!u || (unlikely(often_sampled(j, c, u)) && begin_trace(j, c->rip, b, u)) ||

@@ -78,11 +78,11 @@ static void align_exit(struct gen *g, unsigned opcode)
 
 static void add_exit(struct gen *g, size_t from, i64 target)
 {
-    const struct block *b = g->b;
-    const u8 *page = (const u8 *)((u64)b->host & ~(PAGE_SIZE - 1));
     g->exit_from[g->exits++] = from;
-    g->exit[-(int)g->exits] =
-        (struct jit_exit){.page = page, .place = g->base + (u32)from, .target = (u16)target};
+    g->exit[-(int)g->exits] = (struct jit_exit){.page = trace_page_at(g, g->index),
+                                                .place = g->base + (u32)from,
+                                                .target = (u16)target,
+                                                .ref = g->trace ? g->trace->at[g->index] : 0};
 }
 
 /* A target on another page, canonical. */

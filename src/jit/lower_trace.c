@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Jumps inside a trace. The recorded way goes straight on; the other one leaves out of line, where the
- * instructions that do not run are given back and the flags, which the trace itself may not need any more,
- * are saved.
+ * Jumps inside a trace, and its ways from page to page. The recorded way goes straight on; the other one
+ * leaves out of line, where the instructions that do not run are given back and the flags, which the trace
+ * itself may not need any more, are saved.
+ *
+ * A trace holds what pages held where they were mapped when it was made. Its first page is as its entry found
+ * it; before it goes to another one it looks whether that is still mapped there, and if not the instruction
+ * is its meaning's.
  */
 #include "jit/gen.h"
 
@@ -11,6 +15,55 @@ bool trace_inner(const struct gen *g, unsigned i)
     return g->trace && (insn_infos[g->b->uop[i].in.id].attr & (ATTR_BRANCH | ATTR_END)) &&
            (i + 1u < g->b->count || g->trace->loop);
 }
+
+bool trace_turns(const struct gen *g, unsigned i)
+{
+    return g->trace && g->trace->at[i] != g->trace->at[i + 1];
+}
+
+const u8 *trace_page_at(const struct gen *g, unsigned i)
+{
+    return g->trace ? g->trace->page[g->trace->at[i]].host : (const u8 *)((u64)g->b->host & ~(PAGE_SIZE - 1));
+}
+
+const struct page_info *trace_info_at(const struct gen *g, unsigned i)
+{
+    return g->trace ? g->trace->page[g->trace->at[i]].info : g->b->page;
+}
+
+i64 trace_delta(const struct gen *g, unsigned i)
+{
+    return g->trace ? g->trace->page[g->trace->at[i]].delta : 0;
+}
+
+/* ---- from page to page ---- */
+
+static i32 turn_of(const struct gen *g)
+{
+    return (i32)(trace_delta(g, g->index + 1) - trace_delta(g, g->index));
+}
+
+void trace_look(struct gen *g)
+{
+    struct emit *e = &g->e;
+    rip_to(g, H_R10, turn_of(g));
+    runtime_tlb_index(e);
+    emit_mem(e, X_ADD, 8, H_R11, FRAME(tlb_x));
+    emit_mem(e, X_CMP, 8, H_R10, MEM(H_R11, offsetof(struct tlb_entry, tag)));
+    go_slow(g, CC_NE);
+    emit_mov_imm(e, H_R10, (u64)trace_page_at(g, g->index + 1));
+    emit_mem(e, X_CMP, 8, H_R10, MEM(H_R11, offsetof(struct tlb_entry, page)));
+    go_slow(g, CC_NE);
+    flags_lost(g);
+}
+
+void trace_turn(struct gen *g)
+{
+    rip_to(g, H_R10, turn_of(g));
+    emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(rip_page));
+}
+
+/* ---- jumps ---- */
 
 static void add_side(struct gen *g, size_t from, i64 target)
 {
@@ -22,27 +75,29 @@ static void add_side(struct gen *g, size_t from, i64 target)
                                         .recipe = g->recipe};
 }
 
-static void inner_jcc(struct gen *g, i64 target)
+static void inner_jcc(struct gen *g)
 {
+    i64 target = (i64)g->next + (i64)g->in->imm;
+    i64 on = g->offset[g->index + 1] + trace_delta(g, g->index + 1) - trace_delta(g, g->index);
     u8 cc = g->in->opcode & 15;
-    bool taken = g->offset[g->index + 1] == target && target != g->next;
+    bool taken = on == target && target != g->next;
     flags_need(g);
     add_side(g, emit_jcc(&g->e, taken ? cc ^ 1 : cc), taken ? g->next : target);
 }
 
 void lower_inner(struct gen *g)
 {
-    i64 target = (i64)g->next + (i64)g->in->imm;
-    switch (g->how[g->index]) {
-    case LOWER_JCC:
-        inner_jcc(g, target);
-        return;
-    case LOWER_CALL:
-        push_next(g);
-        return;
-    default:
-        return; /* JMP */
+    bool turns = trace_turns(g, g->index);
+    if (g->how[g->index] == LOWER_JCC)
+        inner_jcc(g);
+    if (turns) {
+        flags_spare(g);
+        trace_look(g);
     }
+    if (g->how[g->index] == LOWER_CALL)
+        push_next(g);
+    if (turns)
+        trace_turn(g);
 }
 
 void emit_loop(struct gen *g)
@@ -51,7 +106,7 @@ void emit_loop(struct gen *g)
     emit_jmp_to(&g->e, g->near);
 }
 
-/* The host's are right, and the trace looks after its own. */
+/* The host's flags are right, and the trace looks after its own. */
 static void flags_leave(struct gen *g, const struct side *s)
 {
     g->flags_host = g->set_flags = true;

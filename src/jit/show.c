@@ -5,6 +5,7 @@
 
 #include "cpu/code.h"
 #include "jit/translate.h"
+#include "jit/trace.h"
 #include "jit/watch.h"
 #include "x86/disasm.h"
 
@@ -129,6 +130,14 @@ static void put_guest(const struct show *s, unsigned i, u64 rip, const u8 *bytes
     put_range(s, s->v->at[i], s->v->at[i + 1], left);
 }
 
+/* Of one whose last bytes are on another page the disassembler may be shown others. */
+static const u8 *place_in_trace(const struct trace *t, unsigned i, u64 begin, u64 *rip)
+{
+    const struct trace_page *page = &t->page[t->at[i]];
+    *rip = (begin & ~(PAGE_SIZE - 1)) + (u64)page->delta + t->offset[i];
+    return page->host + t->offset[i];
+}
+
 void jit_show(const struct jit_view *v, jit_name_fn name, void *opaque, FILE *out)
 {
     struct show s = {v, name, opaque, out, name ? 0 : (u64)v->code, {0}};
@@ -141,15 +150,18 @@ void jit_show(const struct jit_view *v, jit_name_fn name, void *opaque, FILE *ou
         return;
     }
     fprintf(out, "%s %" PRIx64 ", mode %02x, %u instructions (%u native), %u bytes to %zu",
-            v->offset ? "trace" : "block", v->rip, b->mode, b->count, v->native, b->bytes, v->len);
+            v->trace ? "trace" : "block", v->rip, b->mode, b->count, v->native, b->bytes, v->len);
     if (!name)
         fprintf(out, " at %p", (const void *)v->code);
     fputc('\n', out);
     put_range(&s, 0, v->at[0], "entry");
     u64 at = 0;
     for (unsigned i = 0; i < b->count; at += b->uop[i++].in.len) {
-        u64 off = v->offset ? v->offset[i] - ((u64)b->host & (PAGE_SIZE - 1)) : at;
-        put_guest(&s, i, v->rip + off, b->host + off);
+        u64 rip = v->rip + at;
+        const u8 *bytes = b->host + at;
+        if (v->trace)
+            bytes = place_in_trace(v->trace, i, v->rip, &rip);
+        put_guest(&s, i, rip, bytes);
     }
     put_range(&s, v->at[b->count], v->len, "rarely");
 }

@@ -4,77 +4,120 @@
 
 #include "jit/gen.h"
 
-static u16 page_offset(const u8 *host)
+enum { NO_PAGE = TRACE_PAGES };
+
+static const u8 *page_of(const u8 *host)
 {
-    return (u16)((u64)host & (PAGE_SIZE - 1));
+    return (const u8 *)((u64)host & ~(PAGE_SIZE - 1));
 }
 
-static void append(struct trace *t, const struct block *b)
+/* Which page of the trace it is; a new one, if there is room, or NO_PAGE. */
+static u8 enter_page(struct trace *t, const u8 *host, const struct page_info *info, u32 version, u64 lin)
+{
+    i64 delta = (i64)((lin & ~(PAGE_SIZE - 1)) - (t->rip & ~(PAGE_SIZE - 1)));
+    unsigned n = 0;
+    while (n < t->pages && (t->page[n].host != host || t->page[n].delta != delta))
+        n++;
+    if (n == TRACE_PAGES || delta != (i32)delta)
+        return NO_PAGE;
+    if (n == t->pages)
+        t->page[t->pages++] =
+            (struct trace_page){.host = host, .info = info, .version = version, .delta = delta};
+    return t->page[n].version == version ? (u8)n : NO_PAGE;
+}
+
+static void set_next(struct trace *t, u8 page, u64 rip)
+{
+    t->at[trace_block(t)->count] = page;
+    t->offset[trace_block(t)->count] = (u16)(rip & (PAGE_SIZE - 1));
+}
+
+/* False: one of its pages cannot be entered. One across two pages is a single instruction. */
+static bool append(struct trace *t, const struct block *b, u64 rip)
 {
     struct block *to = (struct block *)t->place;
-    u32 at = page_offset(b->host);
-    for (unsigned i = 0; i < b->count; at += b->uop[i++].in.len) {
-        t->offset[to->count] = (u16)at;
+    u8 page = enter_page(t, page_of(b->host), b->page, b->version, rip), next = page;
+    if (page != NO_PAGE && b->host2)
+        next = enter_page(t, page_of(b->host2), b->page2, b->version2, rip + b->bytes);
+    if (next == NO_PAGE)
+        return false;
+    for (unsigned i = 0; i < b->count; rip += b->uop[i++].in.len) {
+        set_next(t, page, rip);
         to->uop[to->count++] = b->uop[i];
     }
-    t->offset[to->count] = (u16)at;
+    t->last = rip;
     t->blocks++;
+    set_next(t, next, rip);
+    if (!b->host2 && !(rip & (PAGE_SIZE - 1)))
+        t->offset[to->count] = PAGE_SIZE;
+    return true;
 }
 
-void trace_begin(struct trace *t, const struct block *first)
+bool trace_begin(struct trace *t, const struct block *first, u64 rip)
 {
     struct block *to = (struct block *)t->place;
     *to = *first;
     to->count = 0;
-    t->blocks = 0;
+    to->host2 = NULL;
+    t->blocks = t->pages = 0;
     t->loop = false;
-    append(t, first);
+    t->rip = rip;
+    return !first->host2 && append(t, first, rip);
 }
 
-/* Where the last instruction goes on at `at`, a place in the page, if it can do so inside a trace. */
-static bool follows(const struct trace *t, u32 at)
+static bool in_page_of(u64 a, u64 b)
+{
+    return a >> PAGE_SHIFT == b >> PAGE_SHIFT;
+}
+
+/* Whether the last instruction goes on at `rip` and may do so inside a trace: the other way of a conditional
+ * jump must not leave its page. */
+static bool follows(const struct trace *t, u64 rip)
 {
     const struct block *b = trace_block(t);
     const struct insn *in = &b->uop[b->count - 1].in;
-    u32 next = t->offset[b->count];
-    i64 target = (i64)next + (i64)in->imm;
+    u64 next = t->last, target = next + in->imm, other = rip == next ? target : next;
     if (!(insn_infos[in->id].attr & (ATTR_BRANCH | ATTR_END)))
-        return at == next;
+        return rip == next && lowering_of_row(in->id) != LOWER_NONE;
+    if (in->size != 8 || t->at[b->count] != t->at[b->count - 1] || (i64)in->imm != (i32)in->imm)
+        return false;
     switch (lowering_of_row(in->id)) {
     case LOWER_JCC:
-        return in->size == 8 && (at == next || at == target) && next < PAGE_SIZE && target >= 0 &&
-               target < (i64)PAGE_SIZE;
+        return (rip == next || rip == target) && in_page_of(other, next - in->len);
     case LOWER_JMP:
     case LOWER_CALL:
-        return in->size == 8 && at == target;
+        return rip == target;
     default:
         return false;
     }
 }
 
-static bool contains(const struct trace *t, u32 at)
+static bool contains(const struct trace *t, u8 page, u64 rip)
 {
     for (unsigned i = 0; i < trace_block(t)->count; i++)
-        if (t->offset[i] == at)
+        if (t->at[i] == page && t->offset[i] == (rip & (PAGE_SIZE - 1)))
             return true;
     return false;
 }
 
-bool trace_add(struct trace *t, const struct block *b)
+bool trace_add(struct trace *t, const struct block *b, u64 rip)
 {
     const struct block *head = trace_block(t);
-    u32 at = page_offset(b->host);
-    if (b->page != head->page || b->version != head->version || b->mode != head->mode || b->host2 ||
-        !follows(t, at))
+    unsigned pages = t->pages;
+    if (b->mode != head->mode || !follows(t, rip))
         return false;
-    if (b->host == head->host) {
-        t->offset[head->count] = (u16)at;
+    u8 page = enter_page(t, page_of(b->host), b->page, b->version, rip);
+    bool again = page == 0 && rip == t->rip;
+    if (page != NO_PAGE && again) {
+        set_next(t, page, rip);
         t->loop = true;
         return false;
     }
-    if (contains(t, at) || head->count + b->count > TRACE_MAX || t->blocks == TRACE_BLOCKS)
+    if (page == NO_PAGE || contains(t, page, rip) || head->count + b->count > TRACE_MAX ||
+        t->blocks == TRACE_BLOCKS || !append(t, b, rip)) {
+        t->pages = pages;
         return false;
-    append(t, b); /* which also says where the last one's jump led */
+    }
     return true;
 }
 

@@ -63,6 +63,8 @@ static enum lowering lowering_of(const struct uop *u)
 bool lower_observes(const struct gen *g, unsigned i)
 {
     const struct insn *in = &g->b->uop[i].in;
+    if (trace_turns(g, i))
+        return true;
     switch (g->how[i]) {
     case LOWER_JMP:
         return !trace_inner(g, i);
@@ -117,17 +119,34 @@ static void call_instead(struct gen *g)
     g->vec = 0;
 }
 
+/* C ran, so what windows show may have gone, or the page that comes next: goes on as if the block ended
+ * behind the instruction i. */
+static void leave_behind(struct gen *g, unsigned i)
+{
+    count_down(&g->e, X_IMM_ADD, g->b->count - i - 1);
+    rip_to(g, H_R10, g->offset[i] + g->b->uop[i].in.len);
+    jump_runtime(g, trace_turns(g, i) ? g->rt->leave_at : g->rt->lookup);
+}
+
 static bool translate_one(struct gen *g)
 {
     enum lowering how = (enum lowering)g->how[g->index];
     struct slow *s = &g->slow[g->index];
-    bool inner = trace_inner(g, g->index);
+    bool inner = trace_inner(g, g->index), turns = !inner && trace_turns(g, g->index);
     flags_begin(g);
+    if (turns) {
+        flags_spare(g);
+        trace_look(g);
+    }
     bool native = inner || (how != LOWER_NONE && lower_by[how](g));
     if (inner)
         lower_inner(g);
     if (!native)
         call_instead(g);
+    if (!native && turns)
+        leave_behind(g, g->index);
+    else if (turns)
+        trace_turn(g);
     s->back = g->e.len;
     s->flags_host = g->flags_host;
     s->vec = g->vec;
@@ -215,14 +234,6 @@ static void emit_entry_refusals(struct gen *g, const struct entry *n)
     jump_runtime(g, g->rt->leave_at);
 }
 
-/* C ran, so what windows show may have gone: goes on as if the block ended behind the instruction i. */
-static void leave_behind(struct gen *g, unsigned i)
-{
-    count_down(&g->e, X_IMM_ADD, g->b->count - i - 1);
-    rip_to(g, H_R10, g->offset[i] + g->b->uop[i].in.len);
-    jump_runtime(g, g->rt->lookup);
-}
-
 static void emit_slow_cases(struct gen *g)
 {
     for (unsigned i = 0; i < g->b->count; i++) {
@@ -243,7 +254,7 @@ static void emit_slow_cases(struct gen *g)
         if (ends_block(&insn_infos[g->b->uop[i].in.id]))
             continue;
         flags_called(g);
-        if (window_lives(g, i)) {
+        if (window_lives(g, i) || trace_turns(g, i)) {
             leave_behind(g, i);
             continue;
         }
@@ -273,7 +284,7 @@ static void translate_body(struct gen *g, struct translation *t)
         emit_loop(g);
     } else if (!ended) {
         flags_keep(g);
-        go_to(g, g->next);
+        go_to(g, g->offset[b->count]);
     }
     t->at[b->count] = (u16)g->e.len;
 }

@@ -8,6 +8,7 @@
 #include "base/types.h"
 
 struct block;
+struct trace;
 
 /* One piece of host code, while the callback runs. */
 struct jit_view {
@@ -18,8 +19,8 @@ struct jit_view {
     /* Where the code of each instruction begins, as an offset; behind the last, where out-of-line code does.
      */
     const u16 *at;
-    const u16 *offset;       /* of a trace: of each instruction in its page; else NULL */
-    unsigned native, called; /* instructions as host code and as calls of their meaning */
+    const struct trace *trace; /* the block is its, or NULL */
+    unsigned native, called;   /* instructions as host code and as calls of their meaning */
 };
 
 struct jit_watch {
