@@ -287,6 +287,8 @@ enum outcome event_poll(struct cpu *c)
         enum outcome o = c->nested->ops->boundary(c, r, shadow);
         if (o != DONE)
             return o == AGAIN ? asleep(c) : o;
+    } else {
+        nested_withdraw_look(c); /* a guest's timer, late */
     }
     /* There is no SMM: an SMI that no hypervisor takes is lost. */
     if (r & REQ_SMI)

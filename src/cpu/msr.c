@@ -43,12 +43,17 @@ static bool store_masked(struct cpu *c, const struct msr_row *r, u32 i, u64 v)
     return true;
 }
 
-u64 tsc_host(const struct cpu *c)
+u64 tsc_host_at(const struct cpu *c, u64 ns)
 {
-    u64 ns = clock_now(c->clock), hz = c->model->tsc_hz;
+    u64 hz = c->model->tsc_hz;
     if (likely(hz == 1000000000))
         return ns + c->tsc_offset;
     return ns / 1000000000 * hz + ns % 1000000000 * hz / 1000000000 + c->tsc_offset;
+}
+
+u64 tsc_host(const struct cpu *c)
+{
+    return tsc_host_at(c, clock_now(c->clock));
 }
 
 u64 tsc_now(const struct cpu *c)

@@ -32,6 +32,7 @@ void msr_each(const struct cpu *c, void (*fn)(u32 number, const char *name, void
 /* The TSC now, as RDTSC gives it; and as it gives it in root operation. */
 u64 tsc_now(const struct cpu *c);
 u64 tsc_host(const struct cpu *c);
+u64 tsc_host_at(const struct cpu *c, u64 ns); /* at a moment of the machine's clock */
 
 /* nested/vmx_caps.c: IA32_VMX_*, by distance from 480H. */
 struct msr_row;

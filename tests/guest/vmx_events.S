@@ -3,6 +3,11 @@
 #include "guest.inc"
 #include "vmx.inc"
 
+#define TIMER_LEFT_OVER VMW(0x482e, 0x400); AT(stop); RUN(35, 18)
+/* 10000H counts of 32 ticks, but for the first's beginning. */
+#define TIMED(id, guest) VMW(0x482e, 0x10000); AT(guest); call now; mov %rax, %r14; RUN(id, 52); call now; \
+    sub %r14, %rax; cmp $(0xffff * 32), %rax; CHECK(id, jae)
+
 main64:
     /* A gate for vector 40H. */
     mov $handler, %eax
@@ -106,6 +111,27 @@ main64:
     CHECK(30, jnz)
     cmp $0x10000, %eax
     CHECK(31, jb)
+    CTL(EXITC, 0x48f, 0x200)
+
+    /* One that had not run out when the guest left: it may not end the next one early, nor anything of ours. */
+    TIMER_LEFT_OVER
+    call pass
+    TIMED(36, forever)
+    TIMER_LEFT_OVER
+    TIMED(41, forever)
+    TIMER_LEFT_OVER
+    VMW(0x4826, 1) /* HLT */
+    TIMED(37, forever)
+    VMW(0x4826, 0)
+    VMW(0x482e, 0x10000) /* and a later one does not hold back an earlier one */
+    AT(stop)
+    RUN(38, 18)
+    VMW(0x482e, 1)
+    AT(forever)
+    RUN(39, 52)
+    CTL(PIN, 0x48d, 0x29)
+    AT(stop)
+    RUN(40, 18)
 
     /* TPR shadow: CR8 is a byte in memory; below the threshold it leaves behind the instruction. */
     CTL(PIN, 0x48d, 0)
@@ -127,6 +153,21 @@ main64:
 handler:
     incq handled
     iretq
+
+now:
+    rdtsc
+    shl $32, %rdx
+    or %rdx, %rax
+    ret
+/* 40000H ticks, longer than what TIMER_LEFT_OVER leaves. */
+pass:
+    call now
+    mov %rax, %r14
+1:  call now
+    sub %r14, %rax
+    cmp $0x40000, %rax
+    jb 1b
+    ret
 
 guest_code:
     vmcall

@@ -99,9 +99,8 @@ static int loaded(void *obj)
         return 0;
     vmx_set_nested(c);
     c->stepping = x->saved_stepping;
-    if (x->deadline != CLOCK_NEVER)
-        timer_arm(&x->timer, x->deadline);
-    vmx_arm(c);
+    vmx_keep_timer(c);
+    vmx_arm(c, vmx_timer_over(c));
     cpu_mode_changed(c);
     return 0;
 }

@@ -133,8 +133,11 @@ bool vmx_due(struct cpu *c);
 bool vmx_timer_over(const struct cpu *c); /* the preemption timer has run out */
 /* REQ_INTR for what came while nobody could take it: at each crossing. */
 void vmx_ask_interrupt(struct cpu *c);
+/* The host's timer fires at the deadline or before. At exits it is left as it is, since the next deadline is
+ * mostly a later one: one that fires for nothing is forgotten. On the vCPU's thread. */
+void vmx_keep_timer(struct cpu *c);
 /* REQ_NESTED as windows, timer and threshold need it. */
-void vmx_arm(struct cpu *c);
+void vmx_arm(struct cpu *c, bool timer_over);
 /* A boundary with c->stepping TAKEN: true: exit taken. */
 bool vmx_stepped(struct cpu *c, unsigned r);
 

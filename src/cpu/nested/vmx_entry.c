@@ -88,17 +88,25 @@ void vmx_set_nested(struct cpu *c)
     c->guest_tsc_ratio = scales ? F(TSC_MULTIPLIER) : TSC_RATIO_1;
 }
 
-/* It counts when a bit of the TSC changes: the first count is a short one. 25.5.1 */
-static void load_timer(struct cpu *c, struct vmx *x)
+static u64 ns_of_ticks(u64 ticks, u64 hz)
 {
-    u64 hz = c->model->tsc_hz, counts = x->v.f[VMCS_TIMER] & 0xffffffff, whole = BIT(VMX_TIMER_SHIFT);
+    return likely(hz == 1000000000) ? ticks
+                                    : ticks / hz * 1000000000 + (ticks % hz * 1000000000 + hz - 1) / hz;
+}
+
+/* It counts when a bit of the TSC changes: the first count is a short one. True: it is over already. 25.5.1
+ */
+static bool load_timer(struct cpu *c, struct vmx *x)
+{
+    u64 counts = x->v.f[VMCS_TIMER], whole = BIT(VMX_TIMER_SHIFT);
     x->deadline = CLOCK_NEVER;
     if (!ctl(&x->v, PIN, TIMER))
-        return;
-    u64 ticks = counts ? counts * whole - (tsc_host(c) & (whole - 1)) : 0;
-    x->deadline = clock_now(c->clock) + ticks / hz * 1000000000 + (ticks % hz * 1000000000 + hz - 1) / hz;
+        return false;
+    u64 now = clock_now(c->clock), ticks = counts ? counts * whole - (tsc_host_at(c, now) & (whole - 1)) : 0;
+    x->deadline = now + ns_of_ticks(ticks, c->model->tsc_hz);
     if (ticks)
-        timer_arm(&x->timer, x->deadline);
+        vmx_keep_timer(c);
+    return !ticks;
 }
 
 u32 vmx_load_msrs(struct cpu *c, u64 area, u32 count)
@@ -219,14 +227,14 @@ enum outcome vmx_enter(struct cpu *c, bool launch)
     vmx_succeed(c);
     x->v.launched = 1;
     load_guest(c, x);
-    load_timer(c, x);
+    bool over = load_timer(c, x);
     x->pause_seen = false;
     x->trap_flag = ctl(&x->v, PROC, TRAP_FLAG);
     c->stepping = x->trap_flag ? STEP_WANTED : STEP_OFF;
-    if (c->shadow && vmx_timer_over(c))
+    if (c->shadow && over)
         c->stepping = STEP_TAKEN;
     vmx_apic_enter(c);
     nested_entered(c, injected(&x->v));
-    vmx_arm(c);
+    vmx_arm(c, over);
     return inject(c, &x->v);
 }

@@ -81,6 +81,13 @@ bool vmx_timer_over(const struct cpu *c)
     return x->deadline != CLOCK_NEVER && clock_now(c->clock) >= x->deadline;
 }
 
+void vmx_keep_timer(struct cpu *c)
+{
+    struct vmx *x = vmx_of(c);
+    if (x->deadline != CLOCK_NEVER && timer_deadline(&x->timer) > x->deadline)
+        timer_arm(&x->timer, x->deadline);
+}
+
 /* At a boundary, by priority. SDM 3A table 6-2; 3C 25.5.1, 25.2, 26.7 */
 enum due { DUE_NOTHING, DUE_TIMER, DUE_NMI_WINDOW, DUE_NMI, DUE_WINDOW, DUE_VIRTUAL, DUE_INTERRUPT };
 
@@ -112,7 +119,10 @@ bool vmx_due(struct cpu *c)
 {
     if (c->stepping == STEP_TAKEN)
         return true;
-    return what_is_due(c, atomic_load(&c->requests), c->shadow) != DUE_NOTHING;
+    if (what_is_due(c, atomic_load(&c->requests), c->shadow) != DUE_NOTHING)
+        return true;
+    vmx_keep_timer(c); /* what woke us may have been an old one */
+    return false;
 }
 
 /* A notification is taken without an exit, and what it tells of may be due now: AGAIN. 29.6 */
@@ -135,11 +145,11 @@ static enum outcome leave_interrupt(struct cpu *c, const struct vmcs *v)
     return END;
 }
 
-static bool wants_look(const struct cpu *c)
+static bool wants_look(const struct cpu *c, bool timer_over)
 {
     const struct vmx *x = vmx_of(c);
     return ctl(&x->v, PROC, NMI_WINDOW) || ctl(&x->v, PROC, INTERRUPT_WINDOW) || x->virtual_pending ||
-           c->stepping || vmx_timer_over(c);
+           c->stepping || timer_over;
 }
 
 /* A request that came to nothing. Cleared first, then looked at: none is lost. */
@@ -154,7 +164,8 @@ static void forget_interrupt(struct cpu *c)
 static void forget_look(struct cpu *c)
 {
     atomic_fetch_and(&c->requests, ~(unsigned)REQ_NESTED);
-    if (wants_look(c))
+    vmx_keep_timer(c);
+    if (wants_look(c, vmx_timer_over(c)))
         cpu_request(c, REQ_NESTED);
 }
 
@@ -223,9 +234,9 @@ void vmx_ask_interrupt(struct cpu *c)
         cpu_request(c, REQ_INTR);
 }
 
-void vmx_arm(struct cpu *c)
+void vmx_arm(struct cpu *c, bool timer_over)
 {
     vmx_ask_interrupt(c);
-    if (wants_look(c))
+    if (wants_look(c, timer_over))
         cpu_request(c, REQ_NESTED);
 }

@@ -200,8 +200,6 @@ void vmx_exit(struct cpu *c, const struct vmx_exit *e)
     save_segments(c, v);
     save_registers(c, v, e->rf);
     save_events(c, x, v);
-    if (x->deadline != CLOCK_NEVER)
-        timer_cancel(&x->timer);
     x->deadline = CLOCK_NEVER;
     nested_withdraw_look(c);
     c->guest_tsc_ratio = TSC_RATIO_1;
