@@ -514,7 +514,7 @@ static void slots_drop(struct tlb_view *v, u64 host, u64 len)
     unsigned kept = 0;
     for (unsigned i = 0; i < v->slots_open; i++) {
         struct tlb_slot *s = &v->slot[v->open[i]];
-        if (s->host - host < len)
+        if (s->to - host < len || s->to + s->page - host < len)
             s->room = 0;
         else
             v->open[kept++] = v->open[i];

@@ -51,10 +51,11 @@ struct tlb_tag {
 #define TLB_WRITTEN 8192
 
 /* A page that one place of translated code went to last, so that it need not look for it: an entry without an
- * index. Linear addresses from `page` on, less than `room` above it, lie at `host`; room 0: it is closed. Who
+ * index. It is of linear addresses from `page` on, less than `room` above it; room 0: it is closed. Who
  * opened it knows for which accesses, from the entries of those. */
 struct tlb_slot {
-    u64 page, room, host;
+    u64 page, room;
+    u64 to; /* what makes a host address of a linear one, or of its distance from `page`, added to it */
     u32 when, often; /* translated code's: see its runtime */
 };
 #define TLB_SLOTS 1024

@@ -117,13 +117,15 @@ static unsigned take_slot(struct gen *g, unsigned kind, bool write)
     return first + (g->base / 64 + g->slot_misses) % (JIT_SLOTS_EACH - 1);
 }
 
-/* In traces: the page that this place went to last, by its slot. */
+/* In traces: the page that this place went to last, by its slot. What uses the address does not wait for the
+ * check. */
 static void look_in_slot(struct gen *g, unsigned size, bool write)
 {
     struct emit *e = &g->e;
     unsigned kind = slot_kind(size), slot = take_slot(g, kind, write);
-    emit_mem(e, X_SUB, 8, H_R10, slot_field(slot, offsetof(struct tlb_slot, page)));
-    emit_mem(e, X_CMP, 8, H_R10, slot_field(slot, offsetof(struct tlb_slot, room)));
+    emit_reg(e, X_MOV, 8, H_R11, H_R10);
+    emit_mem(e, X_SUB, 8, H_R11, slot_field(slot, offsetof(struct tlb_slot, page)));
+    emit_mem(e, X_CMP, 8, H_R11, slot_field(slot, offsetof(struct tlb_slot, room)));
     struct slot_miss *m = &g->slot_miss[g->slot_misses++];
     *m = (struct slot_miss){.from = emit_jcc(e, CC_AE), .index = g->index, .size = (u16)size};
     m->use = (struct jit_slot_use){.number = (u16)slot,
@@ -131,18 +133,17 @@ static void look_in_slot(struct gen *g, unsigned size, bool write)
                                    .write = write,
                                    .slot_room = (u16)(PAGE_SIZE + 1 - jit_slot_widths[kind]),
                                    .rare = (u16)(SLOT_PAYS * g->b->count)};
-    emit_mem(e, X_ADD, 8, H_R10, slot_field(slot, offsetof(struct tlb_slot, host)));
+    emit_mem(e, X_ADD, 8, H_R10, slot_field(slot, offsetof(struct tlb_slot, to)));
     m->back = e->len;
 }
 
-/* Back to the address; the slot is opened where that may pay, or else the soft TLB looked into in place. */
+/* The slot is opened where that may pay, or else the soft TLB looked into in place. */
 static void emit_slot_miss(struct gen *g, const struct slot_miss *m)
 {
     struct emit *e = &g->e;
     u64 use;
     memcpy(&use, &m->use, sizeof(use));
     emit_patch(e, m->from, e->len);
-    emit_mem(e, X_ADD, 8, H_R10, slot_field(m->use.number, offsetof(struct tlb_slot, page)));
     emit_op_mem(e, (struct prefixes){0}, 0x83, X_IMM_CMP,
                 slot_field(m->use.number, offsetof(struct tlb_slot, often)));
     emit8(e, JIT_SLOT_OFTEN);
@@ -183,7 +184,7 @@ void stack_address(struct gen *g, i32 disp, unsigned size, bool write)
     struct stack_miss *m = &g->stack_miss[g->stack_misses++];
     *m = (struct stack_miss){
         .from = emit_jcc(e, CC_AE), .index = g->index, .disp = disp, .size = (u8)size, .write = write};
-    emit_mem(e, X_ADD, 8, H_R10, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, host)));
+    emit_mem(e, X_ADD, 8, H_R10, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, to)));
     m->back = e->len;
     flags_lost(g);
 }

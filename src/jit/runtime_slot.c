@@ -53,7 +53,7 @@ static void emit_stack(struct emit *e)
     size_t no_read = jump_if_other(e, VIEW_AT(read)), no_write = jump_if_other(e, VIEW_AT(write));
     emit_lea(e, H_RBX, MEM(H_R9, jit_slot_at(JIT_STACK_SLOT)));
     emit_mem(e, X_MOV, 8, H_R11, entry_at(VIEW_AT(write), offsetof(struct tlb_entry, page)));
-    emit_mem(e, X_MOV_TO, 8, H_R11, SLOT_FIELD(H_RBX, host));
+    emit_mem(e, X_MOV_TO, 8, H_R11, SLOT_FIELD(H_RBX, to));
     emit_reg(e, X_MOV, 8, H_RAX, H_R10);
     emit_imm(e, X_IMM_AND, 8, H_R10, -(i32)PAGE_SIZE);
     emit_mem(e, X_MOV_TO, 8, H_R10, SLOT_FIELD(H_RBX, page));
@@ -112,7 +112,8 @@ static void open_slot(struct emit *e, i32 bias)
     emit_reg(e, X_MOV, 4, H_RBX, H_RCX);
     emit_shift(e, X_SHL, 4, H_RBX, 5);
     emit_lea(e, H_RBX, (struct mem){.base = H_RBX, .index = H_R9, .disp = VIEW_AT(slot)});
-    emit_mem(e, X_MOV_TO, 8, H_R11, SLOT_FIELD(H_RBX, host));
+    emit_reg(e, X_SUB, 8, H_R11, H_R10);
+    emit_mem(e, X_MOV_TO, 8, H_R11, SLOT_FIELD(H_RBX, to));
     emit_mem(e, X_MOV_TO, 8, H_R10, SLOT_FIELD(H_RBX, page));
     emit_reg(e, X_MOV, 4, H_R11, H_RCX);
     note_slot(e);
