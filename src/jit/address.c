@@ -12,6 +12,7 @@ void go_slow(struct gen *g, u8 cc)
 {
     struct slow *s = &g->slow[g->index];
     bug_on(s->jumps == SLOW_JUMPS, "too many slow jumps in one instruction");
+    g->e.r10 = true;
     s->from[s->jumps++] = chaos_one_in(g->rt->chaos, 32) ? emit_jmp(&g->e) : emit_jcc(&g->e, cc);
 }
 
@@ -229,8 +230,10 @@ void operand_address(struct gen *g, unsigned size, bool write)
     if (a->role != ACCESS_ALONE) {
         if (a->role == ACCESS_FIRST)
             first_of_group(g, a, k);
-        else
+        else if (g->at_r10 != k || g->e.r10)
             emit_mem(&g->e, X_MOV, 8, H_R10, window(k));
+        g->at_r10 = k;
+        g->e.r10 = false;
         g->operand.disp = (i32)(a->at - k->low);
         return;
     }

@@ -66,6 +66,7 @@ static u8 high(unsigned reg)
 void emit_op_mem(struct emit *e, struct prefixes p, u32 op, unsigned reg, struct mem m)
 {
     u8 rex = (u8)(high(reg) << 2 | high(m.index) << 1 | high(m.base));
+    e->r10 |= reg == H_R10;
     head(e, p, rex, p.byte_reg && low_byte_needs_rex(reg), op);
     address(e, reg, m);
 }
@@ -73,12 +74,14 @@ void emit_op_mem(struct emit *e, struct prefixes p, u32 op, unsigned reg, struct
 void emit_op_reg(struct emit *e, struct prefixes p, u32 op, unsigned reg, enum host_reg rm)
 {
     bool force = (p.byte_reg && low_byte_needs_rex(reg)) || (p.byte_rm && low_byte_needs_rex(rm));
+    e->r10 |= reg == H_R10 || rm == H_R10;
     head(e, p, (u8)(high(reg) << 2 | high(rm)), force, op);
     modrm(e, 3, reg, rm);
 }
 
 void emit_op_plus(struct emit *e, struct prefixes p, u32 op, enum host_reg reg)
 {
+    e->r10 |= reg == H_R10;
     head(e, p, high(reg), p.byte_rm && low_byte_needs_rex(reg), op + (reg & 7));
 }
 
@@ -99,12 +102,14 @@ void emit_vex(struct emit *e, struct vex v, u8 op)
 
 void emit_vex_mem(struct emit *e, struct vex v, u8 op, struct mem m)
 {
+    e->r10 |= v.reg == H_R10;
     vex_head(e, v, (u8)(high(m.index) << 1 | high(m.base)), op);
     address(e, v.reg, m);
 }
 
 void emit_vex_reg(struct emit *e, struct vex v, u8 op, unsigned rm)
 {
+    e->r10 |= v.reg == H_R10 || rm == H_R10;
     vex_head(e, v, high(rm), op);
     modrm(e, 3, v.reg, rm);
 }

@@ -56,6 +56,7 @@ struct emit {
     u8 *buf;
     size_t len, cap;
     bool overflow;
+    bool r10; /* set by what may change R10 */
 };
 
 /* A memory operand: base + (index << scale) + disp. H_NONE: without. RSP is no index. */

@@ -147,8 +147,9 @@ struct gen {
     struct recipe recipe;
     unsigned waits, flags_misses;
     unsigned groups, slot_misses;
-    struct mem operand; /* of the current instruction in host memory: operand_address() */
-    u8 vec;             /* VEC_* that hold here */
+    struct mem operand;         /* of the current instruction in host memory: operand_address() */
+    const struct group *at_r10; /* R10 is its window while e.r10 is false; or NULL */
+    u8 vec;                     /* VEC_* that hold here */
 
     /* Undefined beyond their counts. */
     size_t exit_from[TRACE_EXITS];

@@ -43,6 +43,7 @@ void vec_need(struct gen *g, u8 bit)
     flags_spare(g);
     test_vec(g, bit);
     s->vec_need = bit;
+    g->e.r10 = true;
     s->vec_from = emit_jcc(&g->e, CC_E);
     s->vec_back = g->e.len;
     flags_lost(g);
