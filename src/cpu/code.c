@@ -7,7 +7,9 @@
 
 #include "cpu/meanings.h"
 
-#define ARENA_SIZE  (16 * MIB)
+#define ARENA_MOST  (16 * MIB)
+#define ARENA_LEAST (2 * MIB)
+#define ARENAS      (64 * MIB) /* of all vCPUs of a machine, but for the least */
 #define TABLE_BITS  15
 #define ACROSS_BITS 10 /* at most one a page and mode */
 
@@ -18,7 +20,7 @@ struct place {
 
 struct code_cache {
     u8 *arena;
-    size_t used;
+    size_t size, used;
     struct code_stats stats;
     struct place table[1u << TABLE_BITS];
     struct place across[1u << ACROSS_BITS];
@@ -30,12 +32,19 @@ static void *map_pages(size_t size)
     return p == MAP_FAILED ? NULL : p;
 }
 
-struct code_cache *code_new(void)
+static size_t arena_size(unsigned vcpus)
+{
+    size_t each = ARENAS / (vcpus ? vcpus : 1);
+    return each < ARENA_LEAST ? ARENA_LEAST : each > ARENA_MOST ? ARENA_MOST : each;
+}
+
+struct code_cache *code_new(unsigned vcpus)
 {
     struct code_cache *k = map_pages(sizeof(*k));
     if (!k)
         return NULL;
-    k->arena = map_pages(ARENA_SIZE);
+    k->size = arena_size(vcpus);
+    k->arena = map_pages(k->size);
     if (k->arena)
         return k;
     munmap(k, sizeof(*k));
@@ -46,7 +55,7 @@ void code_free(struct code_cache *k)
 {
     if (!k)
         return;
-    munmap(k->arena, ARENA_SIZE);
+    munmap(k->arena, k->size);
     munmap(k, sizeof(*k));
 }
 
@@ -68,7 +77,7 @@ static struct place *place_of(struct code_cache *k, const u8 *at, unsigned mode)
 static struct block *arena_block(struct code_cache *k)
 {
     size_t most = sizeof(struct block) + BLOCK_MAX * sizeof(struct uop);
-    if (k->used + most > ARENA_SIZE) {
+    if (k->used + most > k->size) {
         memset(k->table, 0, sizeof(k->table));
         memset(k->across, 0, sizeof(k->across));
         k->used = 0;

@@ -40,7 +40,9 @@ struct code_stats {
     u64 blocks, resets, stale;
 };
 
-struct code_cache *code_new(void);
+/* Of one of so many vCPUs: where there are many each has less room, as what is run often is translated once
+ * for all of them. */
+struct code_cache *code_new(unsigned vcpus);
 void code_free(struct code_cache *k);
 const struct code_stats *code_stats(const struct code_cache *k);
 

@@ -50,7 +50,7 @@ struct cpu *cpu_new(const struct cpu_init *init, struct err *err)
     c->budget_end = ~0ull;
     c->random = init->random_seed;
     c->tlb = tlb_new();
-    c->code = code_new();
+    c->code = code_new(c->model->cpus);
     c->host = host_insns_new(err);
     if (!c->tlb || !c->code || !c->host || (c->world && world_add(c->world, c))) {
         err_set(err, EXIT_STATUS_HOST,
