@@ -208,6 +208,9 @@ const void *jit_look_up(struct cpu *c, u64 rip)
         return NULL;
     if (tlb_fetch_id(c->tlb) != c->tlb->view->notes_id)
         return NULL; /* the notes are not right any more */
+    const void *code = cache_place(j->cache, c->code_mode, host);
+    if (code)
+        return code;
     u32 version = code_version_of(space_page_of_host(c->memory, host));
     struct jit_block *u = cache_find(j->cache, c->code_mode, host, version);
     if (!u)
