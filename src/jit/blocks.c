@@ -55,7 +55,7 @@ void cache_note(struct jit_cache *k, struct jit_block *u)
 bool cache_hot(struct jit_cache *k, const struct block *b)
 {
     enum { RUNS = 0xffff };
-    _Atomic u64 *set = k->heat[jit_place_of(b->host) & ((1u << CACHE_HEAT_BITS) - 1)];
+    _Atomic u64 *set = k->heat[(u64)b->host * HASH >> (64 - CACHE_HEAT_BITS)];
     u64 key = ((u64)b->host * HASH ^ ((u64)b->version << 8 | b->mode) * (HASH << 1 | 1)) & ~(u64)RUNS;
     u64 runs = 0, moved = 0;
     for (unsigned at = 0; at < CACHE_HEAT_WAYS; at++) {

@@ -206,10 +206,13 @@ static inline unsigned jit_sample_of(const u8 *near)
     return (unsigned)(u64)near >> JIT_SAMPLE_SHIFT & ((1u << JIT_SAMPLE_BITS) - 1);
 }
 
-/* Which entry: the same as lookup emits. */
+/* Which entry: the same as lookup emits. Functions begin at multiples of 16, so the low bits have to come
+ * from the high ones, mixed. */
+#define JIT_PLACE_FACTOR 0x1e3779b1
 static inline unsigned jit_place_of(const u8 *host)
 {
-    return (unsigned)((u64)host ^ (u64)host >> 12) & ((1u << JIT_PLACE_BITS) - 1);
+    u32 mixed = (u32)((u64)host >> JIT_PLACE_BITS) * JIT_PLACE_FACTOR >> (32 - JIT_PLACE_BITS);
+    return (unsigned)((u64)host ^ mixed) & ((1u << JIT_PLACE_BITS) - 1);
 }
 
 #endif

@@ -13,6 +13,7 @@
 #define FRAME_SIZE   ((i32)sizeof(struct jit_frame))
 #define CALL_MEM     0xff /* /2 call, /4 jmp */
 #define BYTE_CMP_IMM 0x80 /* /7 */
+#define IMUL_IMM     0x69
 
 static const enum host_reg saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 
@@ -386,8 +387,11 @@ static void emit_lookup(struct emit *e, u32 leave_at)
     emit_reg(e, X_XOR, 8, H_RAX, H_R10);
     emit_mem(e, X_ADD, 8, H_RAX, MEM(H_R11, 8));
     emit_reg(e, X_MOV, 8, H_R11, H_RAX); /* host address of the target */
-    emit_shift(e, X_SHR, 8, H_RAX, PAGE_SHIFT);
-    emit_reg(e, X_XOR, 8, H_RAX, H_R11);
+    emit_shift(e, X_SHR, 8, H_RAX, JIT_PLACE_BITS);
+    emit_op_reg(e, (struct prefixes){0}, IMUL_IMM, H_RAX, H_RAX);
+    emit32(e, JIT_PLACE_FACTOR);
+    emit_shift(e, X_SHR, 4, H_RAX, 32 - JIT_PLACE_BITS);
+    emit_reg(e, X_XOR, 4, H_RAX, H_R11);
     emit_imm(e, X_IMM_AND, 4, H_RAX, (1 << JIT_PLACE_BITS) - 1);
     emit_shift(e, X_SHL, 4, H_RAX, 3);
     emit_mem(e, X_ADD, 8, H_RAX, SLOT(places, 0));
