@@ -17,6 +17,7 @@ enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 32, PTE_D = 64 };
 enum { PML4 = 0x1000, PDPT = 0x2000, PD = 0x3000, PT = 0x4000, TABLES = 0x5000 };
 enum { AREA_SIZE = 0x200000 };
 
+u64 oracle_chaos;
 static struct cpu *cpu;
 static struct space *memory;
 
@@ -325,16 +326,17 @@ static int again_open(void)
     return 0;
 }
 
-/* Right behind jit_run(): the blocks are there. The first time links them to each other. */
+/* Right behind jit_run(): the blocks are there. The first time links them to each other. Chaos forgets most,
+ * and makes traces of some when it has seen them a few times. */
 static void again_run(const struct insn_case *t, struct case_result *r)
 {
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < (oracle_chaos ? 8 : 2); i++)
         jit_run(t, r);
 }
 
 static int jit_open(void)
 {
-    static const struct jit_options options = {.hot = 1, .stop = true};
+    const struct jit_options options = {.hot = 1, .stop = true, .chaos = oracle_chaos};
     struct err err = {0};
     if (guest_open() < 0)
         return -1;

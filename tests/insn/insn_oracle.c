@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * insn_oracle [--seed N] [--cases N] [--sequences] [--only ROW] [--rows] [--fail-max N]
+ * insn_oracle [--seed N] [--cases N] [--sequences] [--chaos N] [--only ROW] [--rows] [--fail-max N]
  *
  * --sequences: runs of instructions (sequence.c) instead of single ones, of the rows named or of all.
+ * --chaos: what the translator has may go at random (struct jit_options), and traces are made of runs.
  *
  * Draws rows of the instruction list in turn, makes a random case of each and compares every engine's outcome
  * with the host's: registers, flags, vector and x87 state, memory with its guards, fault vector and address.
@@ -206,13 +207,9 @@ static void summary(unsigned rows)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", 1, 0, 's'},
-                                            {"cases", 1, 0, 'c'},
-                                            {"only", 1, 0, 'o'},
-                                            {"rows", 0, 0, 'r'},
-                                            {"fail-max", 1, 0, 'f'},
-                                            {"sequences", 0, 0, 'q'},
-                                            {0}};
+    static const struct option options[] = {
+        {"seed", 1, 0, 's'},     {"cases", 1, 0, 'c'},     {"only", 1, 0, 'o'},  {"rows", 0, 0, 'r'},
+        {"fail-max", 1, 0, 'f'}, {"sequences", 0, 0, 'q'}, {"chaos", 1, 0, 'k'}, {0}};
     opt.seed = (u64)time(NULL);
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
@@ -227,6 +224,9 @@ static void parse(int argc, char **argv)
             break;
         case 'r':
             opt.rows = true;
+            break;
+        case 'k':
+            oracle_chaos = strtoull(optarg, NULL, 0);
             break;
         case 'q':
             opt.sequences = true;

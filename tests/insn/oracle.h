@@ -67,6 +67,7 @@ struct engine {
     void (*run)(const struct insn_case *t, struct case_result *r);
     bool runs_only; /* no single instructions */
 };
+extern u64 oracle_chaos; /* a seed for the translator's, or 0 */
 extern const struct engine engine_host, engine_interp, engine_jit, engine_jit_again;
 
 /* case.c: deterministic from the generator's state. */
