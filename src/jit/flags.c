@@ -111,15 +111,28 @@ void flags_emit_rest(struct gen *g)
     emit_waits(g);
 }
 
+/* Registers of the recipe change: their values go to the frame, or nothing will ask for it any more. */
+static void look_after_recipe(struct gen *g)
+{
+    u32 touched = (g->info->flags_written | g->info->flags_undefined) & FLAGS_ARITH;
+    u32 changes = lower_writes(g->in, (enum lowering)g->how[g->index]) & recipe_registers(&g->recipe);
+    bool lost = !g->flags_host || lower_observes(g, g->index);
+    if (g->flags_saved || touched || !changes || g->how[g->index] == LOWER_NONE)
+        return;
+    if (g->seen[g->index] || (lost && g->live[g->index]))
+        recipe_keep(g, &g->recipe, changes);
+    else
+        g->recipe_ends = true;
+}
+
 void flags_begin(struct gen *g)
 {
     struct slow *s = &g->slow[g->index];
-    u32 touched = (g->info->flags_written | g->info->flags_undefined) & FLAGS_ARITH;
-    g->set_flags = false;
-    bool lost = !g->flags_host || lower_observes(g, g->index);
-    if (g->has_recipe && !g->flags_saved && !touched && g->how[g->index] != LOWER_NONE &&
-        (g->seen[g->index] || (lost && g->live[g->index])))
-        recipe_keep(g, &g->recipe, lower_writes(g->in, g->how[g->index]));
+    if (g->recipe_ends && !g->set_flags)
+        g->has_recipe = false;
+    g->set_flags = g->recipe_ends = false;
+    if (g->has_recipe)
+        look_after_recipe(g);
     s->flags_saved = g->flags_saved;
     s->recipe = g->recipe;
 }
@@ -201,6 +214,8 @@ void flags_set_kept(struct gen *g)
 {
     flags_set(g);
     g->has_recipe = recipe_make(g->in, &g->recipe);
+    if (g->access[g->index].role == ACCESS_LATER)
+        return;
     flags_keep(g);
     g->recipe_if_fix = true;
 }
@@ -217,5 +232,7 @@ void flags_liveness(struct gen *g)
         live |= insn_infos[g->b->uop[i].in.id].flags_read & FLAGS_ARITH;
         if (lower_observes(g, i))
             live = seen = FLAGS_ARITH;
+        if (g->how[i] == LOWER_JCC)
+            live = FLAGS_ARITH;
     }
 }

@@ -152,7 +152,7 @@ bool flags_stay(const struct gen *g)
         return true;
     for (unsigned i = g->index + g->set_flags; i < b->count; i++) {
         const struct insn *in = &b->uop[i].in;
-        if (trace_inner(g, i) && g->how[i] == LOWER_JCC)
+        if (trace_inner(g, i) && g->how[i] == LOWER_JCC && !stays_at(g, i, trace_side(g, i), used))
             return false;
         if (overwrites(in, g->how[i]) == FLAGS_ARITH && !(insn_infos[in->id].flags_read & FLAGS_ARITH))
             return true;

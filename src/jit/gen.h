@@ -143,7 +143,8 @@ struct gen {
     bool has_recipe;    /* `recipe` makes them */
     bool flags_in_fl;   /* saved in frame.fl itself */
     bool recipe_if_fix; /* the recipe is right only where frame.fix is not 0 */
-    bool set_flags;     /* the current instruction has set them */
+    bool recipe_ends;   /* the current instruction changes its registers */
+    bool set_flags;     /* and has set flags */
     struct recipe recipe;
     unsigned waits, flags_misses;
     unsigned groups, slot_misses;
@@ -311,6 +312,7 @@ void trace_turn(struct gen *g);
 const u8 *trace_page_at(const struct gen *g, unsigned i);
 const struct page_info *trace_info_at(const struct gen *g, unsigned i);
 i64 trace_delta(const struct gen *g, unsigned i);
+i64 trace_side(const struct gen *g, unsigned i); /* where a conditional one leads that does not go on so */
 void lower_inner(struct gen *g);
 void emit_loop(struct gen *g);
 void emit_sides(struct gen *g);

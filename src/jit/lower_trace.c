@@ -75,14 +75,20 @@ static void add_side(struct gen *g, size_t from, i64 target)
                                         .recipe = g->recipe};
 }
 
+i64 trace_side(const struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->b->uop[i].in;
+    i64 next = (i64)g->offset[i] + in->len, target = next + (i64)in->imm;
+    i64 on = g->offset[i + 1] + trace_delta(g, i + 1) - trace_delta(g, i);
+    return on == target && target != next ? next : target;
+}
+
 static void inner_jcc(struct gen *g)
 {
-    i64 target = (i64)g->next + (i64)g->in->imm;
-    i64 on = g->offset[g->index + 1] + trace_delta(g, g->index + 1) - trace_delta(g, g->index);
+    i64 side = trace_side(g, g->index);
     u8 cc = g->in->opcode & 15;
-    bool taken = on == target && target != g->next;
     flags_need(g);
-    add_side(g, emit_jcc(&g->e, taken ? cc ^ 1 : cc), taken ? g->next : target);
+    add_side(g, emit_jcc(&g->e, side == g->next ? cc ^ 1 : cc), side);
 }
 
 void lower_inner(struct gen *g)

@@ -67,7 +67,8 @@ bool lower_observes(const struct gen *g, unsigned i)
         return true;
     switch (g->how[i]) {
     case LOWER_JMP:
-        return !trace_inner(g, i);
+    case LOWER_JCC:
+        return !trace_inner(g, i); /* whoever leaves a trace there finds the host's flags right */
     case LOWER_NOP:
     case LOWER_FENCE:
         return false;
@@ -75,12 +76,12 @@ bool lower_observes(const struct gen *g, unsigned i)
         return in->adsize != 8 || in->size == 2;
     case LOWER_PLAIN:
     case LOWER_LOGIC:
-    case LOWER_BIT:
     case LOWER_BMI:
     case LOWER_SHIFT:
     case LOWER_KEEP:
+    case LOWER_BIT:
     case LOWER_ATOMIC:
-        return (in->flags & INSN_MEM) || lower_names_high(in);
+        return ((in->flags & INSN_MEM) && g->access[i].role != ACCESS_LATER) || lower_names_high(in);
     default:
         return true;
     }
