@@ -260,9 +260,11 @@ static enum outcome finish(struct cpu *c, u64 lin, const struct walk_access *a, 
 struct found {
     u64 gpa, leaf, rights;
     u8 shift;
+    bool absent; /* an entry is not present */
 };
 
-/* 4-level paging where nothing has to change and nothing is amiss. END: not so, walk_read() decides. */
+/* 4-level paging where nothing has to change and nothing is amiss. END: not so; unless it is plain that the
+ * page is absent, walk_read() decides. */
 static enum outcome find(struct cpu *c, u64 lin, struct found *f)
 {
     struct second_access s = {.read = true, .table = true, .user = true, .linear_valid = true, .linear = lin};
@@ -270,6 +272,7 @@ static enum outcome find(struct cpu *c, u64 lin, struct found *f)
     u64 bad = (address & physical_reserved(c)) | (c->efer & EFER_NXE ? 0 : PTE_NX);
     u64 at = c->cr3 & address;
     f->rights = PTE_P | PTE_W | PTE_U;
+    f->absent = false;
     for (unsigned shift = 39;; shift -= 9) {
         struct second_found entry;
         at += (lin >> shift & 511) * 8;
@@ -277,8 +280,10 @@ static enum outcome find(struct cpu *c, u64 lin, struct found *f)
             return FAULT;
         const u64 *p = space_ram(c->memory, entry.at, NULL);
         u64 e = p ? __atomic_load_n(p, __ATOMIC_RELAXED) : 0;
-        if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || (e & bad))
+        if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || (e & bad)) {
+            f->absent = p && !(e & PTE_P);
             return END;
+        }
         f->rights = (f->rights & (e | PTE_NX)) | (e & PTE_NX);
         at = e & address;
         u64 mask = BIT(shift) - 1;
@@ -300,10 +305,14 @@ static enum outcome walk_common(struct cpu *c, u64 lin, const struct walk_access
     if (!(c->efer & EFER_LMA))
         return END;
     enum outcome o = find(c, lin, &f);
+    if (o == END && f.absent)
+        return page_fault(c, lin, a, 0);
     if (o != DONE)
         return o;
     r->rights = rights_of(c, f.rights, f.leaf);
-    if (!paging_allows(c, r->rights, a) || (a->write && !(f.leaf & PTE_D)))
+    if (!paging_allows(c, r->rights, a))
+        return page_fault(c, lin, a, PF_P);
+    if (a->write && !(f.leaf & PTE_D))
         return END;
     r->shift = f.shift;
     return finish(c, lin, a, f.gpa, r);
