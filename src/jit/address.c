@@ -145,6 +145,12 @@ static void emit_slot_miss(struct gen *g, const struct slot_miss *m)
     u64 use;
     memcpy(&use, &m->use, sizeof(use));
     emit_patch(e, m->from, e->len);
+    if (m->twin) {
+        emit_reg(e, X_MOV, 4, H_R11, H_R10);
+        emit_imm(e, X_IMM_AND, 4, H_R11, PAGE_SIZE - 1);
+        emit_imm(e, X_IMM_CMP, 4, H_R11, (i32)(PAGE_SIZE - m->size));
+        m->twin->from = emit_jcc(e, CC_A);
+    }
     emit_op_mem(e, (struct prefixes){0}, 0x83, X_IMM_CMP,
                 slot_field(m->use.number, offsetof(struct tlb_slot, often)));
     emit8(e, JIT_SLOT_OFTEN);
@@ -168,7 +174,7 @@ void emit_slot_misses(struct gen *g)
 void host_address(struct gen *g, unsigned size, bool write)
 {
     flags_spare(g);
-    if (g->trace && g->slot_misses < TRACE_MAX)
+    if (g->trace && !g->in_twin && g->slot_misses < TRACE_MAX)
         look_in_slot(g, size, write);
     else
         look_in_tlb(g, size, write);
@@ -214,12 +220,40 @@ static struct mem window(const struct group *k)
     return MEM(H_RSP, (i32)(offsetof(struct jit_frame, window) + 8 * k->window));
 }
 
+static struct twin *twin_of(struct gen *g)
+{
+    struct twin *w = &g->twin[g->twins++];
+    *w = (struct twin){.index = g->index,
+                       .flags_saved = g->flags_saved,
+                       .has_recipe = g->has_recipe,
+                       .flags_in_fl = g->flags_in_fl,
+                       .recipe_if_fix = g->recipe_if_fix,
+                       .recipe = g->recipe,
+                       .vec = g->vec};
+    return w;
+}
+
+void twin_set(struct gen *g, const struct twin *w)
+{
+    g->index = w->index;
+    g->flags_host = g->set_flags = false;
+    g->flags_saved = w->flags_saved;
+    g->has_recipe = w->has_recipe;
+    g->flags_in_fl = w->flags_in_fl;
+    g->recipe_if_fix = w->recipe_if_fix;
+    g->recipe = w->recipe;
+    g->vec = w->vec;
+}
+
 /* Finds all that its group touches. */
 static void first_of_group(struct gen *g, const struct access *a, const struct group *k)
 {
+    unsigned slots = g->slot_misses;
     effective_address(g, (i32)(k->low - a->at));
     host_address(g, (unsigned)(k->high - k->low), k->write);
     emit_mem(&g->e, X_MOV_TO, 8, H_R10, window(k));
+    if (g->slot_misses > slots)
+        g->slot_miss[slots].twin = twin_of(g);
 }
 
 void operand_address(struct gen *g, unsigned size, bool write)

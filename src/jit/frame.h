@@ -115,7 +115,7 @@ struct jit_site {
 
 /* A direct jump to another place of the same page. A block has EXITS_MAX at most, a trace TRACE_EXITS. */
 #define EXITS_MAX   2
-#define TRACE_EXITS 32
+#define TRACE_EXITS 64
 struct jit_exit {
     const u8 *page; /* host address of the page */
     u32 place;      /* in the code cache: the displacement to patch, within an aligned quadword */

@@ -85,8 +85,18 @@ struct slot_miss {
     unsigned index;
     u16 size;
     struct jit_slot_use use;
+    struct twin *twin; /* of a group's first operand: for when its bytes lie on two pages */
 };
 #define SLOT_PAYS 16
+
+/* The first operand of a group by itself, and away behind it. Flags as in struct gen. */
+struct twin {
+    size_t from;
+    unsigned index;
+    bool flags_saved, has_recipe, flags_in_fl, recipe_if_fix;
+    struct recipe recipe;
+    u8 vec;
+};
 
 /* A memory operand, and operands near each other, of which the first one finds the page: coalesce.c */
 enum access_role { ACCESS_ALONE, ACCESS_FIRST, ACCESS_LATER };
@@ -147,7 +157,8 @@ struct gen {
     bool set_flags;     /* and has set flags */
     struct recipe recipe;
     unsigned waits, flags_misses;
-    unsigned groups, slot_misses;
+    unsigned groups, slot_misses, twins;
+    bool in_twin;
     struct mem operand;         /* of the current instruction in host memory: operand_address() */
     const struct group *at_r10; /* R10 is its window while e.r10 is false; or NULL */
     u8 vec;                     /* VEC_* that hold here */
@@ -157,6 +168,7 @@ struct gen {
     struct miss miss[TRACE_EXITS];
     struct side side[TRACE_EXITS];
     struct slot_miss slot_miss[TRACE_MAX];
+    struct twin twin[TRACE_MAX];
     struct stack_miss stack_miss[TRACE_MAX * 2];
     struct tlb_miss tlb_miss[TLB_MISSES_MAX];
     struct {
@@ -265,8 +277,9 @@ void host_address(struct gen *g, unsigned size, bool write);
 void operand_address(struct gen *g, unsigned size, bool write);
 /* R10: host address of what lies at RSP plus disp. The same. */
 void stack_address(struct gen *g, i32 disp, unsigned size, bool write);
-void emit_stack_misses(struct gen *g); /* out of line; they may miss in turn */
-void emit_slot_misses(struct gen *g);  /* out of line */
+void emit_stack_misses(struct gen *g);              /* out of line; they may miss in turn */
+void emit_slot_misses(struct gen *g);               /* out of line */
+void twin_set(struct gen *g, const struct twin *w); /* the state it begins with */
 /* The same of instruction `index`, behind the rest of it. True: there are some, and where they lead to
  * nothing the code goes on behind this. */
 bool emit_tlb_misses(struct gen *g, unsigned index);

@@ -4,7 +4,12 @@
 
 #include "jit/gen.h"
 
-enum { NO_PAGE = TRACE_PAGES };
+enum { NO_PAGE = TRACE_PAGES, UNROLLED = 64, UNROLL_MOST = 4 };
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
 
 static const u8 *page_of(const u8 *host)
 {
@@ -100,6 +105,23 @@ static bool contains(const struct trace *t, u8 page, u64 rip)
     return false;
 }
 
+/* A short loop is taken several times over: that often fewer counts, and operands near each other that lie in
+ * one iteration and the next. */
+static void unroll(struct trace *t)
+{
+    struct block *b = (struct block *)t->place;
+    unsigned n = b->count, times = least(least(UNROLLED / n, UNROLL_MOST), TRACE_BLOCKS / t->blocks);
+    for (unsigned i = n; i < n * times; i++) {
+        b->uop[i] = b->uop[i - n];
+        t->at[i] = t->at[i - n];
+        t->offset[i] = t->offset[i - n];
+    }
+    if (times > 1)
+        b->count = (u8)(n * times);
+    t->at[b->count] = t->at[0];
+    t->offset[b->count] = t->offset[0];
+}
+
 bool trace_add(struct trace *t, const struct block *b, u64 rip)
 {
     const struct block *head = trace_block(t);
@@ -111,6 +133,7 @@ bool trace_add(struct trace *t, const struct block *b, u64 rip)
     if (page != NO_PAGE && again) {
         set_next(t, page, rip);
         t->loop = true;
+        unroll(t);
         return false;
     }
     if (page == NO_PAGE || contains(t, page, rip) || head->count + b->count > TRACE_MAX ||

@@ -4,7 +4,8 @@
  *
  * Recorded while the interpreter runs, block by block; it ends where it comes back to its first block (then
  * it is a loop), meets a block it has already, goes to too many pages, or takes a jump whose target is not in
- * the instruction. Each block is copied: nothing of the code cache has to stay.
+ * the instruction. A short loop is there several times. Each block is
+ * copied: nothing of the code cache has to stay.
  */
 #ifndef JIT_TRACE_H
 #define JIT_TRACE_H

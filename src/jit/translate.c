@@ -267,15 +267,45 @@ static void emit_slow_cases(struct gen *g)
     }
 }
 
+/* The current instruction from here on. */
+static void look_at(struct gen *g, unsigned i)
+{
+    g->index = i;
+    g->in = &g->b->uop[i].in;
+    g->info = &insn_infos[g->in->id];
+    g->at = g->offset[i];
+    g->next = g->at + g->in->len;
+}
+
+/* Where the operands of a group lie on two pages their first one looks for itself alone, and the others are
+ * other code's: what is translated for the way on from there. */
+static void emit_twins(struct gen *g)
+{
+    g->in_twin = true;
+    for (const struct twin *w = g->twin; w < g->twin + g->twins; w++) {
+        emit_patch(&g->e, w->from, g->e.len);
+        look_at(g, w->index);
+        twin_set(g, w);
+        g->access[w->index].role = ACCESS_ALONE;
+        bool native = lower_by[g->how[w->index]](g);
+        bug_on(!native, "an operand of a group is none of host code");
+        g->access[w->index].role = ACCESS_FIRST;
+        flags_keep(g);
+        count_down(&g->e, X_IMM_ADD, g->b->count - w->index - 1);
+        if (g->exits + g->sides + EXITS_MAX < TRACE_EXITS)
+            go_to(g, g->next);
+        else
+            leave_behind(g, w->index);
+    }
+    g->in_twin = false;
+}
+
 static void translate_body(struct gen *g, struct translation *t)
 {
     const struct block *b = g->b;
     bool ended = false;
     for (g->index = 0; g->index < b->count; g->index++) {
-        g->in = &b->uop[g->index].in;
-        g->info = &insn_infos[g->in->id];
-        g->at = g->offset[g->index];
-        g->next = g->at + g->in->len;
+        look_at(g, g->index);
         t->at[g->index] = (u16)g->e.len;
         bool native = translate_one(g);
         *(native ? &t->native : &t->called) += 1;
@@ -327,10 +357,11 @@ bool translate(const struct block *b, const struct trace *trace, struct jit_site
     t->body = g.e.len;
     translate_body(&g, t);
     emit_entry_refusals(&g, &n);
+    emit_slot_misses(&g);
+    emit_twins(&g);
     emit_sides(&g);
     emit_exits(&g);
     emit_stack_misses(&g);
-    emit_slot_misses(&g);
     emit_slow_cases(&g);
     flags_emit_rest(&g);
     t->len = g.e.len;
