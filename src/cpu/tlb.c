@@ -257,10 +257,14 @@ static struct tlb_ctx *ctx_find(struct tlb *t, const struct tlb_tag *tag)
 /* An empty note's address is 0, which looks at the first one alone. */
 static void notes_clear(struct tlb_view *v)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(v->noted); i++)
+    for (unsigned i = 0; i < ARRAY_SIZE(v->noted); i++) {
         if (v->noted[i])
             memset(&v->note[i * TLB_NOTES_CHUNK], 0, TLB_NOTES_CHUNK * sizeof(v->note[0]));
+        if (v->linked[i])
+            memset(&v->link[i * TLB_NOTES_CHUNK], 0, TLB_NOTES_CHUNK * sizeof(v->link[0]));
+    }
     memset(v->noted, 0, sizeof(v->noted));
+    memset(v->linked, 0, sizeof(v->linked));
     v->note[0].lin = 1;
 }
 

@@ -60,8 +60,9 @@ struct tlb_slot {
 };
 #define TLB_SLOTS 1024
 
-/* What a translator notes of places that code of a class goes to, found by the low bits of their address.
- * What it says of them is right as long as tlb_fetch_id() is `notes_id`. */
+/* What a translator notes of places that code of a class goes to, found by the low bits of their address, and
+ * of jumps that go to such places from one page (`link`: the page's address and the jump's number, 0: none).
+ * It is right as long as tlb_fetch_id() is `notes_id`. */
 enum { TLB_NOTES = 8192, TLB_NOTES_CHUNK = 64 };
 struct tlb_note {
     u64 lin; /* one of another place: nothing */
@@ -75,8 +76,10 @@ struct tlb_view {
     struct tlb_slot slot[TLB_SLOTS];
     struct tlb_entry read[TLB_SIZE], write[TLB_SIZE];
     struct tlb_note note[TLB_NOTES];
-    u8 noted[TLB_NOTES / TLB_NOTES_CHUNK]; /* pieces of `note` that are not empty */
-    u64 notes_id;                          /* 0: nobody notes anything */
+    u64 link[TLB_NOTES];
+    u8 noted[TLB_NOTES / TLB_NOTES_CHUNK],
+        linked[TLB_NOTES / TLB_NOTES_CHUNK]; /* pieces that are not empty */
+    u64 notes_id;                            /* 0: nobody notes anything */
 };
 
 struct tlb_ctx {

@@ -95,6 +95,7 @@ static void link_to(struct jit_cache *k, struct jit_exit *x, struct jit_block *t
     x->to = to;
     x->next = to->in;
     to->in = x;
+    __atomic_store_n(&x->code, k->pages.rx + to->far, __ATOMIC_RELAXED);
     replace_code(k, x->place, to->far + to->near - (x->place + 4), 4);
 }
 
@@ -105,17 +106,31 @@ static void unlink_from(struct jit_exit *x)
         p = &(*p)->next;
     *p = x->next;
     x->to = NULL;
+    __atomic_store_n(&x->code, NULL, __ATOMIC_RELAXED);
 }
 
-void cache_link(struct jit_cache *k, struct jit_exit *x)
+/* Where the exit leads, when that is `host`, of the present version. */
+static struct jit_block *target_of(struct jit_cache *k, const struct jit_exit *x, const u8 *host, u32 version)
+{
+    const struct jit_block *u = x->from;
+    if (u->shut || x->to)
+        return NULL;
+    if (!x->far)
+        return cache_find(k, u->mode, x->host, u->ref[x->ref].version);
+    return host && (!x->host || x->host == host) ? cache_find(k, u->mode, host, version) : NULL;
+}
+
+void cache_link(struct jit_cache *k, struct jit_exit *x, const u8 *host, u32 version)
 {
     if (!cache_lock(k))
         return;
-    const struct jit_block *u = x->from;
-    struct jit_block *to =
-        u->shut || x->to ? NULL : cache_find(k, u->mode, x->page + x->target, u->ref[x->ref].version);
-    if (to)
+    struct jit_block *to = target_of(k, x, host, version);
+    if (to) {
+        x->host = to->host;
         link_to(k, x, to);
+    } else if (x->far && !x->to && x->host && host && x->host != host) {
+        x->code = k->pages.rx; /* nobody's far entry: C is not asked any more */
+    }
     cache_unlock(k);
 }
 
@@ -139,10 +154,12 @@ static void turn_exits(struct jit_cache *k, struct jit_block *u, struct jit_bloc
     while ((x = u->in)) {
         u->in = x->next;
         x->to = NULL;
-        if (other)
+        if (other) {
             link_to(k, x, other);
-        else
-            replace_code(k, x->place, x->unlinked, 4);
+            continue;
+        }
+        __atomic_store_n(&x->code, NULL, __ATOMIC_RELAXED);
+        replace_code(k, x->place, x->unlinked, 4);
     }
 }
 
@@ -234,6 +251,7 @@ static void set_exits(struct jit_cache *k, struct jit_block *u)
         struct jit_exit *x = exit_of(u, i);
         x->from = u;
         x->to = NULL;
+        x->code = NULL;
         x->unlinked = (u32)load_le(k->pages.rw + x->place, 4);
     }
 }

@@ -159,8 +159,9 @@ bool cache_hot(struct jit_cache *k, const struct block *b);
  * one of the pages has changed since. */
 struct jit_block *cache_add(struct jit_cache *k, const struct cache_room *room, const struct block *b,
                             const struct jit_page_ref *more, unsigned count, const struct translation *t);
-/* Inside. The jump goes straight to its target from now on, if that is translated. */
-void cache_link(struct jit_cache *k, struct jit_exit *x);
+/* Inside. The jump goes straight to its target from now on, if that is translated. Of one to another page:
+ * the target is at `host` (or NULL), in a page of that version. */
+void cache_link(struct jit_cache *k, struct jit_exit *x, const u8 *host, u32 version);
 /* Lock held. Nobody finds u any more: jumps to it leave, late jumps look once more. */
 void cache_shut(struct jit_cache *k, struct jit_block *u);
 void cache_unlink_exits(struct jit_cache *k,

@@ -113,19 +113,39 @@ struct jit_site {
     u8 slow;         /* it has code of its own, which could not go on */
 };
 
-/* A direct jump to another place of the same page. A block has EXITS_MAX at most, a trace TRACE_EXITS. */
+/* A direct jump to another place. A block has EXITS_MAX at most, a trace TRACE_EXITS.
+ *
+ * One to another page leads to what lies at one host address, the first that it was seen to go to, and is
+ * taken when the present view of the soft TLB says that it does go there from the page that it runs in:
+ * struct tlb_view's `link` number `slot` is rip_page + tag. Slot and tag follow from its place in the code
+ * cache, which is no other's. So the jump is patched for all vCPUs and all mappings, and each vCPU finds out
+ * for itself, for each of its views, where it is right. */
 #define EXITS_MAX   2
 #define TRACE_EXITS 64
 struct jit_exit {
-    const u8 *page; /* host address of the page */
+    const u8 *host; /* of the target; NULL: not known yet, it lies on another page */
     u32 place;      /* in the code cache: the displacement to patch, within an aligned quadword */
-    u16 target;     /* offset in the page */
-    u8 ref;         /* which of its block's pages (struct jit_page_ref) it is */
+    i32 target;     /* from the page's start */
+    bool far;       /* on another page */
+    u8 ref;         /* if not: which of its block's pages (struct jit_page_ref) it is */
+    u8 missed;      /* how often it was not there, about; translated code's */
+    u32 slot;
+    i64 key; /* what the target's address is to be increased by to be the link */
     /* The cache's (blocks.c). */
     u32 unlinked;                /* the displacement of the way out */
     struct jit_block *from, *to; /* to: NULL while it goes out */
     struct jit_exit *next;       /* of those with the same `to` */
+    const void *code;            /* the far entry of `to`, or NULL */
 };
+
+static inline u32 jit_link_slot(u32 place)
+{
+    return place / 16 % TLB_NOTES; /* the code of no two such jumps lies that close together */
+}
+static inline u32 jit_link_tag(u32 place)
+{
+    return place / 16 / TLB_NOTES + 1;
+}
 
 /* Routines that all blocks share, as offsets in the code cache. */
 struct jit_runtime {
@@ -137,6 +157,7 @@ struct jit_runtime {
     u32 leave_chain; /* R10: RIP, R11: struct jit_exit */
     u32 slice;       /* R10: RIP, R11: its block's near entry, to which it comes back if it may */
     u32 lookup;      /* R10: RIP, canonical; flags and R11 are lost */
+    u32 link;        /* the same, R11: struct jit_exit that leads there */
     u32 stack;     /* R10: linear address whose page goes to JIT_STACK_SLOT if it may; R11, flags are lost */
     u32 open_slot; /* R10: linear address, R11: struct jit_slot_use. CF: it was not found; else R10: host
                       address */

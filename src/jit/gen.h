@@ -62,6 +62,13 @@ struct slow {
     size_t vec_from, vec_back; /* where it did not find it, and goes on when it is there */
 };
 
+/* A jump to another page that is not linked here: what it still has to do. */
+struct far {
+    size_t from;
+    unsigned exit, index;
+    bool check, push; /* the target may not be canonical; it is a call */
+};
+
 /* Where a jump that is looked up goes when it is not found at once. */
 struct miss {
     size_t from;
@@ -138,7 +145,7 @@ struct gen {
     struct jit_site *site;     /* of instructions that may call their meaning */
     unsigned sites;
     struct jit_exit *exit; /* as translate()'s */
-    unsigned exits, misses, stack_misses, tlb_misses, sides;
+    unsigned exits, fars, misses, stack_misses, tlb_misses, sides;
     size_t near; /* struct translation */
 
     /* The current instruction. */
@@ -165,6 +172,7 @@ struct gen {
 
     /* Undefined beyond their counts. */
     size_t exit_from[TRACE_EXITS];
+    struct far far[TRACE_EXITS];
     struct miss miss[TRACE_EXITS];
     struct side side[TRACE_EXITS];
     struct slot_miss slot_miss[TRACE_MAX];

@@ -241,6 +241,13 @@ const void *jit_after(struct cpu *c, const struct jit_site *s, struct jit_frame 
     return code;
 }
 
+/* c->rip is where the exit leads. */
+static void link_exit(struct jit *j, const struct cpu *c, struct jit_exit *x)
+{
+    const u8 *host = x->far ? tlb_hit(c->tlb->x, c->rip, 1) : NULL;
+    cache_link(j->cache, x, host, host ? code_version_of(space_page_of_host(c->memory, host)) : 0);
+}
+
 static enum outcome run_from(struct jit *j, struct cpu *c, const struct jit_block *u)
 {
     struct jit_frame f;
@@ -251,7 +258,7 @@ static enum outcome run_from(struct jit *j, struct cpu *c, const struct jit_bloc
     c->retired = f.end - f.left;
     c->regs[REG_RIP] = c->rip;
     if (f.reason == JIT_CHAIN && !j->single)
-        cache_link(j->cache, (struct jit_exit *)f.what);
+        link_exit(j, c, (struct jit_exit *)f.what);
     return DONE;
 }
 

@@ -2,10 +2,10 @@
 /*
  * Near branches and the way on from a block.
  *
- * Inside a page a jump goes to the other block directly once that exists (struct jit_exit, patched by
- * blocks.c). Everything else finds its target by RIP in the notes of late jumps (struct tlb_view), which die
- * with a change of mapping; what is not there is looked up by the soft TLB's fetch table and then by host
- * address. All are right under any remapping.
+ * A direct jump goes to the other block directly once that exists (struct jit_exit, patched by blocks.c), to
+ * another page only if it is linked in the present view of the soft TLB. Everything else finds its target by
+ * RIP in that view's notes; both die with a change of mapping. What is not there is looked up by the soft
+ * TLB's fetch table and then by host address. All are right under any remapping.
  */
 #include "jit/gen.h"
 
@@ -77,41 +77,107 @@ static void align_exit(struct gen *g, unsigned opcode)
     emit_bytes(&g->e, nop[more], more);
 }
 
-static void add_exit(struct gen *g, size_t from, i64 target)
+static struct jit_exit *add_exit(struct gen *g, size_t from, i64 target)
 {
-    g->exit_from[g->exits++] = from;
-    g->exit[-(int)g->exits] = (struct jit_exit){.page = trace_page_at(g, g->index),
-                                                .place = g->base + (u32)from,
-                                                .target = (u16)target,
-                                                .ref = g->trace ? g->trace->at[g->index] : 0};
+    struct jit_exit *x = g->exit - ++g->exits;
+    g->exit_from[g->exits - 1] = from;
+    *x = (struct jit_exit){.host = trace_page_at(g, g->index) + target,
+                           .place = g->base + (u32)from,
+                           .target = (i32)target,
+                           .ref = g->trace ? g->trace->at[g->index] : 0};
+    return x;
 }
 
-/* A target on another page, canonical. */
-static void go_far(struct gen *g, i64 target)
+static i32 page_of(i64 target)
 {
-    rip_to(g, H_R10, target);
-    jump_late(g, false, 0);
+    return (i32)(target & ~(i64)(PAGE_SIZE - 1));
 }
 
+/* To another page. check: the target may not be canonical, and nothing has changed yet. Flags were kept. */
+static void go_far(struct gen *g, i64 target, bool check, bool push)
+{
+    struct emit *e = &g->e;
+    struct far *f = &g->far[g->fars++];
+    emit_op_plus(e, (struct prefixes){0}, 0xb8, H_R10); /* mov r10d, tag */
+    size_t tag = e->len;
+    emit32(e, 0);
+    emit_mem(e, X_ADD, 8, H_R10, FRAME(rip_page));
+    emit_mem(e, X_CMP, 8, H_R10, MEM(H_R9, INT32_MAX));
+    size_t slot = e->len - 4;
+    *f = (struct far){.from = chaos_one_in(g->rt->chaos, 32) ? emit_jmp(e) : emit_jcc(e, CC_NE),
+                      .exit = g->exits,
+                      .index = g->index,
+                      .check = check,
+                      .push = push};
+    if (push)
+        push_next(g);
+    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0x81, X_IMM_ADD, FRAME(rip_page));
+    emit32(e, (u32)page_of(target));
+    align_exit(g, 1);
+    struct jit_exit *x = add_exit(g, emit_jmp(e), target);
+    x->host = NULL;
+    x->far = true;
+    x->slot = jit_link_slot(x->place);
+    x->key = (i64)jit_link_tag(x->place) - target;
+    if (e->overflow)
+        return;
+    store_le(e->buf + tag, 4, jit_link_tag(x->place));
+    store_le(e->buf + slot, 4, (u32)(VIEW_AT(link) + 8 * (i32)x->slot));
+}
+
+/* A target on another page is canonical. */
 void go_to(struct gen *g, i64 target)
 {
     if (!in_page(target)) {
-        go_far(g, target);
+        go_far(g, target, false, false);
         return;
     }
     align_exit(g, 1);
     add_exit(g, emit_jmp(&g->e), target);
 }
 
+static void check_target(struct gen *g, i64 target)
+{
+    rip_to(g, H_R10, target);
+    check_canonical(g);
+}
+
+/* Not linked here: all that is to be done, and then the way there is found. Behind a link whose target has
+ * gone, rip_page is the target's already. */
+static void emit_far(struct gen *g, const struct far *f)
+{
+    struct emit *e = &g->e;
+    const struct jit_exit *x = g->exit - 1 - f->exit;
+    emit_patch(e, f->from, e->len);
+    g->index = f->index;
+    g->flags_saved = true;
+    g->flags_host = g->has_recipe = false;
+    if (f->check)
+        check_target(g, x->target);
+    if (f->push)
+        push_next(g);
+    rip_to(g, H_R10, x->target);
+    size_t found = emit_jmp(e);
+    emit_patch(e, g->exit_from[f->exit], e->len);
+    rip_to(g, H_R10, x->target - page_of(x->target));
+    emit_patch(e, found, e->len);
+    emit_mov_imm(e, H_R11, (u64)x);
+    jump_runtime(g, g->rt->link);
+}
+
 void emit_exits(struct gen *g)
 {
     for (unsigned i = 0; i < g->exits; i++) {
         const struct jit_exit *x = g->exit - 1 - i;
+        if (x->far)
+            continue;
         emit_patch(&g->e, g->exit_from[i], g->e.len);
         rip_to(g, H_R10, x->target);
         emit_mov_imm(&g->e, H_R11, (u64)x);
         jump_runtime(g, g->rt->leave_chain);
     }
+    for (unsigned i = 0; i < g->fars; i++)
+        emit_far(g, &g->far[i]);
     for (unsigned i = 0; i < g->misses; i++)
         emit_miss(g, &g->miss[i]);
 }
@@ -126,13 +192,13 @@ static bool reachable(i64 target)
     return target == (i32)target;
 }
 
-/* Before anything has changed: a target on another page may not be canonical. */
-static void check_target(struct gen *g, i64 target)
+/* Nothing has changed yet. */
+static void branch_to(struct gen *g, i64 target)
 {
     if (in_page(target))
-        return;
-    rip_to(g, H_R10, target);
-    check_canonical(g);
+        go_to(g, target);
+    else
+        go_far(g, target, true, false);
 }
 
 bool lower_jmp(struct gen *g)
@@ -141,8 +207,7 @@ bool lower_jmp(struct gen *g)
     if (g->in->size != 8 || !reachable(target))
         return false;
     flags_keep(g);
-    check_target(g, target);
-    go_to(g, target);
+    branch_to(g, target);
     return true;
 }
 
@@ -187,8 +252,7 @@ bool lower_jcc(struct gen *g)
         return true;
     }
     emit_patch(&g->e, taken, g->e.len);
-    check_target(g, target);
-    go_to(g, target);
+    branch_to(g, target);
     return true;
 }
 
@@ -235,7 +299,10 @@ bool lower_call(struct gen *g)
     if (g->in->size != 8 || !reachable(target))
         return false;
     flags_keep(g);
-    check_target(g, target);
+    if (!in_page(target)) {
+        go_far(g, target, true, true);
+        return true;
+    }
     push_next(g);
     go_to(g, target);
     return true;

@@ -416,6 +416,54 @@ static void emit_lookup(struct emit *e, u32 leave_at)
     emit_jmp_to(e, leave_at);
 }
 
+_Static_assert(TLB_NOTES_CHUNK == 1 << 6, "ORDER LINKED");
+enum { LINK_AFTER = 8 }; /* times */
+#define EXIT(field) MEM(H_RAX, (i32)offsetof(struct jit_exit, field))
+
+/* R10: RIP, R11: an exit of another page, which leads there but is not linked in this view. When it is
+ * patched to what the notes have of RIP it is linked; when it is not patched at all C is asked for that, not
+ * each time. */
+static void emit_link(struct emit *e, const struct jit_runtime *rt)
+{
+    struct mem note = {.base = H_R9, .index = H_R11, .scale = 3, .disp = VIEW_AT(note)};
+    const struct prefixes none = {0};
+    emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(scratch, 0));
+    emit_reg(e, X_MOV, 8, H_RAX, H_R11);
+    runtime_note_index(e);
+    emit_mem(e, X_CMP, 8, H_R10, note);
+    size_t unknown = emit_jcc(e, CC_NE);
+    note.disp += (i32)offsetof(struct tlb_note, what);
+    emit_mem(e, X_MOV, 8, H_R11, note);
+    emit_mem(e, X_CMP, 8, H_R11, EXIT(code));
+    size_t other = emit_jcc(e, CC_NE);
+    emit_mem(e, X_MOV_TO, 8, H_RCX, SLOT(spare, 0));
+    emit_mem(e, X_MOV, 8, H_RCX, EXIT(key));
+    emit_reg(e, X_ADD, 8, H_RCX, H_R10);
+    emit_mem(e, X_MOV, 4, H_RAX, EXIT(slot));
+    emit_mem(e, X_MOV_TO, 8, H_RCX,
+             (struct mem){.base = H_R9, .index = H_RAX, .scale = 3, .disp = VIEW_AT(link)});
+    emit_shift(e, X_SHR, 4, H_RAX, 6);
+    emit_op_mem(e, none, 0xc6, 0, (struct mem){.base = H_R9, .index = H_RAX, .disp = VIEW_AT(linked)});
+    emit8(e, 1);
+    emit_mem(e, X_MOV, 8, H_RCX, SLOT(spare, 0));
+    size_t go = e->len;
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
+    emit_op_reg(e, none, CALL_MEM, 4, H_R11);
+    emit_patch(e, other, e->len);
+    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0x83, X_IMM_CMP, EXIT(code));
+    emit8(e, 0);
+    emit_patch(e, emit_jcc(e, CC_NE), go);
+    emit_op_mem(e, none, 0x80, X_IMM_ADD, EXIT(missed));
+    emit8(e, 256 / LINK_AFTER);
+    emit_patch(e, emit_jcc(e, CC_NE), go);
+    emit_reg(e, X_MOV, 8, H_R11, H_RAX);
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
+    emit_jmp_to(e, rt->leave_chain);
+    emit_patch(e, unknown, e->len);
+    emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
+    emit_jmp_to(e, rt->lookup);
+}
+
 void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
 {
     rt->enter = (u32)e->len;
@@ -430,6 +478,8 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     emit_slice(e, rt->leave_at);
     rt->lookup = (u32)e->len;
     emit_lookup(e, rt->leave_at);
+    rt->link = (u32)e->len;
+    emit_link(e, rt);
     runtime_system_emit(e, rt);
     runtime_refill_emit(e, rt);
     runtime_slot_emit(e, rt);

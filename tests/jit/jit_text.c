@@ -34,6 +34,7 @@ static struct {
     DO(leave_chain, 0x50)                                                                                    \
     DO(slice, 0x60)                                                                                          \
     DO(lookup, 0x70)                                                                                         \
+    DO(link, 0x78)                                                                                           \
     DO(stack, 0x80)                                                                                          \
     DO(refill[0][0], 0x81)                                                                                   \
     DO(refill[0][1], 0x82)                                                                                   \

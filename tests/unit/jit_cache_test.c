@@ -85,9 +85,10 @@ static struct jit_block *add(struct rig *r, u64 gpa, u64 target, u64 more)
         t.near = 16;
         t.exits = target != 0;
         store_le(t.code + JUMP, 5, 0xe9);
-        room.exit[-1] = (struct jit_exit){.page = at(r, gpa & ~(PAGE_SIZE - 1)),
-                                          .place = room.base + JUMP + 1,
-                                          .target = target & (PAGE_SIZE - 1)};
+        room.exit[-1] =
+            (struct jit_exit){.host = at(r, (gpa & ~(PAGE_SIZE - 1)) + (target & (PAGE_SIZE - 1))),
+                              .place = room.base + JUMP + 1,
+                              .target = target & (PAGE_SIZE - 1)};
         u = cache_add(r->cache, &room, &b, &other, more != 0, &t);
     }
     cache_unlock(r->cache);
@@ -135,11 +136,44 @@ static void linked(void **state)
     struct rig *r = *state;
     struct jit_block *from = add(r, 0x1000, 0x1100, 0);
     u32 out = leads_to(r, from, JUMP);
-    cache_link(r->cache, exit_of(from)); /* to nowhere yet */
+    cache_link(r->cache, exit_of(from), NULL, 0); /* to nowhere yet */
     assert_int_equal(leads_to(r, from, JUMP), out);
     struct jit_block *to = add(r, 0x1100, 0, 0);
-    cache_link(r->cache, exit_of(from));
-    cache_link(r->cache, exit_of(from)); /* another vCPU that met it unlinked */
+    cache_link(r->cache, exit_of(from), NULL, 0);
+    cache_link(r->cache, exit_of(from), NULL, 0); /* another vCPU that met it unlinked */
+    assert_int_equal(leads_to(r, from, JUMP), to->far + to->near);
+}
+
+/* A jump to another page leads to one place, whatever is there, and asks no more when it is to lead
+ * elsewhere. */
+static void linked_far(void **state)
+{
+    struct rig *r = *state;
+    struct jit_block *from = add(r, 0x1000, 0x1100, 0), *to = add(r, 0x2000, 0, 0);
+    struct jit_exit *x = exit_of(from);
+    u32 out = leads_to(r, from, JUMP);
+    x->far = true;
+    x->host = NULL;
+    cache_link(r->cache, x, NULL, 0);
+    cache_link(r->cache, x, at(r, 0x3000), 0);
+    assert_int_equal(leads_to(r, from, JUMP), out);
+    assert_null(x->code);
+    cache_link(r->cache, x, to->host, to->version);
+    assert_int_equal(leads_to(r, from, JUMP), to->far + to->near);
+    assert_ptr_equal(x->code, r->cache->pages.rx + to->far);
+    to = add(r, 0x2000, 0, 0);
+    assert_int_equal(leads_to(r, from, JUMP), to->far + to->near);
+    assert_ptr_equal(x->code, r->cache->pages.rx + to->far);
+    write_page(r, 0x2000);
+    assert_int_equal(leads_to(r, from, JUMP), out);
+    assert_null(x->code);
+    to = add(r, 0x2000, 0, 0);
+    struct jit_block *other = add(r, 0x3000, 0, 0);
+    cache_link(r->cache, x, other->host, other->version);
+    assert_int_equal(leads_to(r, from, JUMP), out);
+    assert_non_null(x->code);
+    assert_ptr_not_equal(x->code, r->cache->pages.rx + other->far);
+    cache_link(r->cache, x, to->host, to->version);
     assert_int_equal(leads_to(r, from, JUMP), to->far + to->near);
 }
 
@@ -147,7 +181,7 @@ static void replaced(void **state)
 {
     struct rig *r = *state;
     struct jit_block *from = add(r, 0x1000, 0x1100, 0), *old = add(r, 0x1100, 0, 0);
-    cache_link(r->cache, exit_of(from));
+    cache_link(r->cache, exit_of(from), NULL, 0);
     struct jit_block *new = add(r, 0x1100, 0, 0);
     assert_ptr_equal(find(r, 0x1100), new);
     assert_int_equal(leads_to(r, from, JUMP), new->far + new->near);
@@ -163,14 +197,14 @@ static void changed(void **state)
     struct jit_block *from = add(r, 0x1000, 0x1100, 0), *to = add(r, 0x1100, 0, 0),
                      *other = add(r, 0x2000, 0, 0);
     u32 version = from->version, out = leads_to(r, from, JUMP);
-    cache_link(r->cache, exit_of(from));
+    cache_link(r->cache, exit_of(from), NULL, 0);
     write_page(r, 0x1000);
     assert_null(cache_find(r->cache, MODE, from->host, version));
     assert_null(cache_place(r->cache, MODE, from->host));
     assert_int_equal(leads_to(r, from, 0), r->cache->rt.lookup);
     assert_int_equal(leads_to(r, to, 0), r->cache->rt.lookup);
     assert_int_equal(leads_to(r, from, JUMP), out);
-    cache_link(r->cache, exit_of(from));
+    cache_link(r->cache, exit_of(from), NULL, 0);
     assert_int_equal(leads_to(r, from, JUMP), out);
     assert_ptr_equal(find(r, 0x2000), other);
 }
@@ -216,8 +250,8 @@ static void evicted(void **state)
         cache_enter(r->cache, &r->user[0]);
         assert_non_null(add_nth(r, n));
         struct jit_block *before = n ? find(r, (u64)(n - 1) * 32 % RAM) : NULL;
-        if (before)
-            cache_link(r->cache, exit_of(before));
+        if (before && before->exits)
+            cache_link(r->cache, exit_of(before), NULL, 0);
     }
     assert_true(r->cache->evictions > 2 * CACHE_REGIONS);
     unsigned left = 0, lead_on = 0;
@@ -226,10 +260,11 @@ static void evicted(void **state)
         const void *place = cache_place(r->cache, MODE, at(r, gpa));
         assert_true(!place || (u && place == r->cache->pages.rx + u->far));
         left += u != NULL;
-        lead_on += u && exit_of(u)->to;
-        if (u && exit_of(u)->to)
+        bool leads = u && u->exits && exit_of(u)->to;
+        lead_on += leads;
+        if (leads)
             assert_int_equal(leads_to(r, u, JUMP), exit_of(u)->to->far + exit_of(u)->to->near);
-        if (u && exit_of(u)->to)
+        if (leads)
             assert_ptr_equal(exit_of(u)->to, find(r, (gpa & ~(PAGE_SIZE - 1)) + (gpa + 32) % PAGE_SIZE));
     }
     assert_in_range(left, 1000, MANY - 1000);
@@ -286,8 +321,8 @@ int main(void)
 {
 #define UNIT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        UNIT(found),    UNIT(linked),  UNIT(replaced), UNIT(changed),   UNIT(of_two_pages),
-        UNIT(outdated), UNIT(evicted), UNIT(kept),     UNIT(forgotten), UNIT(hot),
+        UNIT(found),    UNIT(linked),  UNIT(linked_far), UNIT(replaced),  UNIT(changed), UNIT(of_two_pages),
+        UNIT(outdated), UNIT(evicted), UNIT(kept),       UNIT(forgotten), UNIT(hot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
