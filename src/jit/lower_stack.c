@@ -56,11 +56,28 @@ bool lower_push_imm(struct gen *g)
     return true;
 }
 
+/* An address by RSP would be that behind the pop. SDM 2B POP */
+static bool pop_memory(struct gen *g)
+{
+    if (g->in->adsize != 8 || g->in->base == RSP)
+        return false;
+    stack_address(g, 0, 8, false);
+    emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
+    emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(scratch));
+    operand_address(g, 8, true);
+    emit_mem(&g->e, X_MOV, 8, H_R11, FRAME(scratch));
+    emit_mem(&g->e, X_MOV_TO, 8, H_R11, MEM(H_R10, 0));
+    move_rsp(g, 8);
+    return true;
+}
+
 bool lower_pop(struct gen *g)
 {
     const struct insn *in = g->in;
-    if (in->size != 8 || (in->flags & INSN_MEM))
+    if (in->size != 8)
         return false;
+    if (in->flags & INSN_MEM)
+        return pop_memory(g);
     stack_address(g, 0, 8, false);
     if (in->rm == RSP) {
         emit_mem(&g->e, X_MOV, 8, host_reg_of[RSP], MEM(H_R10, 0));
