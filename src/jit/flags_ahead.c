@@ -60,6 +60,8 @@ u32 lower_writes(const struct insn *in, enum lowering how)
     case LOWER_LDMXCSR:
     case LOWER_STMXCSR:
     case LOWER_VEC_ZERO:
+    case LOWER_CLGI:
+    case LOWER_STGI:
     case LOWER_VMWRITE:
         return 0;
     case LOWER_PUSH:

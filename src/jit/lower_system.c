@@ -7,12 +7,20 @@
  * (cpu_runs_blocks()). Code here keeps that so, or leaves it to the meaning. Intercepted instructions never
  * come here.
  */
+#include "cpu/nested/nested.h"
 #include "cpu/tlb.h"
 #include "jit/gen.h"
 
 #define CPU(field) ((i32)offsetof(struct cpu, field))
 
-enum { BYTE_CMP_IMM = 0x80, GROUP_IMM = 0x81, GROUP_IMM8 = 0x83, BYTE_TEST_IMM = 0xf6, TEST_IMM = 0xf7 };
+enum {
+    BYTE_CMP_IMM = 0x80,
+    GROUP_IMM = 0x81,
+    GROUP_IMM8 = 0x83,
+    MOV_BYTE_IMM = 0xc6,
+    BYTE_TEST_IMM = 0xf6,
+    TEST_IMM = 0xf7
+};
 
 static void change_rflags(struct gen *g, unsigned digit, u32 mask)
 {
@@ -82,6 +90,35 @@ bool lower_sti(struct gen *g)
     if (g->b->mode & CODE_GUEST)
         note_shadow(g);
     change_rflags(g, X_IMM_OR, FLAG_IF);
+    return true;
+}
+
+/* The global interrupt flag, as the host of a hypervisor's guests has it. APM 3 STGI */
+static void set_gif(struct gen *g, bool on)
+{
+    emit_op_mem(&g->e, (struct prefixes){0}, TEST_IMM, 0, MEM(H_R10, CPU(efer)));
+    emit32(&g->e, EFER_SVME);
+    go_slow(g, CC_E);
+    emit_mem(&g->e, X_MOV, 8, H_R11, MEM(H_R10, CPU(nested)));
+    emit_reg(&g->e, X_TEST, 8, H_R11, H_R11);
+    go_slow(g, CC_E);
+    emit_op_mem(&g->e, (struct prefixes){0}, MOV_BYTE_IMM, 0,
+                MEM(H_R11, (i32)offsetof(struct nested_state, gif)));
+    emit8(&g->e, on);
+}
+
+bool lower_clgi(struct gen *g)
+{
+    check_supervisor(g);
+    set_gif(g, false);
+    return true;
+}
+
+bool lower_stgi(struct gen *g)
+{
+    check_supervisor(g);
+    refuse_requests(g);
+    set_gif(g, true);
     return true;
 }
 

@@ -203,6 +203,36 @@ main64:
     nop
     cmpq $1, exc_count
     CHECK(55, je)
+    /* What waits for GIF comes behind STGI, also when that is translated. */
+    mov $40, %r12d
+1:  mov irqs, %r13d
+    mov exc_count, %r14
+    clgi
+    sti
+    mov $0x30, %al
+    out %al, $0xf5
+    out %al, $0xf6
+    nop
+    cmp irqs, %r13d
+    CHECK(70, je)
+    cmp exc_count, %r14
+    CHECK(71, je)
+    stgi
+    nop
+    cli
+    inc %r13d
+    inc %r14
+    cmp irqs, %r13d
+    CHECK(72, je)
+    cmp exc_count, %r14
+    CHECK(73, je)
+    clgi /* nothing waits */
+    stgi
+    nop
+    cmp irqs, %r13d
+    CHECK(74, je)
+    dec %r12d
+    jnz 1b
     /* A halted guest wakes to the exit. */
     movl $VIRQ | 0x010f0000, CTL_VINTR
     orl $BIT3(0x64), CTL_I3
