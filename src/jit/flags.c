@@ -210,11 +210,12 @@ void flags_set(struct gen *g)
     g->has_recipe = recipe_make(g->in, &g->recipe) && !recipe_takes_memory(&g->recipe);
 }
 
+/* Where the slow case comes back, C has taken the operand from memory, and the frame does not have it. */
 void flags_set_kept(struct gen *g)
 {
     flags_set(g);
     g->has_recipe = recipe_make(g->in, &g->recipe);
-    if (g->access[g->index].role == ACCESS_LATER)
+    if (g->access[g->index].role == ACCESS_LATER || slow_leaves(g, g->index))
         return;
     flags_keep(g);
     g->recipe_if_fix = true;

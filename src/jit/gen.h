@@ -269,6 +269,8 @@ bool flags_stay(const struct gen *g);
 bool flags_stay_at(const struct gen *g, i64 target);        /* on the current instruction's own way there */
 u32 lower_writes(const struct insn *in, enum lowering how); /* guest registers: all where that is not plain */
 
+bool slow_leaves(const struct gen *g,
+                 unsigned i); /* translate.c: behind the instruction, it does not come back */
 /* translate.c: where the meaning is the row's own. */
 enum lowering lowering_of_row(u16 id);
 enum meaning_no meaning_no(u16 id);

@@ -129,6 +129,11 @@ static void leave_behind(struct gen *g, unsigned i)
     jump_runtime(g, trace_turns(g, i) ? g->rt->leave_at : g->rt->lookup);
 }
 
+bool slow_leaves(const struct gen *g, unsigned i)
+{
+    return window_lives(g, i) || trace_turns(g, i);
+}
+
 static bool translate_one(struct gen *g)
 {
     enum lowering how = (enum lowering)g->how[g->index];
@@ -255,7 +260,7 @@ static void emit_slow_cases(struct gen *g)
         if (ends_block(&insn_infos[g->b->uop[i].in.id]))
             continue;
         flags_called(g);
-        if (window_lives(g, i) || trace_turns(g, i)) {
+        if (slow_leaves(g, i)) {
             leave_behind(g, i);
             continue;
         }
