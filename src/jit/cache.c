@@ -216,7 +216,7 @@ static void *map_pages(size_t size)
 static void emit_runtime(struct jit_cache *k)
 {
     struct emit e = {.buf = k->scratch.code, .cap = sizeof(k->scratch.code)};
-    runtime_emit(&e, &k->rt, k->options.watch.counts);
+    runtime_emit(&e, &k->rt, &k->options);
     void *code = exec_pages_add(&k->pages, e.buf, e.len);
     bug_on(e.overflow || code != k->pages.rx, "the translator's routines do not fit");
     struct jit_view v = {.code = code, .len = e.len};
@@ -230,6 +230,10 @@ static void set_options(struct jit_cache *k, const struct jit_options *options)
         k->options = *options;
     if (!k->options.hot)
         k->options.hot = k->options.chaos ? 2 : HOT;
+    if (!k->options.slice)
+        k->options.slice = JIT_SLICE;
+    if (!k->options.samples)
+        k->options.samples = JIT_SAMPLES;
     k->chaos = k->options.chaos;
     if (k->chaos)
         k->rt.chaos = &k->chaos;

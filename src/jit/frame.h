@@ -90,8 +90,8 @@ static inline unsigned jit_refill_of(unsigned size)
     return size > 1 ? 32 - (unsigned)__builtin_clz(size - 1) : 0;
 }
 
-/* Instructions between two looks at what others ask: some microseconds. */
-enum { JIT_SLICE = 8192 };
+/* What is as always in struct jit_options: a slice takes some microseconds. */
+enum { JIT_SLICE = 8192, JIT_SAMPLES = 4 };
 
 /* Vector state in the host's registers: XMM, with or without YMM. _FP: and MXCSR masks all exceptions. X87:
  * x87 and MMX, whose control word masks all. */
@@ -185,6 +185,7 @@ static inline bool chaos_one_in(u64 *state, unsigned n)
 }
 
 struct emit;
+struct jit_options; /* here without zeroes */
 void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);
 void runtime_refill_emit(struct emit *e, struct jit_runtime *rt);
 void runtime_slot_emit(struct emit *e, struct jit_runtime *rt);
@@ -198,7 +199,7 @@ void runtime_tlb_index(struct emit *e);
 void runtime_note_index(struct emit *e);
 /* Inline, RSP is the frame: the host's flags to frame.fl, and frame.fix is 0. R11 is lost, flags stay. */
 void runtime_save_flags(struct emit *e);
-void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2]); /* watch.h; or NULL */
+void runtime_emit(struct emit *e, struct jit_runtime *rt, const struct jit_options *options);
 
 /* jit.c: behind a call of a meaning that does not simply go on. Settles the instruction; where translated
  * code goes on, with frame->left, or NULL with `what` filled. left: what it was. */
@@ -219,9 +220,8 @@ static inline u64 jit_place(const u8 *host, u32 far)
     return (u64)host >> JIT_PLACE_BITS << 32 | far;
 }
 
-/* Which entry of frame.samples counts the slices that ended where a near entry lies in host memory, and how
- * many make it worth a trace. */
-enum { JIT_SAMPLE_BITS = 10, JIT_SAMPLE_SHIFT = 4, JIT_SAMPLES = 4 };
+/* Which entry of frame.samples counts the slices that ended where a near entry lies in host memory. */
+enum { JIT_SAMPLE_BITS = 10, JIT_SAMPLE_SHIFT = 4 };
 static inline unsigned jit_sample_of(const u8 *near)
 {
     return (unsigned)(u64)near >> JIT_SAMPLE_SHIFT & ((1u << JIT_SAMPLE_BITS) - 1);

@@ -4,9 +4,10 @@
  *
  * A block is found by its place in host memory, root and non-root operation apart, and translated when it has
  * been run `hot` times. When its page's code version changes it is shut before translated code runs again on
- * this vCPU: at the latest JIT_SLICE instructions and at once behind an instruction that serializes.
- * Translated code goes on from block to block by itself and comes back when a place is not translated,
- * something is asked of the vCPU, its budget ends, or an instruction's outcome is for the interpreter's loop.
+ * this vCPU: at the latest a slice (JIT_SLICE instructions) and at once behind an instruction that
+ * serializes. Translated code goes on from block to block by itself and comes back when a place is not
+ * translated, something is asked of the vCPU, its budget ends, or an instruction's outcome is for the
+ * interpreter's loop.
  */
 #include "jit/jit.h"
 
@@ -133,14 +134,14 @@ static void enter(struct jit *j, struct cpu *c, const struct jit_block *u, struc
 static void open_frame(struct jit *j, const struct cpu *c, unsigned first, struct jit_frame *f)
 {
     u64 budget = c->budget_end - c->retired;
-    u64 total = (budget < BUDGET_MOST ? budget : BUDGET_MOST) - first;
+    u64 total = (budget < BUDGET_MOST ? budget : BUDGET_MOST) - first, slice = j->cache->options.slice;
     f->rip_page = c->rip & ~(PAGE_SIZE - 1);
     f->places = (u64)j->cache->place[!!(c->code_mode & CODE_GUEST)];
     f->samples = (u64)j->sample;
     tlb_begin_notes(c->tlb);
     f->changes_at = (u64)space_code_counter(c->memory);
     f->changes = j->user.changes;
-    f->left = total < JIT_SLICE ? total : JIT_SLICE;
+    f->left = total < slice ? total : slice;
     f->end = c->retired + first + f->left;
     f->limit = c->retired + first + total;
 }
@@ -286,7 +287,7 @@ static bool often_sampled(struct jit *j, const struct cpu *c, const struct jit_b
 {
     if (upset(j, 8))
         return !u->trace;
-    if (likely(*samples_of(j, u) != JIT_SAMPLES))
+    if (likely(*samples_of(j, u) != j->cache->options.samples))
         return false;
     if (c->retired - j->sampled_since < SAMPLED_TIME)
         return !u->trace;

@@ -7,6 +7,7 @@
 #include "jit/emit.h"
 #include "jit/frame.h"
 #include "jit/hostmap.h"
+#include "jit/watch.h"
 
 #define CPU(field)   ((i32)offsetof(struct cpu, field))
 #define SITE(field)  ((i32)offsetof(struct jit_site, field))
@@ -274,7 +275,7 @@ static void emit_outcome(struct emit *e, u32 done)
 
 /* R11: a near entry. Jumps away when this is the time that makes it worth a trace; it leaves then, and jit.c
  * looks at the same count. */
-static size_t count_sample(struct emit *e)
+static size_t count_sample(struct emit *e, unsigned samples)
 {
     emit_mem(e, X_MOV_TO, 8, H_R11, SLOT(spare, 0));
     emit_shift(e, X_SHR, 4, H_R11, JIT_SAMPLE_SHIFT);
@@ -282,14 +283,14 @@ static size_t count_sample(struct emit *e)
     emit_mem(e, X_ADD, 8, H_R11, SLOT(samples, 0));
     emit_op_mem(e, (struct prefixes){0}, 0xfe, 0, MEM(H_R11, 0)); /* inc */
     emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_R11, 0));
-    emit8(e, JIT_SAMPLES);
+    emit8(e, (u8)samples);
     emit_mem(e, X_MOV, 8, H_R11, SLOT(spare, 0));
     return emit_jcc(e, CC_E);
 }
 
 /* Goes on with the next slice, unless something is asked of the vCPU, code has changed, or the budget is
  * over. */
-static void emit_slice(struct emit *e, u32 leave_at)
+static void emit_slice(struct emit *e, const struct jit_options *o, u32 leave_at)
 {
     emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(scratch, 0));
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(cpu, 0));
@@ -300,10 +301,10 @@ static void emit_slice(struct emit *e, u32 leave_at)
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(limit, 0));
     emit_mem(e, X_SUB, 8, H_RAX, SLOT(end, 0));
     size_t over = emit_jcc(e, CC_E);
-    size_t often = count_sample(e);
-    emit_imm(e, X_IMM_CMP, 8, H_RAX, JIT_SLICE);
+    size_t often = count_sample(e, o->samples);
+    emit_imm(e, X_IMM_CMP, 8, H_RAX, (i32)o->slice);
     size_t little = emit_jcc(e, CC_BE);
-    emit_mov_imm(e, H_RAX, JIT_SLICE);
+    emit_mov_imm(e, H_RAX, o->slice);
     emit_patch(e, little, e->len);
     emit_mem(e, X_ADD_TO, 8, H_RAX, SLOT(end, 0));
     emit_mem(e, X_ADD_TO, 8, H_RAX, SLOT(left, 0));
@@ -464,7 +465,7 @@ static void emit_link(struct emit *e, const struct jit_runtime *rt)
     emit_jmp_to(e, rt->lookup);
 }
 
-void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
+void runtime_emit(struct emit *e, struct jit_runtime *rt, const struct jit_options *options)
 {
     rt->enter = (u32)e->len;
     emit_enter(e);
@@ -475,7 +476,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     rt->leave_chain = (u32)e->len;
     emit_leave(e, JIT_CHAIN, done);
     rt->slice = (u32)e->len;
-    emit_slice(e, rt->leave_at);
+    emit_slice(e, options, rt->leave_at);
     rt->lookup = (u32)e->len;
     emit_lookup(e, rt->leave_at);
     rt->link = (u32)e->len;
@@ -484,7 +485,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     runtime_refill_emit(e, rt);
     runtime_slot_emit(e, rt);
     rt->call = (u32)e->len;
-    emit_call_meaning(e, counts);
+    emit_call_meaning(e, options->watch.counts);
     emit_reg(e, X_TEST, 4, H_RAX, H_RAX);
     size_t out = emit_jcc(e, CC_NE);
     emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RBX, CPU(code_dirty)));
@@ -502,7 +503,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, u64 (*counts)[2])
     emit_patch(e, out, e->len);
     emit_outcome(e, done);
     rt->call_last = (u32)e->len;
-    emit_call_meaning(e, counts);
+    emit_call_meaning(e, options->watch.counts);
     emit_outcome(e, done);
     runtime_vec_emit(e, rt);
 }

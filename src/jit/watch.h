@@ -35,8 +35,10 @@ struct jit_watch {
 /* How it is to work; zeroes: as always. */
 struct jit_options {
     struct jit_watch watch;
-    unsigned hot; /* runs of a block before it is translated */
-    bool stop;    /* a run ends where C ends it, with a fault not yet delivered */
+    unsigned hot;     /* runs of a block before it is translated */
+    unsigned slice;   /* instructions between two looks at what others ask; no fewer than a trace has */
+    unsigned samples; /* of slices, how many end at a block before a trace is made that begins there */
+    bool stop;        /* a run ends where C ends it, with a fault not yet delivered */
     /* Not 0, but a seed: at random, the oldest of what is translated is evicted, blocks are interpreted all
      * the same, the TLB is emptied, code takes its slow cases, and the cache is tiny. A guest may not see
      * anything of that.
