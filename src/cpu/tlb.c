@@ -71,11 +71,11 @@ static void second_flush(struct tlb *t, struct tlb_ctx *x)
             (void)stlb_id(t->second, &t->ctx[i]->second_id);
 }
 
-/* Some page may lead elsewhere from now on. */
+/* Some page may lead elsewhere from now on. Entries that stay are used under the new id, too: what is known
+ * to have been fetched goes with them alone. */
 static void fetches_changed(struct tlb *t, struct tlb_ctx *x)
 {
     x->fetch_id = ++t->fetch_ids;
-    memset(x->fetched, 0, sizeof(x->fetched));
 }
 
 /* The same of global pages, for the contexts that go by this id. */
@@ -90,8 +90,6 @@ static void globals_changed(struct tlb *t, u64 id)
 static void all_globals_changed(struct tlb *t)
 {
     u64 last = t->fetch_ids;
-    t->global_low = ~0ull;
-    t->global_high = 0;
     for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
         if (!t->ctx[i])
             continue;
@@ -114,6 +112,7 @@ static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
     x->alone = false;
     second_flush(t, x);
     slots_close(x);
+    memset(x->fetched, 0, sizeof(x->fetched));
     memset(x->large, 0, sizeof(x->large));
     memset(x->giant, 0, sizeof(x->giant));
     memset(x->written, 0, sizeof(x->written));
@@ -375,6 +374,8 @@ void tlb_flush_all(struct cpu *c)
         if (c->tlb->ctx[i])
             ctx_clear(c->tlb, c->tlb->ctx[i]);
     all_globals_changed(c->tlb);
+    c->tlb->global_low = ~0ull;
+    c->tlb->global_high = 0;
 }
 
 static void clear_matching(struct tlb *t, bool (*match)(const struct tlb_tag *, const void *),

@@ -87,7 +87,7 @@ struct tlb_ctx {
     bool used;
     u64 last_use;
     u64 fetch_id;                  /* see tlb_fetch_id() */
-    u64 fetched[TLB_FETCHED / 64]; /* pages that may have had a fetch entry under it, by hashes */
+    u64 fetched[TLB_FETCHED / 64]; /* pages that may have had a fetch entry since it was cleared, by hashes */
     /* The same as fetch_id, of all contexts whose global pages are the same. What supervisor code fetches
      * goes by it, unless some of that was not global: `alone`. */
     u64 global_id;

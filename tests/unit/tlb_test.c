@@ -255,6 +255,28 @@ static void test_global(void **state)
     assert_int_not_equal(tlb_fetch_id(cpu.tlb), next);
 }
 
+/* Entries that outlive a change are fetched from under the new id as well: their own end changes it again. */
+static void test_left(void **state)
+{
+    const u64 high = 0xffffffff81000000;
+    u64 id = fetch_global(high, 12);
+    assert_int_equal(fetch_global(high + 0x1000, 12), id);
+    tlb_flush_page(&cpu, high);
+    u64 next = tlb_fetch_id(cpu.tlb);
+    assert_int_not_equal(next, id);
+    assert_non_null(tlb_hit(cpu.tlb->cur->fetch[0], high + 0x1000, 1));
+    tlb_flush_page(&cpu, high + 0x1000);
+    assert_int_not_equal(tlb_fetch_id(cpu.tlb), next);
+    go_to(0x2000, 2, 0);
+    learn(0x5000, 12, 12);
+    learn(0x6000, 12, 12);
+    tlb_flush_page(&cpu, 0x5000);
+    id = tlb_fetch_id(cpu.tlb);
+    assert_true(known(0x6000));
+    tlb_forget_page(&cpu, 0x6000);
+    assert_int_not_equal(tlb_fetch_id(cpu.tlb), id);
+}
+
 /* A watch takes write pointers alone; removed memory takes all. */
 static void test_host(void **state)
 {
@@ -336,6 +358,6 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, begin, end)
     const struct CMUnitTest tests[] = {TEST(sizes),      TEST(spaces), TEST(flushes), TEST(page),
                                        TEST(neighbours), TEST(global), TEST(host),    TEST(ids),
-                                       TEST(full),       TEST(pcids),  TEST(refill)};
+                                       TEST(full),       TEST(pcids),  TEST(refill),  TEST(left)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
