@@ -271,7 +271,8 @@ u32 lower_writes(const struct insn *in, enum lowering how); /* guest registers: 
 
 bool slow_leaves(const struct gen *g,
                  unsigned i); /* translate.c: behind the instruction, it does not come back */
-/* translate.c: where the meaning is the row's own. */
+/* translate.c: i is the current instruction from here on. And lowering where the meaning is the row's own. */
+void look_at(struct gen *g, unsigned i);
 enum lowering lowering_of_row(u16 id);
 enum meaning_no meaning_no(u16 id);
 

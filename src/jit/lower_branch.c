@@ -149,7 +149,7 @@ static void emit_far(struct gen *g, const struct far *f)
     struct emit *e = &g->e;
     const struct jit_exit *x = g->exit - 1 - f->exit;
     emit_patch(e, f->from, e->len);
-    g->index = f->index;
+    look_at(g, f->index);
     g->flags_saved = true;
     g->flags_host = g->has_recipe = false;
     if (f->check)

@@ -272,8 +272,7 @@ static void emit_slow_cases(struct gen *g)
     }
 }
 
-/* The current instruction from here on. */
-static void look_at(struct gen *g, unsigned i)
+void look_at(struct gen *g, unsigned i)
 {
     g->index = i;
     g->in = &g->b->uop[i].in;
