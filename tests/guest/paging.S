@@ -125,6 +125,18 @@ main64:
     cmpl $0x11111111, (%rbx)
     CHECK(66, je)
 
+    /* A page fault forgets what was known of the page. */
+    movl $TEST_PHYS + 5, PTE0
+    invlpg (%rbx)
+    cmpl $0x11111111, (%rbx)
+    CHECK(67, je)
+    movl $TEST_PHYS + 0x1005, PTE0
+    EXPECT(68, 14, 3, movl $1, (%rbx))
+    cmpl $0x22222222, (%rbx)
+    CHECK(69, je)
+    movl $TEST_PHYS + 7, PTE0
+    invlpg (%rbx)
+
     /* One INVLPG anywhere in a large page forgets all of it. */
 #define LARGE (TEST_PAGES + 0x200000)
     movabs $LARGE, %rsi
