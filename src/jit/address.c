@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory operands: linear address, then the soft TLB inline. Before it, for what lies near RSP, one page in
- * a slot of its own: most accesses to the stack are on the page of the one before.
+ * a slot of its own: most accesses to the stack are on the page of the one before. In traces every place has
+ * a slot (slot.c).
  */
 #include "jit/gen.h"
 
@@ -61,7 +62,7 @@ static struct tlb_miss *tlb_miss(struct gen *g, u32 refill)
 }
 
 /* The entry's tag differs from the address by the offset in the page alone when it is a hit. */
-static void look_in_tlb(struct gen *g, unsigned size, bool write)
+void look_in_tlb(struct gen *g, unsigned size, bool write)
 {
     struct emit *e = &g->e;
     struct mem entry = {.base = H_R9, .index = H_R11, .disp = write ? VIEW_AT(write) : VIEW_AT(read)};
@@ -96,79 +97,6 @@ bool emit_tlb_misses(struct gen *g, unsigned index)
         any = true;
     }
     return any;
-}
-
-static struct mem slot_field(unsigned slot, size_t field)
-{
-    return MEM(H_R9, jit_slot_at(slot) + (i32)field);
-}
-
-static unsigned slot_kind(unsigned size)
-{
-    unsigned kind = 0;
-    while (jit_slot_widths[kind] < size)
-        kind++;
-    return kind;
-}
-
-/* A slot of this place's; another place may have it too. The stack's is none of them. */
-static unsigned take_slot(struct gen *g, unsigned kind, bool write)
-{
-    unsigned first = (2 * kind + write) * JIT_SLOTS_EACH;
-    return first + (g->base / 64 + g->slot_misses) % (JIT_SLOTS_EACH - 1);
-}
-
-/* In traces: the page that this place went to last, by its slot. What uses the address does not wait for the
- * check. */
-static void look_in_slot(struct gen *g, unsigned size, bool write)
-{
-    struct emit *e = &g->e;
-    unsigned kind = slot_kind(size), slot = take_slot(g, kind, write);
-    emit_reg(e, X_MOV, 8, H_R11, H_R10);
-    emit_mem(e, X_SUB, 8, H_R11, slot_field(slot, offsetof(struct tlb_slot, page)));
-    emit_mem(e, X_CMP, 8, H_R11, slot_field(slot, offsetof(struct tlb_slot, room)));
-    struct slot_miss *m = &g->slot_miss[g->slot_misses++];
-    *m = (struct slot_miss){.from = emit_jcc(e, CC_AE), .index = g->index, .size = (u16)size};
-    m->use = (struct jit_slot_use){.number = (u16)slot,
-                                   .room = (u16)(PAGE_SIZE + 1 - size),
-                                   .write = write,
-                                   .slot_room = (u16)(PAGE_SIZE + 1 - jit_slot_widths[kind]),
-                                   .rare = (u16)(SLOT_PAYS * g->b->count)};
-    emit_mem(e, X_ADD, 8, H_R10, slot_field(slot, offsetof(struct tlb_slot, to)));
-    m->back = e->len;
-}
-
-/* The slot is opened where that may pay, or else the soft TLB looked into in place. */
-static void emit_slot_miss(struct gen *g, const struct slot_miss *m)
-{
-    struct emit *e = &g->e;
-    u64 use;
-    memcpy(&use, &m->use, sizeof(use));
-    emit_patch(e, m->from, e->len);
-    if (m->twin) {
-        emit_reg(e, X_MOV, 4, H_R11, H_R10);
-        emit_imm(e, X_IMM_AND, 4, H_R11, PAGE_SIZE - 1);
-        emit_imm(e, X_IMM_CMP, 4, H_R11, (i32)(PAGE_SIZE - m->size));
-        m->twin->from = emit_jcc(e, CC_A);
-    }
-    emit_op_mem(e, (struct prefixes){0}, 0x83, X_IMM_CMP,
-                slot_field(m->use.number, offsetof(struct tlb_slot, often)));
-    emit8(e, JIT_SLOT_OFTEN);
-    size_t often = emit_jcc(e, CC_AE);
-    emit_mov_imm(e, H_R11, use);
-    call_runtime(g, g->rt->open_slot);
-    emit_patch(e, emit_jcc(e, CC_AE), m->back);
-    emit_patch(e, often, e->len);
-    look_in_tlb(g, m->size, m->use.write);
-    emit_jmp_to(e, m->back);
-}
-
-void emit_slot_misses(struct gen *g)
-{
-    for (unsigned i = 0; i < g->slot_misses; i++) {
-        g->index = g->slot_miss[i].index;
-        emit_slot_miss(g, &g->slot_miss[i]);
-    }
 }
 
 void host_address(struct gen *g, unsigned size, bool write)
@@ -220,31 +148,6 @@ static struct mem window(const struct group *k)
     return MEM(H_RSP, (i32)(offsetof(struct jit_frame, window) + 8 * k->window));
 }
 
-static struct twin *twin_of(struct gen *g)
-{
-    struct twin *w = &g->twin[g->twins++];
-    *w = (struct twin){.index = g->index,
-                       .flags_saved = g->flags_saved,
-                       .has_recipe = g->has_recipe,
-                       .flags_in_fl = g->flags_in_fl,
-                       .recipe_if_fix = g->recipe_if_fix,
-                       .recipe = g->recipe,
-                       .vec = g->vec};
-    return w;
-}
-
-void twin_set(struct gen *g, const struct twin *w)
-{
-    g->index = w->index;
-    g->flags_host = g->set_flags = false;
-    g->flags_saved = w->flags_saved;
-    g->has_recipe = w->has_recipe;
-    g->flags_in_fl = w->flags_in_fl;
-    g->recipe_if_fix = w->recipe_if_fix;
-    g->recipe = w->recipe;
-    g->vec = w->vec;
-}
-
 /* Finds all that its group touches. */
 static void first_of_group(struct gen *g, const struct access *a, const struct group *k)
 {
@@ -253,7 +156,7 @@ static void first_of_group(struct gen *g, const struct access *a, const struct g
     host_address(g, (unsigned)(k->high - k->low), k->write);
     emit_mem(&g->e, X_MOV_TO, 8, H_R10, window(k));
     if (g->slot_misses > slots)
-        g->slot_miss[slots].twin = twin_of(g);
+        twin_add(g, &g->slot_miss[slots]);
 }
 
 void operand_address(struct gen *g, unsigned size, bool write)

@@ -284,17 +284,26 @@ void effective_address(struct gen *g, i32 by);
 void linear_address(struct gen *g);
 /* R10: linear to host address for `size` bytes, or the slow case. Keeps the flags first; R11 is lost. */
 void host_address(struct gen *g, unsigned size, bool write);
+void look_in_tlb(struct gen *g, unsigned size, bool write); /* the same without the flags */
 /* g->operand: the memory operand in host memory, from R10. The same. */
 void operand_address(struct gen *g, unsigned size, bool write);
 /* R10: host address of what lies at RSP plus disp. The same. */
 void stack_address(struct gen *g, i32 disp, unsigned size, bool write);
-void emit_stack_misses(struct gen *g);              /* out of line; they may miss in turn */
-void emit_slot_misses(struct gen *g);               /* out of line */
-void twin_set(struct gen *g, const struct twin *w); /* the state it begins with */
+void emit_stack_misses(struct gen *g); /* out of line; they may miss in turn */
 /* The same of instruction `index`, behind the rest of it. True: there are some, and where they lead to
  * nothing the code goes on behind this. */
 bool emit_tlb_misses(struct gen *g, unsigned index);
 void check_canonical(struct gen *g); /* R10; flags and R11 are lost */
+
+/* slot.c */
+static inline struct mem slot_field(unsigned slot, size_t field)
+{
+    return MEM(H_R9, jit_slot_at(slot) + (i32)field);
+}
+void look_in_slot(struct gen *g, unsigned size, bool write); /* as look_in_tlb() */
+void emit_slot_misses(struct gen *g);                        /* out of line */
+void twin_add(struct gen *g, struct slot_miss *m);           /* of the current instruction */
+void twin_set(struct gen *g, const struct twin *w);          /* the state it begins with */
 
 /* Of the block's instruction i: may it look at the guest's flags before it writes any; which does it surely
  * overwrite. */
