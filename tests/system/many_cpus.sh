@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Guests of 4, 8 and 64 processors on engine soft, whose vCPUs share one code cache: all come up, each computes,
-# while under the 4 and the 8 the kernel patches its own code (static keys), and what the guest costs beside its RAM stays in
-# bounds. The 4 run under chaos, where the cache is tiny.
+# Guests of 2, 8 and 64 processors on engine soft, whose vCPUs share one code cache: all come up, each computes,
+# while under the 2 and the 8 the kernel patches its own code (static keys), and what the guest costs beside its RAM stays in
+# bounds. The 2 run under chaos, where the cache is tiny.
 . "$(dirname "$0")/lib.bash"
 initramfs "$work/img" <<'I'
 toggles=$(sed -n 's/.*toggles=\([0-9]*\).*/\1/p' /proc/cmdline)
@@ -32,10 +32,10 @@ run() { # CPUS JIT VENDOR MEMORY [TOGGLES]
 }
 run 8 on amd 256M 20 &
 eight=$!
-run 4 chaos intel 256M 20
+run 2 chaos intel 256M 20
 wait $eight || fail "the run of 8 vCPUs failed"
-expect_line '"evictions": [1-9]' "$work/4-chaos.json"
+expect_line '"evictions": [1-9]' "$work/2-chaos.json"
 run 64 on intel 1G
-# A vCPU's own tables take some MiB once it has run several programs.
+# A vCPU's own tables, the soft TLB above all, take up to 10 MiB once it has run several programs.
 own=$(sed -n 's/.*"own_resident": \([0-9]*\).*/\1/p' "$work/64-on.json")
-[ "$own" -lt $((600 << 20)) ] || fail "64 vCPUs take $own bytes beside the guest's RAM"
+[ "$own" -lt $((800 << 20)) ] || fail "64 vCPUs take $own bytes beside the guest's RAM"
