@@ -6,7 +6,7 @@
  *
  * A trace holds what pages held where they were mapped when it was made. Its first page is as its entry found
  * it; before it goes to another one it looks whether that is still mapped there, and if not the instruction
- * is its meaning's.
+ * is its meaning's, or where its own last bytes are there, the trace is left.
  */
 #include "jit/gen.h"
 

@@ -134,6 +134,21 @@ bool slow_leaves(const struct gen *g, unsigned i)
     return window_lives(g, i) || trace_turns(g, i);
 }
 
+/* In a trace, and its last bytes are on another page: if that is not there any more they are others, which
+ * the meaning would not know. */
+static bool crosses(const struct gen *g, unsigned i)
+{
+    return g->trace && g->offset[i] + g->b->uop[i].in.len > PAGE_SIZE;
+}
+
+/* As if the block ended before the instruction i. */
+static void leave_before(struct gen *g, unsigned i)
+{
+    count_down(&g->e, X_IMM_ADD, g->b->count - i);
+    rip_to(g, H_R10, g->offset[i]);
+    jump_runtime(g, g->rt->leave_at);
+}
+
 static bool translate_one(struct gen *g)
 {
     enum lowering how = (enum lowering)g->how[g->index];
@@ -255,6 +270,10 @@ static void emit_slow_cases(struct gen *g)
             emit_patch(&g->e, s->from[k], g->e.len);
         if (!s->flags_saved)
             flags_wait(g, &s->recipe);
+        if (crosses(g, i)) {
+            leave_before(g, i);
+            continue;
+        }
         site_of(g, i)->slow = 1;
         call_meaning(g, i);
         if (ends_block(&insn_infos[g->b->uop[i].in.id]))

@@ -4,7 +4,9 @@
  *
  * A file is paragraphs. Each begins with a comment and `code HEX...`, the block's bytes; what follows is what
  * the translator makes of them, as --trace jit shows it, with names for addresses that differ from run to
- * run. A difference is printed and ends the program with status 1; --update writes the files anew.
+ * run. A trace is instead `at OFFSET HEX...`, bytes from there on in two pages, and `blocks OFFSET...`, where
+ * those begin that it was recorded from, and what came after the last one. A difference is printed and
+ * ends the program with status 1; --update writes the files anew.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,15 +16,17 @@
 #include "jit/translate.h"
 #include "jit/watch.h"
 
-enum { PAGE_OFFSET = 0x100, BASE = 0x100000, TEXT_MAX = 1 << 20 };
+enum { PAGE_OFFSET = 0x100, PAGES = 2, BASE = 0x100000, TEXT_MAX = 1 << 20 };
+#define RIP 0x400000
 
-/* One block with all that its code may point to. */
+/* One block or trace with all that its code may point to. */
 static struct {
-    u8 page[PAGE_SIZE];
-    struct page_info info;
-    struct jit_site site[BLOCK_MAX];
-    struct jit_exit exit[EXITS_MAX];
+    u8 page[PAGES * PAGE_SIZE];
+    struct page_info info[PAGES];
+    struct jit_site site[TRACE_MAX];
+    struct jit_exit exit[TRACE_EXITS];
     struct translation t;
+    struct trace trace;
     u64 place[(sizeof(struct block) + BLOCK_MAX * sizeof(struct uop)) / 8 + 1];
 } * w;
 
@@ -85,7 +89,7 @@ static bool name_of(void *opaque, u64 value, char *name, size_t cap)
     } data[] = {{"site", w->site, sizeof(w->site), sizeof(w->site[0]), false},
                 {"exit", w->exit, sizeof(w->exit), sizeof(w->exit[0]), true},
                 {"page", w->page, sizeof(w->page), PAGE_SIZE, false},
-                {"page_info", &w->info, sizeof(w->info), sizeof(w->info), false},
+                {"page_info", w->info, sizeof(w->info), sizeof(w->info[0]), false},
                 {"vmcs_index", vmcs_index, sizeof(vmcs_index), 1, false}};
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
         u64 off = value - (u64)data[i].at;
@@ -97,11 +101,17 @@ static bool name_of(void *opaque, u64 value, char *name, size_t cap)
     return false;
 }
 
-static struct block *decode(unsigned len)
+static bool ends(const struct insn *in)
+{
+    return insn_infos[in->id].attr & (ATTR_BRANCH | ATTR_END);
+}
+
+/* The block at an offset, of at most len bytes. */
+static struct block *decode(unsigned from, unsigned len)
 {
     struct block *b = (struct block *)w->place;
-    u8 *at = w->page + PAGE_OFFSET;
-    *b = (struct block){.host = at, .page = &w->info, .version = 1, .mode = MODE_64};
+    u8 *at = w->page + from;
+    *b = (struct block){.host = at, .page = &w->info[from / PAGE_SIZE], .version = 1, .mode = MODE_64};
     while (b->bytes < len && b->count < BLOCK_MAX) {
         struct uop *u = &b->uop[b->count++];
         if (insn_decode(MODE_64, at + b->bytes, len - b->bytes, &u->in) != DECODE_OK)
@@ -113,31 +123,84 @@ static struct block *decode(unsigned len)
     return b;
 }
 
-static bool write_block(unsigned len, FILE *out)
+/* As the processor cuts them: up to a jump or the page's end, and an instruction across that by itself. */
+static struct block *decode_next(unsigned from)
 {
-    struct block *b = decode(len);
-    if (!b || !translate(b, NULL, w->site, w->exit + EXITS_MAX, &runtime, BASE, &w->t))
+    struct insn in;
+    unsigned end = from, left = PAGE_SIZE - from % PAGE_SIZE;
+    do {
+        if (insn_decode(MODE_64, w->page + end, sizeof(w->page) - end, &in) != DECODE_OK)
+            return NULL;
+        if (end > from && end - from + in.len > left)
+            break;
+        end += in.len;
+    } while (!ends(&in) && end - from < left);
+    struct block *b = decode(from, end - from);
+    if (b && end - from > left) {
+        b->host2 = w->page + PAGE_SIZE;
+        b->page2 = &w->info[1];
+        b->version2 = 1;
+    }
+    return b;
+}
+
+static bool write_code(const struct block *b, const struct trace *trace, u64 rip, FILE *out)
+{
+    if (!b || !translate(b, trace, w->site, w->exit + TRACE_EXITS, &runtime, BASE, &w->t))
         return false;
     struct jit_view v = {.block = b,
-                         .rip = 0x400000 + PAGE_OFFSET,
+                         .rip = rip,
                          .code = w->t.code,
                          .len = w->t.len,
                          .at = w->t.at,
+                         .trace = trace,
                          .native = w->t.native,
                          .called = w->t.called};
     jit_show(&v, name_of, NULL, out);
     return true;
 }
 
-/* The bytes behind "code", to the line's end. */
-static unsigned read_code(const char *line)
+/* The bytes in a line's rest, to an offset on; how many. */
+static unsigned read_bytes(const char *line, unsigned offset)
 {
     unsigned n = 0, byte;
     int used;
-    for (line += 4; n < PAGE_SIZE - PAGE_OFFSET && *line == ' ' && sscanf(line, " %2x%n", &byte, &used) == 1;
+    for (; offset + n < sizeof(w->page) && *line == ' ' && sscanf(line, " %2x%n", &byte, &used) == 1;
          line += used)
-        w->page[PAGE_OFFSET + n++] = (u8)byte;
+        w->page[offset + n++] = (u8)byte;
     return n;
+}
+
+static bool write_block(const char *line, FILE *out)
+{
+    return write_code(decode(PAGE_OFFSET, read_bytes(line, PAGE_OFFSET)), NULL, RIP + PAGE_OFFSET, out);
+}
+
+static void read_at(const char *line)
+{
+    char *bytes;
+    unsigned offset = (unsigned)strtoul(line, &bytes, 16);
+    read_bytes(bytes, offset);
+}
+
+static bool record(unsigned offset, bool first)
+{
+    const struct block *b = offset < sizeof(w->page) ? decode_next(offset) : NULL;
+    return b && (first ? trace_begin(&w->trace, b, RIP + offset) : trace_add(&w->trace, b, RIP + offset));
+}
+
+static bool write_trace(const char *line, FILE *out)
+{
+    unsigned offset;
+    int used;
+    bool on = true, first = true;
+    for (; on && *line == ' ' && sscanf(line, " %x%n", &offset, &used) == 1; line += used) {
+        on = record(offset, first);
+        first = false;
+    }
+    /* The last one has ended it. */
+    return !on && *line == '\n' && trace_pays(&w->trace) &&
+           write_code(trace_block(&w->trace), &w->trace, w->trace.rip, out);
 }
 
 static char *read_file(const char *path)
@@ -151,20 +214,29 @@ static char *read_file(const char *path)
     return f ? text : NULL;
 }
 
-/* What the file should be: comments and code lines as they are, the rest made anew. */
+static bool begins(const char *line, const char *word)
+{
+    return !strncmp(line, word, strlen(word));
+}
+
+/* What the file should be: comments and guest code as they are, the rest made anew. */
 static bool expected(const char *text, const char *path, FILE *out)
 {
     bool made = false;
     for (const char *line = text; *line;) {
         size_t len = strcspn(line, "\n");
-        if (line[0] == '#' || !strncmp(line, "code ", 5)) {
-            if (line[0] == '#' && made)
-                fputc('\n', out);
+        bool block = begins(line, "code "), trace = begins(line, "blocks ");
+        if (line[0] == '#' && made)
+            fputc('\n', out);
+        if (line[0] == '#' || block || trace || begins(line, "at ")) {
             made = false;
             fprintf(out, "%.*s\n", (int)len, line);
         }
-        if (!strncmp(line, "code ", 5) && !(made = write_block(read_code(line), out))) {
-            fprintf(stderr, "%s: no block: %.*s\n", path, (int)len, line);
+        if (begins(line, "at "))
+            read_at(line + 3);
+        if ((block && !(made = write_block(line + 4, out))) ||
+            (trace && !(made = write_trace(line + 6, out)))) {
+            fprintf(stderr, "%s: no code: %.*s\n", path, (int)len, line);
             return false;
         }
         line += len + (line[len] == '\n');
