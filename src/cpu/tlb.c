@@ -106,16 +106,9 @@ static bool holds_some(const struct tlb_ctx *x)
     return x->filled || x->sizes;
 }
 
-static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
+static void tables_clear(struct tlb_ctx *x)
 {
-    fetches_changed(t, x);
-    x->alone = false;
-    second_flush(t, x);
     slots_close(x);
-    memset(x->fetched, 0, sizeof(x->fetched));
-    memset(x->large, 0, sizeof(x->large));
-    memset(x->giant, 0, sizeof(x->giant));
-    memset(x->written, 0, sizeof(x->written));
     if (x->filled <= TLB_JOURNAL) {
         for (unsigned n = 0; n < x->filled; n++)
             entry_at(x, x->journal[n])->tag = TLB_EMPTY(x->journal[n] % TLB_SIZE);
@@ -124,6 +117,18 @@ static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
             entries_clear(table_of(x, n), TLB_SIZE);
     }
     x->filled = 0;
+}
+
+static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
+{
+    fetches_changed(t, x);
+    x->alone = false;
+    second_flush(t, x);
+    memset(x->fetched, 0, sizeof(x->fetched));
+    memset(x->large, 0, sizeof(x->large));
+    memset(x->giant, 0, sizeof(x->giant));
+    memset(x->written, 0, sizeof(x->written));
+    tables_clear(x);
 }
 
 static void note_size(struct tlb_ctx *x, u64 lin, u8 shift)
@@ -366,6 +371,11 @@ void tlb_remember(struct tlb *t, u64 lin, const void *base, u8 span, u8 shift, u
     x->sizes |= (u8)(1u << (span - PAGE_SHIFT) / 9);
     x->pieces |= span < shift;
     stlb_fill(t->second, x->second_id, lin, span, base, rights);
+}
+
+void tlb_lose_tables(struct tlb *t)
+{
+    tables_clear(t->cur);
 }
 
 void tlb_flush_all(struct cpu *c)

@@ -166,6 +166,7 @@ static inline u8 *tlb_recall(const struct tlb *t, u64 lin, unsigned *rights)
     return stlb_find(t->second, t->cur->second_id, lin, t->cur->sizes, rights);
 }
 void tlb_remember(struct tlb *t, u64 lin, const void *base, u8 span, u8 shift, unsigned rights);
+void tlb_lose_tables(struct tlb *t); /* the current context's first level: for chaos */
 
 /* What the architecture invalidates, and more, which it allows: entries do not remember G, so global pages go
  * with the others of a context. Only what names fetches outlives changes of CR3 for global pages, which may

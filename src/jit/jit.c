@@ -268,6 +268,8 @@ static bool disturb(struct jit *j, struct cpu *c)
 {
     if (upset(j, 32))
         tlb_flush_current(c);
+    if (upset(j, 16))
+        tlb_lose_tables(c->tlb);
     if (upset(j, 512) && cache_lock(j->cache)) {
         j->stats.evictions += cache_next_region(j->cache);
         cache_unlock(j->cache);

@@ -277,6 +277,18 @@ static void test_left(void **state)
     assert_int_not_equal(tlb_fetch_id(cpu.tlb), id);
 }
 
+/* The second level does not depend on the first. */
+static void test_tables(void **state)
+{
+    learn(0x5000, 12, 12);
+    u64 id = tlb_fetch_id(cpu.tlb);
+    tlb_lose_tables(cpu.tlb);
+    assert_true(in_second(0x5000, 0) && !in_first(0x5000) && tlb_fetch_id(cpu.tlb) == id);
+    tlb_flush_page(&cpu, 0x5000);
+    assert_false(known(0x5000));
+    assert_int_not_equal(tlb_fetch_id(cpu.tlb), id);
+}
+
 /* A watch takes write pointers alone; removed memory takes all. */
 static void test_host(void **state)
 {
@@ -356,8 +368,8 @@ static void test_refill(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, begin, end)
-    const struct CMUnitTest tests[] = {TEST(sizes),      TEST(spaces), TEST(flushes), TEST(page),
-                                       TEST(neighbours), TEST(global), TEST(host),    TEST(ids),
-                                       TEST(full),       TEST(pcids),  TEST(refill),  TEST(left)};
+    const struct CMUnitTest tests[] = {
+        TEST(sizes), TEST(spaces), TEST(flushes), TEST(page),   TEST(neighbours), TEST(global), TEST(host),
+        TEST(ids),   TEST(full),   TEST(pcids),   TEST(refill), TEST(left),       TEST(tables)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
