@@ -15,7 +15,7 @@
 #include "cpu/nested/nested.h"
 
 enum { SECOND_READ = 1, SECOND_WRITE = 2, SECOND_FETCH = 4, SECOND_ALL = 7, SECOND_SHIFT = 3 };
-enum { SECOND_BITS = 10, SECOND_SIZE = 1 << SECOND_BITS, SECOND_ROOTS = 4 };
+enum { SECOND_BITS = 13, SECOND_SIZE = 1 << SECOND_BITS, SECOND_ROOTS = 4 };
 
 /* Whose: EPTP, or nCR3 with the ASID and the control bits that the walk depends on. */
 struct second_tag {
