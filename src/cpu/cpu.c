@@ -97,7 +97,7 @@ static void reset_events(struct cpu *c)
     c->fault = c->first_fault = (struct fault){0};
     c->pending_dr6 = 0;
     c->shadow = 0;
-    cpu_end_held_shadow(c);
+    cpu_end_held(c);
     c->nmi_blocked = c->delivering = c->step_armed = c->rf_kept = false;
     c->activity = c->index == 0 ? CPU_ACTIVE : CPU_WAIT_SIPI;
     c->dr6 = DR6_FIXED;
@@ -177,7 +177,7 @@ static int cpu_loaded(void *obj)
     c->dr7 = (u32)c->dr7 | DR7_FIXED;
     atomic_store(&c->requests, c->saved_requests & (REQ_INTR | REQ_NMI | REQ_INIT | REQ_SIPI | REQ_SMI));
     c->delivering = c->step_armed = c->rf_kept = false;
-    cpu_end_held_shadow(c);
+    cpu_end_held(c);
     fpu_normalise(c);
     tlb_flush_all(c);
     debug_registers_changed(c);

@@ -164,8 +164,10 @@ struct cpu {
     bool record_branches; /* cpu/last_branch.h */
     bool step_armed;      /* TF was set when the current instruction began */
     u8 held_shadow; /* the shadow that the current instruction runs in: nested/ saves it when it leaves */
-    u64 sti_shadow; /* the same of the instruction that `retired` names so, behind a translated STI; or ~0 */
-    bool rf_kept;   /* the current instruction loaded RF: it holds for the next one */
+    /* In non-root operation: `retired` of the instruction that STI shadows, and of the one that RF holds for,
+     * where they run in a block; ~0: of none. */
+    u64 sti_shadow, rf_held;
+    bool rf_kept; /* the current instruction loaded RF: it holds for the next one */
     u8 sipi_vector;
     u32 saved_requests;       /* `requests` as a saved state holds them */
     bool delivering;          /* an event is being delivered: faults combine (SDM 3A table 6-5) */
@@ -234,6 +236,7 @@ static inline void cpu_request(struct cpu *c, unsigned bits)
     atomic_store(&c->poll, 1);
 }
 
+u64 cpu_rflags(const struct cpu *c);
 /* The shadow that the current instruction runs in or, between two, holds back for the next. */
 static inline u8 cpu_shadow(const struct cpu *c)
 {
@@ -246,7 +249,19 @@ static inline void cpu_end_held_shadow(struct cpu *c)
     c->sti_shadow = ~0ull;
 }
 
-u64 cpu_rflags(const struct cpu *c);
+/* RFLAGS as the current instruction found it. */
+static inline u64 cpu_rflags_held(const struct cpu *c)
+{
+    return cpu_rflags(c) | (c->rf_held == c->retired ? FLAG_RF : 0);
+}
+
+/* Another instruction, or none, comes next. */
+static inline void cpu_end_held(struct cpu *c)
+{
+    cpu_end_held_shadow(c);
+    c->rf_held = ~0ull;
+}
+
 void cpu_set_rflags(struct cpu *c, u64 value);
 /* Recomputes mode, cpl-dependent TLB class and everything else that is derived from segments, CRs, EFER,
  * RFLAGS. */

@@ -145,12 +145,11 @@ static struct block *block_across(struct cpu *c, u64 lin, const u8 *host)
 }
 
 /* Nothing asks for a look at single instructions but what a block's first one ends unseen: STI's shadow with
- * no event that it holds back, and RF without breakpoints. In non-root operation it may leave, and is asked
- * for both. */
+ * no event that it holds back, and RF without breakpoints. */
 static bool ends_with_next(const struct cpu *c)
 {
     return !(c->shadow & ~SHADOW_STI) && !(c->rflags & FLAG_TF) && !c->breakpoints && !c->step_armed &&
-           !c->record_branches && !c->stepping && !nested_guest(c) && !cpu_attention(c);
+           !c->record_branches && !c->stepping && !cpu_attention(c);
 }
 
 bool cpu_runs_blocks(const struct cpu *c)
@@ -208,7 +207,7 @@ enum outcome cpu_next(struct cpu *c, enum outcome o)
     switch (o) {
     case FAULT:
         o = event_fault(c);
-        cpu_end_held_shadow(c);
+        cpu_end_held(c);
         return o == SHUTDOWN ? o : DONE;
     case AGAIN:
         cpu_end_held_shadow(c);

@@ -9,6 +9,7 @@
 #define CPU_JIT_PORT_H
 
 #include "cpu/cpu.h"
+#include "cpu/nested/nested.h"
 
 struct block;
 
@@ -25,6 +26,10 @@ bool cpu_attention(const struct cpu *c);
 bool cpu_runs_blocks(const struct cpu *c);
 static inline void cpu_begin_block(struct cpu *c)
 {
+    if (nested_guest(c)) { /* it may leave */
+        c->sti_shadow = c->shadow & SHADOW_STI ? c->retired : ~0ull;
+        c->rf_held = c->rflags & FLAG_RF ? c->retired : ~0ull;
+    }
     c->shadow = 0;
     c->rflags &= ~(u64)FLAG_RF;
 }

@@ -35,7 +35,7 @@ static void store_guest(struct cpu *c, struct vmcb_save *v)
     v->cr4 = c->cr4;
     v->dr6 = c->dr6;
     v->dr7 = c->dr7;
-    v->rflags = cpu_rflags(c);
+    v->rflags = cpu_rflags_held(c);
     v->rip = c->rip;
     v->rsp = c->regs[RSP];
     v->rax = c->regs[RAX];
@@ -109,7 +109,7 @@ enum outcome svm_leave(struct cpu *c, const struct svm_exit *x)
     c->guest_tsc_offset = 0;
     c->guest_tsc_ratio = TSC_RATIO_1;
     c->shadow = 0;
-    cpu_end_held_shadow(c);
+    cpu_end_held(c);
     c->activity = CPU_ACTIVE;
     c->step_armed = c->rf_kept = false;
     nested_withdraw_look(c);
@@ -179,7 +179,7 @@ bool svm_task_switch(struct cpu *c, const struct task_switch *t)
     x.info2 = t->source == TASK_IRET ? TASK_FROM_IRET : t->source == TASK_JMP ? TASK_FROM_JMP : 0;
     if (e && e->has_error)
         x.info2 |= TASK_HAS_ERROR | e->error;
-    if (e ? e->set_rf : c->rflags & FLAG_RF)
+    if (e ? e->set_rf : cpu_rflags_held(c) & FLAG_RF)
         x.info2 |= TASK_RF;
     return svm_leave(c, &x) == END;
 }

@@ -49,7 +49,7 @@ static void save_registers(const struct cpu *c, struct vmcs *v, bool rf)
     SET(CR4, c->cr4);
     SET(RSP, c->regs[RSP]);
     SET(RIP, c->rip);
-    SET(RFLAGS, cpu_rflags(c) | (rf ? FLAG_RF : 0));
+    SET(RFLAGS, cpu_rflags_held(c) | (rf ? FLAG_RF : 0));
     SET(SYSENTER_CS, c->sysenter_cs);
     SET(SYSENTER_ESP, c->sysenter_esp);
     SET(SYSENTER_EIP, c->sysenter_eip);
@@ -177,7 +177,7 @@ static void load_host(struct cpu *c, struct vmx *x, u32 reason)
     }
     c->activity = CPU_ACTIVE;
     c->shadow = 0;
-    cpu_end_held_shadow(c);
+    cpu_end_held(c);
     c->pending_dr6 = 0;
     c->step_armed = c->delivering = c->delivery_failed = false;
     c->rf_kept = true;
@@ -216,7 +216,7 @@ void vmx_exit_behind(struct cpu *c, u32 reason, u64 qualification)
     if (c->rip != c->regs[REG_RIP]) { /* not at a boundary: ends the instruction as debug_after() would */
         c->rip = c->regs[REG_RIP];
         c->rflags &= ~(u64)FLAG_RF;
-        cpu_end_held_shadow(c);
+        cpu_end_held(c);
         if (c->step_armed)
             c->pending_dr6 |= DR6_BS;
     }
