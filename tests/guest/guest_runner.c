@@ -3,14 +3,15 @@
  * Runs one freestanding guest and reports its verdict.
  *
  * guest_runner [-t] intel|amd [shutdown|nested|resaved|checks|pair] IMAGE: loads IMAGE at 7C00H and starts it
- * there in real mode, with -t under the translator. Ports: E9H console, F4H exit status (0: passed), F5H
- * raises that interrupt vector, F6H raises an NMI, F8H an SMI, F9H INIT, FBH reads how many interrupts were
- * ended, FCH is a start-up IPI of that vector once the processor waits, F7H says which row of
- * x86/svm_checks.def or x86/vmx_checks.def the last VM entry must have failed. With `shutdown` a triple fault
- * is what passes, with `nested` the model has virtualization extensions, with `resaved` besides its state is
- * saved and loaded every few instructions, and with `checks` every row must have failed once. With `pair` the
- * guest has virtualization extensions and may write FAH: from there on there are two processors, alike but
- * for RBX, which is 1 in the new one; that one ends by halting. A guest that runs too long fails.
+ * there in real mode, with -t under the translator, which makes traces at once. Ports: E9H console, F4H exit
+ * status (0: passed), F5H raises that interrupt vector, F6H raises an NMI, F8H an SMI, F9H INIT, FBH reads
+ * how many interrupts were ended, FCH is a start-up IPI of that vector once the processor waits, F7H says
+ * which row of x86/svm_checks.def or x86/vmx_checks.def the last VM entry must have failed. With `shutdown` a
+ * triple fault is what passes, with `nested` the model has virtualization extensions, with `resaved` besides
+ * its state is saved and loaded every few instructions, and with `checks` every row must have failed once.
+ * With `pair` the guest has virtualization extensions and may write FAH: from there on there are two
+ * processors, alike but for RBX, which is 1 in the new one; that one ends by halting. A guest that runs too
+ * long fails.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include "cpu/nested/vmx.h"
 #include "cpu/world.h"
 #include "jit/jit.h"
+#include "jit/trace.h"
 #include "vm/cpu_model.h"
 
 /* Instructions: longer than a timer takes on a busy host, even where they are translated. */
@@ -375,7 +377,7 @@ int main(int argc, char **argv)
     world_watch(world, memory);
     b.init = &init;
     b.cpu = cpu_new(&init, &err);
-    static const struct jit_options at_once = {.hot = 1};
+    static const struct jit_options at_once = {.hot = 1, .slice = TRACE_MAX, .samples = 1};
     b.cache = translated ? jit_cache_new(&at_once, &err) : NULL;
     if (!b.cpu || (translated && (!b.cache || jit_attach(b.cpu, b.cache, &err)))) {
         fprintf(stderr, "%s\n", err.text);
