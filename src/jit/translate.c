@@ -310,6 +310,7 @@ static void emit_twins(struct gen *g)
         look_at(g, w->index);
         twin_set(g, w);
         g->access[w->index].role = ACCESS_ALONE;
+        g->live[w->index] = g->seen[w->index] = FLAGS_ARITH; /* the next one may fault there */
         bool native = lower_by[g->how[w->index]](g);
         bug_on(!native, "an operand of a group is none of host code");
         g->access[w->index].role = ACCESS_FIRST;

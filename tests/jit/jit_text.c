@@ -52,6 +52,14 @@ static struct {
     DO(refill[1][3], 0x8a)                                                                                   \
     DO(refill[1][4], 0x8b)                                                                                   \
     DO(refill[1][5], 0x8c)                                                                                   \
+    DO(refill[0][6], 0x120)                                                                                  \
+    DO(refill[0][7], 0x121)                                                                                  \
+    DO(refill[0][8], 0x122)                                                                                  \
+    DO(refill[0][9], 0x123)                                                                                  \
+    DO(refill[1][6], 0x124)                                                                                  \
+    DO(refill[1][7], 0x125)                                                                                  \
+    DO(refill[1][8], 0x126)                                                                                  \
+    DO(refill[1][9], 0x127)                                                                                  \
     DO(load_xmm, 0x90)                                                                                       \
     DO(load_ymm, 0xa0)                                                                                       \
     DO(load_x87, 0xb0)                                                                                       \
