@@ -9,12 +9,16 @@
 _Static_assert(sizeof(struct tlb_entry) == 16 && offsetof(struct tlb_entry, page) == 8, "ORDER TLB_ENTRY");
 _Static_assert(offsetof(struct segment, base) == 0, "ORDER SEGMENT");
 
+void slow_from(struct slow *s, size_t place)
+{
+    bug_on(s->jumps == SLOW_JUMPS, "too many slow jumps in one instruction");
+    s->from[s->jumps++] = place;
+}
+
 void go_slow(struct gen *g, u8 cc)
 {
-    struct slow *s = &g->slow[g->index];
-    bug_on(s->jumps == SLOW_JUMPS, "too many slow jumps in one instruction");
     g->e.r10 = true;
-    s->from[s->jumps++] = chaos_one_in(g->rt->chaos, 32) ? emit_jmp(&g->e) : emit_jcc(&g->e, cc);
+    slow_from(&g->slow[g->index], chaos_one_in(g->rt->chaos, 32) ? emit_jmp(&g->e) : emit_jcc(&g->e, cc));
 }
 
 static void add_segment_base(struct gen *g)
@@ -90,7 +94,7 @@ bool emit_tlb_misses(struct gen *g, unsigned index)
         if (m->index != index)
             continue;
         if (any)
-            s->from[s->jumps++] = emit_jmp(e);
+            slow_from(s, emit_jmp(e));
         emit_patch(e, m->from, e->len);
         call_runtime(g, m->refill);
         emit_jmp_to(e, m->back);

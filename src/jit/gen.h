@@ -32,7 +32,8 @@ enum meaning_no {
     MEANINGS
 };
 
-#define SLOW_JUMPS 6
+/* REP CMPS that leads a trace to another page: 4 of its own, 2 of the page, 1 between its misses. */
+#define SLOW_JUMPS 8
 
 /* How flags are made again: flags_recipe.c. op: a guest register below 16, RECIPE_KEPT (in frame.kept[] of
  * the same index) or RECIPE_IMM. */
@@ -277,7 +278,8 @@ enum lowering lowering_of_row(u16 id);
 enum meaning_no meaning_no(u16 id);
 
 /* address.c */
-void go_slow(struct gen *g, u8 cc); /* the current instruction's slow case */
+void go_slow(struct gen *g, u8 cc);           /* the current instruction's slow case */
+void slow_from(struct slow *s, size_t place); /* a jump that leads to s, as emit_jcc() has it */
 /* R10: effective or linear address of the memory operand, or (by) so far behind it. R11 is lost, flags stay.
  */
 void effective_address(struct gen *g, i32 by);

@@ -263,7 +263,7 @@ static void emit_slow_cases(struct gen *g)
         if (!s->jumps && !s->vec_need && !misses)
             continue;
         if (s->vec_need && misses)
-            s->from[s->jumps++] = emit_jmp(&g->e);
+            slow_from(s, emit_jmp(&g->e));
         if (s->vec_need)
             vec_emit_need(g, s);
         for (unsigned k = 0; k < s->jumps; k++)
