@@ -40,7 +40,7 @@ static void slots_close(struct tlb_ctx *x)
 {
     for (struct tlb_view *v = x->view; v < x->view + TLB_CLASSES; v++) {
         for (unsigned i = 0; i < v->slots_open; i++)
-            v->slot[v->open[i]].room = 0;
+            v->slot[v->open[i]].room = v->slot[v->open[i]].often = 0;
         v->slots_open = 0;
     }
 }

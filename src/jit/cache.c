@@ -255,6 +255,7 @@ struct jit_cache *jit_cache_new(const struct jit_options *options, struct err *e
     k->units = units;
     k->epoch = 1;
     set_options(k, options);
+    k->rt.next_slot = k->next_slot;
     k->region_size = (k->chaos ? CHAOS_SIZE : CODE_SIZE) / CACHE_REGIONS;
     emit_runtime(k);
     for (unsigned n = 0; n < CACHE_REGIONS; n++)

@@ -79,6 +79,7 @@ struct jit_cache {
     size_t region_size;
     pthread_mutex_t lock; /* of all that follows but what is atomic */
     u64 chaos;
+    u16 next_slot[JIT_SLOT_KINDS];
     struct translation scratch;
     unsigned filling;
     struct cache_region region[CACHE_REGIONS];

@@ -149,6 +149,7 @@ static inline u32 jit_link_tag(u32 place)
 
 /* Routines that all blocks share, as offsets in the code cache. */
 struct jit_runtime {
+    u16 *next_slot;  /* given: JIT_SLOT_KINDS numbers, changed by who has the cache's lock */
     u64 *chaos;      /* given: what chaos_one_in() draws from, or NULL */
     u32 enter;       /* void (struct cpu *, const void *code, struct jit_frame *) */
     u32 call;        /* R11: struct jit_site; comes back when the meaning says DONE */

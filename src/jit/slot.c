@@ -17,11 +17,12 @@ static unsigned slot_kind(unsigned size)
     return kind;
 }
 
-/* A slot of this place's; another place may have it too. The stack's is none of them. */
+/* A slot of this place's; places of traces made long before or after may have it too. The stack's is none of
+ * them. */
 static unsigned take_slot(struct gen *g, unsigned kind, bool write)
 {
-    unsigned first = (2 * kind + write) * JIT_SLOTS_EACH;
-    return first + (g->base / 64 + g->slot_misses) % (JIT_SLOTS_EACH - 1);
+    unsigned which = 2 * kind + write;
+    return which * JIT_SLOTS_EACH + g->rt->next_slot[which]++ % (JIT_SLOTS_EACH - 1);
 }
 
 /* In traces: the page that this place went to last, by its slot. What uses the address does not wait for the

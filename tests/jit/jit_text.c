@@ -70,9 +70,10 @@ static struct {
     DO(stac, 0x100)                                                                                          \
     DO(clac, 0x110)
 
-static const struct jit_runtime runtime = {
+static u16 next_slot[JIT_SLOT_KINDS];
+static const struct jit_runtime runtime = {.next_slot = next_slot,
 #define DO(name, at) .name = at,
-    ROUTINES(DO)
+                                           ROUTINES(DO)
 #undef DO
 };
 
@@ -154,6 +155,7 @@ static struct block *decode_next(unsigned from)
 
 static bool write_code(const struct block *b, const struct trace *trace, u64 rip, FILE *out)
 {
+    memset(next_slot, 0, sizeof(next_slot));
     if (!b || !translate(b, trace, w->site, w->exit + TRACE_EXITS, &runtime, BASE, &w->t))
         return false;
     struct jit_view v = {.block = b,
