@@ -18,7 +18,8 @@ void flags_save(struct gen *g)
 {
     runtime_save_flags(&g->e);
     g->flags_saved = g->flags_in_fl = true;
-    if (g->index < g->b->count && !g->set_flags)
+    /* With a recipe it may have jumped to its slow case before. */
+    if (g->index < g->b->count && !g->set_flags && !g->has_recipe)
         g->slow[g->index].flags_saved = true;
 }
 
