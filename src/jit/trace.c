@@ -105,12 +105,22 @@ static bool contains(const struct trace *t, u8 page, u64 rip)
     return false;
 }
 
+static bool calls(const struct block *b)
+{
+    for (unsigned i = 0; i < b->count; i++)
+        if (lowering_of_row(b->uop[i].in.id) == LOWER_CALL)
+            return true;
+    return false;
+}
+
 /* A short loop is taken several times over: that often fewer counts, and operands near each other that lie in
- * one iteration and the next. */
+ * one iteration and the next. One that calls may be a recursion, which ends after a few. */
 static void unroll(struct trace *t)
 {
     struct block *b = (struct block *)t->place;
     unsigned n = b->count, times = least(least(UNROLLED / n, UNROLL_MOST), TRACE_BLOCKS / t->blocks);
+    if (calls(b))
+        return;
     for (unsigned i = n; i < n * times; i++) {
         b->uop[i] = b->uop[i - n];
         t->at[i] = t->at[i - n];
