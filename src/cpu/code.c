@@ -7,7 +7,7 @@
 
 #include "cpu/meanings.h"
 
-#define ARENA_MOST  (16 * MIB)
+#define ARENA_MOST  (4 * MIB)
 #define ARENA_LEAST (2 * MIB)
 #define ARENAS      (64 * MIB) /* of all vCPUs of a machine, but for the least */
 #define TABLE_BITS  15
