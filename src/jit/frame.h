@@ -187,12 +187,6 @@ static inline bool chaos_one_in(u64 *state, unsigned n)
 
 struct emit;
 struct jit_options; /* here without zeroes */
-void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);
-void runtime_refill_emit(struct emit *e, struct jit_runtime *rt);
-void runtime_slot_emit(struct emit *e, struct jit_runtime *rt);
-void runtime_system_emit(struct emit *e, struct jit_runtime *rt);
-/* Inline; R10: struct cpu, R11 stays, guest registers are in it already. */
-void runtime_vec_store(struct emit *e, i32 bias);
 /* Inline, in routines and in blocks: R11 from R10, flags are lost. How far into a soft TLB's table an address
  * has its entry; an eighth of how far into struct tlb_view's notes RIP has its note, a late jump's (lin: RIP,
  * what: the far entry of its translation). */

@@ -4,17 +4,14 @@
  * with runtime_vec.c, the only places where guest registers move between the host's registers and struct cpu.
  * System V ABI towards C.
  */
-#include "jit/emit.h"
-#include "jit/frame.h"
+#include "jit/runtime.h"
+
 #include "jit/hostmap.h"
 #include "jit/watch.h"
 
-#define CPU(field)   ((i32)offsetof(struct cpu, field))
-#define SITE(field)  ((i32)offsetof(struct jit_site, field))
-#define FRAME_SIZE   ((i32)sizeof(struct jit_frame))
-#define CALL_MEM     0xff /* /2 call, /4 jmp */
-#define BYTE_CMP_IMM 0x80 /* /7 */
-#define IMUL_IMM     0x69
+#define SITE(field) ((i32)offsetof(struct jit_site, field))
+#define FRAME_SIZE  ((i32)sizeof(struct jit_frame))
+#define CALL_MEM    0xff /* /2 call, /4 jmp */
 
 static const enum host_reg saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 
@@ -51,12 +48,11 @@ static void store_rest(struct emit *e, i32 bias)
     runtime_vec_store(e, bias);
 }
 
-/* R9 as it should be, from R10: struct cpu. */
-static void load_view(struct emit *e)
+void runtime_load_view(struct emit *e)
 {
     emit_mem(e, X_MOV, 8, H_R9, MEM(H_R10, CPU(tlb)));
     emit_mem(e, X_MOV, 8, H_R9, MEM(H_R9, offsetof(struct tlb, view)));
-    emit_imm(e, X_IMM_SUB, 8, H_R9, VIEW_AT(slots_open));
+    emit_lea(e, H_R9, MEM(H_R9, (i32)offsetof(struct tlb_view, read)));
 }
 
 /* R10: struct cpu. */
@@ -69,17 +65,12 @@ static void load_all(struct emit *e, i32 bias)
     emit_mem(e, X_MOVZX16, 4, H_RAX, MEM(H_R10, CPU(fl)));
     emit_mem(e, X_MOV_TO, 2, H_RAX, SLOT(fl, bias));
     emit_mem(e, X_MOV, 8, H_RCX, MEM(H_R10, CPU(tlb)));
-    load_view(e);
+    runtime_load_view(e);
     emit_mem(e, X_MOV, 8, H_RAX, MEM(H_RCX, offsetof(struct tlb, x)));
     emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(tlb_x, bias));
-    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(fix, bias));
+    emit_op_mem(e, wide, 0xc7, 0, SLOT(fix, bias));
     emit32(e, 0);
     move_gprs(e, false, H_R10);
-}
-
-static void push_pop(struct emit *e, bool push, enum host_reg r)
-{
-    emit_op_plus(e, (struct prefixes){0}, push ? 0x50 : 0x58, r);
 }
 
 static void copy(struct emit *e, struct mem to, struct mem from)
@@ -93,15 +84,14 @@ static void copy(struct emit *e, struct mem to, struct mem from)
 static void emit_enter(struct emit *e)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(saved); i++)
-        push_pop(e, true, saved[i]);
-    push_pop(e, true, H_RDX);
+        emit_push(e, saved[i]);
+    emit_push(e, H_RDX);
     emit_imm(e, X_IMM_SUB, 8, H_RSP, FRAME_SIZE);
     emit_mem(e, X_MOV_TO, 8, H_RDI, SLOT(cpu, 0));
-    emit_op_mem(e, (struct prefixes){0}, 0xc6, 0, SLOT(vec, 0));
+    emit_op_mem(e, none, 0xc6, 0, SLOT(vec, 0));
     emit8(e, 0);
     copy(e, SLOT(rip_page, 0), FRAME_OF(H_RDX, rip_page));
-    copy(e, SLOT(places, 0), FRAME_OF(H_RDX, places));
-    for (size_t field = offsetof(struct jit_frame, end); field <= offsetof(struct jit_frame, changes);
+    for (size_t field = offsetof(struct jit_frame, places); field <= offsetof(struct jit_frame, changes);
          field += 8)
         copy(e, slot(field, 0), MEM(H_RDX, (i32)field));
     copy(e, SLOT(samples, 0), FRAME_OF(H_RDX, samples));
@@ -109,7 +99,7 @@ static void emit_enter(struct emit *e)
     emit_reg(e, X_MOV, 8, H_R10, H_RDI);
     emit_reg(e, X_MOV, 8, H_R11, H_RSI);
     load_all(e, 0);
-    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
+    emit_op_reg(e, none, CALL_MEM, 4, H_R11);
 }
 
 /* The state is in struct cpu; reason and what are in the frame. */
@@ -121,15 +111,15 @@ static void emit_leave_done(struct emit *e)
     copy(e, FRAME_OF(H_RDX, reason), SLOT(reason, 0));
     copy(e, FRAME_OF(H_RDX, what), SLOT(what, 0));
     emit_imm(e, X_IMM_ADD, 8, H_RSP, FRAME_SIZE);
-    push_pop(e, false, H_RDX);
+    emit_pop(e, H_RDX);
     for (unsigned i = ARRAY_SIZE(saved); i-- > 0;)
-        push_pop(e, false, saved[i]);
+        emit_pop(e, saved[i]);
     emit8(e, 0xc3);
 }
 
 static void set_reason(struct emit *e, enum jit_reason r)
 {
-    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(reason, 0));
+    emit_op_mem(e, wide, 0xc7, 0, SLOT(reason, 0));
     emit32(e, r);
 }
 
@@ -140,7 +130,7 @@ void runtime_save_flags(struct emit *e)
     emit_bytes(e, to_ax, sizeof(to_ax));
     emit_mem(e, X_MOV_TO, 2, H_RAX, SLOT(fl, 0));
     emit_reg(e, X_MOV, 8, H_RAX, H_R11);
-    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0xc7, 0, SLOT(fix, 0));
+    emit_op_mem(e, wide, 0xc7, 0, SLOT(fix, 0));
     emit32(e, 0);
 }
 
@@ -148,8 +138,7 @@ void runtime_save_flags(struct emit *e)
  */
 static void fix_flags(struct emit *e, i32 bias)
 {
-    const struct prefixes none = {0};
-    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0x83, X_IMM_CMP, SLOT(fix, bias));
+    emit_op_mem(e, wide, 0x83, X_IMM_CMP, SLOT(fix, bias));
     emit8(e, 0);
     size_t right = emit_jcc(e, CC_E);
     emit_mem(e, X_MOV_TO, 8, H_R11, SLOT(spare, bias));
@@ -224,7 +213,7 @@ static void emit_call_meaning(struct emit *e, u64 (*counts)[2])
     emit_reg(e, X_MOV, 8, H_RDI, H_RBX);
     emit_lea(e, H_RSI, MEM(H_RBP, SITE(in)));
     emit_imm(e, X_IMM_SUB, 8, H_RSP, 8);
-    emit_op_mem(e, (struct prefixes){0}, CALL_MEM, 2, MEM(H_RBP, SITE(fn)));
+    emit_op_mem(e, none, CALL_MEM, 2, MEM(H_RBP, SITE(fn)));
     emit_imm(e, X_IMM_ADD, 8, H_RSP, 8);
 }
 
@@ -241,7 +230,7 @@ static size_t jump_if_changed(struct emit *e, i32 bias)
  * R12: frame.left, which is to be written back. */
 static void end_slice_if_asked(struct emit *e)
 {
-    emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RBX, CPU(poll)));
+    emit_op_mem(e, none, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RBX, CPU(poll)));
     emit8(e, 0);
     size_t no = emit_jcc(e, CC_E);
     emit_mem(e, X_SUB_TO, 8, H_R12, SLOT(end, 8));
@@ -259,7 +248,7 @@ static void emit_outcome(struct emit *e, u32 done)
     emit_reg(e, X_MOV, 8, H_RDX, H_RSP);
     emit_reg(e, X_MOV, 8, H_RCX, H_R12);
     emit_mov_imm(e, H_RAX, (u64)jit_after);
-    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 2, H_RAX);
+    emit_op_reg(e, none, CALL_MEM, 2, H_RAX);
     emit_reg(e, X_TEST, 8, H_RAX, H_RAX);
     size_t leave = emit_jcc(e, CC_E);
     emit_reg(e, X_MOV, 8, H_R10, H_RBX);
@@ -267,7 +256,7 @@ static void emit_outcome(struct emit *e, u32 done)
     load_all(e, 0);
     emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 0));
     emit_mem(e, X_MOV, 8, H_R10, MEM(H_R10, CPU(rip)));
-    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
+    emit_op_reg(e, none, CALL_MEM, 4, H_R11);
     emit_patch(e, leave, e->len);
     set_reason(e, JIT_SETTLED);
     emit_jmp_to(e, done);
@@ -281,8 +270,8 @@ static size_t count_sample(struct emit *e, unsigned samples)
     emit_shift(e, X_SHR, 4, H_R11, JIT_SAMPLE_SHIFT);
     emit_imm(e, X_IMM_AND, 4, H_R11, (1 << JIT_SAMPLE_BITS) - 1);
     emit_mem(e, X_ADD, 8, H_R11, SLOT(samples, 0));
-    emit_op_mem(e, (struct prefixes){0}, 0xfe, 0, MEM(H_R11, 0)); /* inc */
-    emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_R11, 0));
+    emit_op_mem(e, none, 0xfe, 0, MEM(H_R11, 0)); /* inc */
+    emit_op_mem(e, none, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_R11, 0));
     emit8(e, (u8)samples);
     emit_mem(e, X_MOV, 8, H_R11, SLOT(spare, 0));
     return emit_jcc(e, CC_E);
@@ -294,7 +283,7 @@ static void emit_slice(struct emit *e, const struct jit_options *o, u32 leave_at
 {
     emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(scratch, 0));
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(cpu, 0));
-    emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RAX, CPU(poll)));
+    emit_op_mem(e, none, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RAX, CPU(poll)));
     emit8(e, 0);
     size_t asked = emit_jcc(e, CC_NE);
     size_t changed = jump_if_changed(e, 0);
@@ -309,7 +298,7 @@ static void emit_slice(struct emit *e, const struct jit_options *o, u32 leave_at
     emit_mem(e, X_ADD_TO, 8, H_RAX, SLOT(end, 0));
     emit_mem(e, X_ADD_TO, 8, H_RAX, SLOT(left, 0));
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
-    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
+    emit_op_reg(e, none, CALL_MEM, 4, H_R11);
     emit_patch(e, asked, e->len);
     emit_patch(e, changed, e->len);
     emit_patch(e, over, e->len);
@@ -323,7 +312,7 @@ _Static_assert(sizeof(struct tlb_note) == 16 && sizeof(struct tlb_note) * TLB_NO
 
 void runtime_note_index(struct emit *e)
 {
-    emit_op_mem(e, (struct prefixes){0}, X_LEA, H_R11, (struct mem){.base = H_R10, .index = H_R10});
+    emit_op_mem(e, none, X_LEA, H_R11, (struct mem){.base = H_R10, .index = H_R10});
     emit_imm(e, X_IMM_AND, 4, H_R11, 2 * TLB_NOTES - 2);
 }
 
@@ -345,10 +334,10 @@ static size_t emit_ask(struct emit *e)
     emit_reg(e, X_MOV, 8, H_RDI, H_R10);
     emit_mem(e, X_MOV, 8, H_RSI, SLOT(what, 0));
     emit_mov_imm(e, H_RAX, (u64)jit_look_up);
-    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 2, H_RAX);
+    emit_op_reg(e, none, CALL_MEM, 2, H_RAX);
     emit_reg(e, X_MOV, 8, H_R11, H_RAX);
     emit_mem(e, X_MOV, 8, H_R10, SLOT(cpu, 0));
-    load_view(e);
+    runtime_load_view(e);
     move_lost(e, false, H_R10);
     emit_mem(e, X_MOV, 8, H_R10, SLOT(what, 0));
     emit_reg(e, X_TEST, 8, H_R11, H_R11);
@@ -366,12 +355,11 @@ static void emit_note_jump(struct emit *e)
     note.disp += (i32)offsetof(struct tlb_note, what);
     emit_mem(e, X_MOV_TO, 8, H_RAX, note);
     emit_shift(e, X_SHR, 4, H_R11, 7);
-    emit_op_mem(e, (struct prefixes){0}, 0xc6, 0,
-                (struct mem){.base = H_R9, .index = H_R11, .disp = VIEW_AT(noted)});
+    emit_op_mem(e, none, 0xc6, 0, (struct mem){.base = H_R9, .index = H_R11, .disp = VIEW_AT(noted)});
     emit8(e, 1);
     emit_reg(e, X_MOV, 8, H_R11, H_RAX);
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
-    emit_op_reg(e, (struct prefixes){0}, CALL_MEM, 4, H_R11);
+    emit_op_reg(e, none, CALL_MEM, 4, H_R11);
 }
 
 /* The fetch entry of the page, then the block by host address, or what C finds; found, it is noted as a late
@@ -389,7 +377,7 @@ static void emit_lookup(struct emit *e, u32 leave_at)
     emit_mem(e, X_ADD, 8, H_RAX, MEM(H_R11, 8));
     emit_reg(e, X_MOV, 8, H_R11, H_RAX); /* host address of the target */
     emit_shift(e, X_SHR, 8, H_RAX, JIT_PLACE_BITS);
-    emit_op_reg(e, (struct prefixes){0}, IMUL_IMM, H_RAX, H_RAX);
+    emit_op_reg(e, none, IMUL_IMM, H_RAX, H_RAX);
     emit32(e, JIT_PLACE_FACTOR);
     emit_shift(e, X_SHR, 4, H_RAX, 32 - JIT_PLACE_BITS);
     emit_reg(e, X_XOR, 4, H_RAX, H_R11);
@@ -402,14 +390,14 @@ static void emit_lookup(struct emit *e, u32 leave_at)
     emit_reg(e, X_XOR, 8, H_RAX, H_R11); /* the offset alone, if the host address is the same */
     emit_reg(e, X_MOV, 4, H_R11, H_RAX);
     emit_reg(e, X_CMP, 8, H_R11, H_RAX);
-    size_t none = emit_jcc(e, CC_NE);
+    size_t absent = emit_jcc(e, CC_NE);
     emit_lea_rip(e, H_R11, 0); /* the code cache begins with these routines */
     emit_reg(e, X_ADD, 8, H_R11, H_RAX);
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
     size_t found = e->len;
     emit_note_jump(e);
     emit_patch(e, miss, e->len);
-    emit_patch(e, none, e->len);
+    emit_patch(e, absent, e->len);
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
     size_t unknown = emit_ask(e);
     emit_jmp_to(e, found);
@@ -427,7 +415,6 @@ enum { LINK_AFTER = 8 }; /* times */
 static void emit_link(struct emit *e, const struct jit_runtime *rt)
 {
     struct mem note = {.base = H_R9, .index = H_R11, .scale = 3, .disp = VIEW_AT(note)};
-    const struct prefixes none = {0};
     emit_mem(e, X_MOV_TO, 8, H_RAX, SLOT(scratch, 0));
     emit_reg(e, X_MOV, 8, H_RAX, H_R11);
     runtime_note_index(e);
@@ -451,7 +438,7 @@ static void emit_link(struct emit *e, const struct jit_runtime *rt)
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch, 0));
     emit_op_reg(e, none, CALL_MEM, 4, H_R11);
     emit_patch(e, other, e->len);
-    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0x83, X_IMM_CMP, EXIT(code));
+    emit_op_mem(e, wide, 0x83, X_IMM_CMP, EXIT(code));
     emit8(e, 0);
     emit_patch(e, emit_jcc(e, CC_NE), go);
     emit_op_mem(e, none, 0x80, X_IMM_ADD, EXIT(missed));
@@ -488,7 +475,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, const struct jit_optio
     emit_call_meaning(e, options->watch.counts);
     emit_reg(e, X_TEST, 4, H_RAX, H_RAX);
     size_t out = emit_jcc(e, CC_NE);
-    emit_op_mem(e, (struct prefixes){0}, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RBX, CPU(code_dirty)));
+    emit_op_mem(e, none, BYTE_CMP_IMM, X_IMM_CMP, MEM(H_RBX, CPU(code_dirty)));
     emit8(e, 0);
     size_t dirty = emit_jcc(e, CC_NE);
     size_t changed = jump_if_changed(e, 8);

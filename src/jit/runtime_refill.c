@@ -3,12 +3,9 @@
  * The routines that accesses call whose page the soft TLB's tables do not hold: they ask its second level,
  * which fills the tables. Only registers that C may overwrite are saved; vector registers stay as they are.
  */
-#include "cpu/mmu.h"
-#include "jit/emit.h"
-#include "jit/frame.h"
-#include "jit/hostmap.h"
+#include "jit/runtime.h"
 
-static const struct prefixes none = {0}, wide = {.rex_w = true};
+#include "cpu/mmu.h"
 
 /* With the return address they keep the stack aligned. */
 static const enum host_reg lost[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9};
@@ -19,7 +16,7 @@ _Static_assert(BIAS % 16 == 0, "the stack stays aligned");
 static void emit_ask(struct emit *e, bool write)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(lost); i++)
-        emit_op_plus(e, none, 0x50, lost[i]); /* push */
+        emit_push(e, lost[i]);
     emit_mem(e, X_MOV, 8, H_RDI, MEM(H_RSP, (i32)offsetof(struct jit_frame, cpu) + BIAS));
     emit_reg(e, X_MOV, 8, H_RSI, H_R10);
     emit_reg(e, X_MOV, 4, H_RDX, H_R11);
@@ -28,7 +25,7 @@ static void emit_ask(struct emit *e, bool write)
     emit_op_reg(e, none, 0xff, 2, H_RAX); /* call */
     emit_reg(e, X_MOV, 8, H_R10, H_RAX);
     for (unsigned i = ARRAY_SIZE(lost); i-- > 0;)
-        emit_op_plus(e, none, 0x58, lost[i]); /* pop */
+        emit_pop(e, lost[i]);
     emit_reg(e, X_TEST, 8, H_R10, H_R10);
     size_t nothing = emit_jcc(e, CC_E);
     emit8(e, 0xc3);

@@ -3,18 +3,9 @@
  * The routines that open slots (struct tlb_slot): a place of translated code found its page elsewhere than
  * last time, so it is looked for in the soft TLB. They fill nothing that the TLB has not.
  */
-#include "jit/emit.h"
-#include "jit/frame.h"
-#include "jit/hostmap.h"
+#include "jit/runtime.h"
 
 #define SLOT_FIELD(reg, field) MEM(reg, (i32)offsetof(struct tlb_slot, field))
-
-static const struct prefixes none = {0}, wide = {.rex_w = true};
-
-static void push_pop(struct emit *e, bool push, enum host_reg r)
-{
-    emit_op_plus(e, none, push ? 0x50 : 0x58, r);
-}
 
 /* A field of the entry at R11 of a table. */
 static struct mem entry_at(i32 table, size_t field)
@@ -47,8 +38,8 @@ static size_t jump_if_other(struct emit *e, i32 table)
 /* R10: linear address. Both tables must have its page. */
 static void emit_stack(struct emit *e)
 {
-    push_pop(e, true, H_RAX);
-    push_pop(e, true, H_RBX);
+    emit_push(e, H_RAX);
+    emit_push(e, H_RBX);
     runtime_tlb_index(e);
     size_t no_read = jump_if_other(e, VIEW_AT(read)), no_write = jump_if_other(e, VIEW_AT(write));
     emit_lea(e, H_RBX, MEM(H_R9, jit_slot_at(JIT_STACK_SLOT)));
@@ -64,8 +55,8 @@ static void emit_stack(struct emit *e)
     emit_reg(e, X_MOV, 8, H_R10, H_RAX);
     emit_patch(e, no_read, e->len);
     emit_patch(e, no_write, e->len);
-    push_pop(e, false, H_RBX);
-    push_pop(e, false, H_RAX);
+    emit_pop(e, H_RBX);
+    emit_pop(e, H_RAX);
     emit8(e, 0xc3);
 }
 
@@ -128,7 +119,7 @@ static void emit_open_slot(struct emit *e)
 {
     static const enum host_reg used[] = {H_RAX, H_RCX, H_RDX, H_RBX};
     for (unsigned i = 0; i < ARRAY_SIZE(used); i++)
-        push_pop(e, true, used[i]);
+        emit_push(e, used[i]);
     emit_reg(e, X_MOV, 8, H_RDX, H_R11);
     table_of_use(e);
     emit_mem(e, X_MOV, 8, H_RAX, entry_at(VIEW_AT(read), offsetof(struct tlb_entry, tag)));
@@ -144,7 +135,7 @@ static void emit_open_slot(struct emit *e)
     emit8(e, 0xf8); /* clc */
     emit_patch(e, miss, e->len);
     for (unsigned i = ARRAY_SIZE(used); i-- > 0;)
-        push_pop(e, false, used[i]);
+        emit_pop(e, used[i]);
     emit8(e, 0xc3);
 }
 

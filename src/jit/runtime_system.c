@@ -3,26 +3,19 @@
  * From user to kernel and back: SYSCALL and SYSRET, as cpu/syscall.c has them, and STAC and CLAC, behind the
  * checks that lower_system.c emits.
  */
-#include "jit/emit.h"
-#include "jit/frame.h"
+#include "jit/runtime.h"
 
-#define CPU(field)  ((i32)offsetof(struct cpu, field))
 #define SLOT(field) MEM(H_RSP, (i32)offsetof(struct jit_frame, field))
 
 enum {
-    IMUL_IMM = 0x69,
-    BYTE_CMP_IMM = 0x80,
     GROUP_IMM = 0x81,
-    BYTE_TO = 0x88,
     POP = 0x8f,
     BYTE_MOV_IMM = 0xc6,
     MOV_IMM = 0xc7,
-    TEST_IMM = 0xf7,
     NOT = 2,
     JUMP = 0xff,
     CMOVE = 0x0f44
 };
-static const struct prefixes none = {0}, wide = {.rex_w = true};
 enum { FL_BYTE = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF };
 
 /* R11: RFLAGS. RAX is lost. */
@@ -139,14 +132,6 @@ static void set_class(struct emit *e, bool user)
     emit_patch(e, wrong, e->len);
 }
 
-/* R9 is what it was. */
-static void load_view(struct emit *e)
-{
-    emit_mem(e, X_MOV, 8, H_R9, MEM(H_R10, CPU(tlb)));
-    emit_mem(e, X_MOV, 8, H_R9, tlb_at(H_R9, offsetof(struct tlb, view)));
-    emit_lea(e, H_R9, MEM(H_R9, (i32)offsetof(struct tlb_view, read)));
-}
-
 /* ---- the routines ---- */
 
 /* Begins a routine that is called and comes back only when it cannot do it. */
@@ -161,7 +146,7 @@ static void enter_called(struct emit *e)
 static void back_if_wrong(struct emit *e)
 {
     size_t right = emit_jcc(e, CC_E);
-    load_view(e);
+    runtime_load_view(e);
     emit_mem(e, X_MOV, 8, H_RAX, SLOT(scratch));
     emit_op_mem(e, none, JUMP, 4, SLOT(what));
     emit_patch(e, right, e->len);

@@ -7,23 +7,21 @@
  * that found its bit of `vec` set may go on until the next call. The host's MXCSR is the guest's meanwhile,
  * without the flags that struct cpu has already.
  */
-#include "cpu/fpu.h"
-#include "jit/emit.h"
-#include "jit/frame.h"
+#include "jit/runtime.h"
 
-#define CPU(field) ((i32)offsetof(struct cpu, field))
+#include "cpu/fpu.h"
+
 /* Above the return address of the routine's own call. */
 #define IN_FRAME(field) MEM(H_RSP, (i32)offsetof(struct jit_frame, field) + 8)
 
-enum { MOVUPS = 0x0f10, MOVUPS_TO = 0x0f11, FX_GROUP = 0x0fae, TEST_IMM = 0xf7, TEST_IMM8 = 0xf6 };
-enum { BYTE_TO = 0x88, LDMXCSR = 2, STMXCSR = 3 };
+enum { MOVUPS = 0x0f10, MOVUPS_TO = 0x0f11, FX_GROUP = 0x0fae, TEST_IMM8 = 0xf6 };
+enum { LDMXCSR = 2, STMXCSR = 3 };
 
 /* R10: struct cpu. */
 static void move_xmm(struct emit *e, bool store)
 {
     for (unsigned n = 0; n < 16; n++)
-        emit_op_mem(e, (struct prefixes){0}, store ? MOVUPS_TO : MOVUPS, n,
-                    MEM(H_R10, CPU(vec) + 32 * (i32)n));
+        emit_op_mem(e, none, store ? MOVUPS_TO : MOVUPS, n, MEM(H_R10, CPU(vec) + 32 * (i32)n));
 }
 
 static void move_ymm(struct emit *e, bool store)
@@ -35,19 +33,19 @@ static void move_ymm(struct emit *e, bool store)
 
 static void set_vec(struct emit *e, u8 bits)
 {
-    emit_op_mem(e, (struct prefixes){0}, 0x80, X_IMM_OR, IN_FRAME(vec));
+    emit_op_mem(e, none, 0x80, X_IMM_OR, IN_FRAME(vec));
     emit8(e, bits);
 }
 
 static void test_frame(struct emit *e, struct mem m, u8 bits)
 {
-    emit_op_mem(e, (struct prefixes){0}, TEST_IMM8, 0, m);
+    emit_op_mem(e, none, TEST_IMM8, 0, m);
     emit8(e, bits);
 }
 
 static void test_cpu(struct emit *e, i32 off, u32 bits)
 {
-    emit_op_mem(e, (struct prefixes){0}, TEST_IMM, 0, MEM(H_R10, off));
+    emit_op_mem(e, none, TEST_IMM, 0, MEM(H_R10, off));
     emit32(e, bits);
 }
 
@@ -57,7 +55,7 @@ static void fresh_mxcsr(struct emit *e)
     emit_imm(e, X_IMM_AND, 4, H_R11, ~MXCSR_FLAGS);
     emit_imm(e, X_IMM_OR, 4, H_R11, MXCSR_MASKS); /* never traps here, whatever the guest's says */
     emit_mem(e, X_MOV_TO, 4, H_R11, IN_FRAME(mxcsr));
-    emit_op_mem(e, (struct prefixes){0}, FX_GROUP, LDMXCSR, IN_FRAME(mxcsr));
+    emit_op_mem(e, none, FX_GROUP, LDMXCSR, IN_FRAME(mxcsr));
 }
 
 /* Whether every exception is masked, then `vec` gets `with`, else `without`. R11 is lost. */
@@ -138,10 +136,10 @@ static void emit_load_ymm(struct emit *e)
     struct outs o = begin(e, VEC_YMM);
     refuse(e, &o, true);
     test_frame(e, IN_FRAME(vec), VEC_XMM);
-    size_t none = emit_jcc(e, CC_E);
+    size_t absent = emit_jcc(e, CC_E);
     move_xmm(e, true);
     size_t have = emit_jmp(e);
-    emit_patch(e, none, e->len);
+    emit_patch(e, absent, e->len);
     fresh_mxcsr(e);
     emit_patch(e, have, e->len);
     move_ymm(e, false);
@@ -151,15 +149,15 @@ static void emit_load_ymm(struct emit *e)
 
 static void fxsr(struct emit *e, bool load, enum host_reg at)
 {
-    emit_op_mem(e, (struct prefixes){.rex_w = true}, FX_GROUP, load, MEM(at, 0));
+    emit_op_mem(e, wide, FX_GROUP, load, MEM(at, 0));
 }
 
 /* Registers ST0 to ST7 of an image, through XMM0. */
 static void copy_stack(struct emit *e, struct mem to, struct mem from)
 {
     for (i32 i = X87_ST; i < X87_ST + 8 * 16; i += 16) {
-        emit_op_mem(e, (struct prefixes){0}, MOVUPS, 0, MEM(from.base, from.disp + i));
-        emit_op_mem(e, (struct prefixes){0}, MOVUPS_TO, 0, MEM(to.base, to.disp + i));
+        emit_op_mem(e, none, MOVUPS, 0, MEM(from.base, from.disp + i));
+        emit_op_mem(e, none, MOVUPS_TO, 0, MEM(to.base, to.disp + i));
     }
 }
 
@@ -174,9 +172,8 @@ static void emit_load_x87(struct emit *e)
     out(e, &o, CC_NE);
     emit_lea(e, H_R11, IN_FRAME(image));
     fxsr(e, false, H_R11);
-    emit_op_mem(e, (struct prefixes){0}, MOVUPS, 0,
-                MEM(H_R10, CPU(x87))); /* control, status, tags; pointers */
-    emit_op_mem(e, (struct prefixes){0}, MOVUPS_TO, 0, MEM(H_R11, 0));
+    emit_op_mem(e, none, MOVUPS, 0, MEM(H_R10, CPU(x87))); /* control, status, tags; pointers */
+    emit_op_mem(e, none, MOVUPS_TO, 0, MEM(H_R11, 0));
     copy_stack(e, MEM(H_R11, 0), MEM(H_R10, CPU(x87)));
     fxsr(e, true, H_R11);
     set_vec(e, VEC_X87);
@@ -201,48 +198,48 @@ static void store_x87(struct emit *e, i32 bias)
 static void store_mxcsr(struct emit *e, i32 bias)
 {
     struct mem scratch = MEM(H_RSP, (i32)offsetof(struct jit_frame, mxcsr) + bias);
-    emit_op_mem(e, (struct prefixes){0}, FX_GROUP, STMXCSR, scratch);
+    emit_op_mem(e, none, FX_GROUP, STMXCSR, scratch);
     emit_mem(e, X_MOV, 4, H_RAX, scratch);
     emit_imm(e, X_IMM_CMP, 4, H_RAX, MXCSR_RESET);
     size_t same = emit_jcc(e, CC_E);
     emit_imm(e, X_IMM_AND, 4, H_RAX, MXCSR_FLAGS);
     emit_mem(e, 0x09, 4, H_RAX, MEM(H_R10, CPU(mxcsr))); /* or [mxcsr], eax */
-    emit_op_mem(e, (struct prefixes){0}, 0xc7, 0, scratch);
+    emit_op_mem(e, none, 0xc7, 0, scratch);
     emit32(e, MXCSR_RESET);
-    emit_op_mem(e, (struct prefixes){0}, FX_GROUP, LDMXCSR, scratch);
+    emit_op_mem(e, none, FX_GROUP, LDMXCSR, scratch);
     emit_patch(e, same, e->len);
 }
 
 static void store_vectors(struct emit *e, struct mem vec, i32 bias)
 {
     test_frame(e, vec, VEC_XMM);
-    size_t none = emit_jcc(e, CC_E);
+    size_t absent = emit_jcc(e, CC_E);
     test_frame(e, vec, VEC_YMM);
-    size_t wide = emit_jcc(e, CC_NE);
+    size_t upper = emit_jcc(e, CC_NE);
     move_xmm(e, true);
     size_t done = emit_jmp(e);
-    emit_patch(e, wide, e->len);
+    emit_patch(e, upper, e->len);
     move_ymm(e, true);
     emit_bytes(e, "\xc5\xf8\x77", 3); /* vzeroupper: C code need not pay for upper halves */
     emit_patch(e, done, e->len);
     store_mxcsr(e, bias);
-    emit_patch(e, none, e->len);
+    emit_patch(e, absent, e->len);
 }
 
 void runtime_vec_store(struct emit *e, i32 bias)
 {
     struct mem vec = MEM(H_RSP, (i32)offsetof(struct jit_frame, vec) + bias);
-    emit_op_mem(e, (struct prefixes){0}, 0x80, X_IMM_CMP, vec);
+    emit_op_mem(e, none, 0x80, X_IMM_CMP, vec);
     emit8(e, 0);
-    size_t none = emit_jcc(e, CC_E);
+    size_t absent = emit_jcc(e, CC_E);
     store_vectors(e, vec, bias);
     test_frame(e, vec, VEC_X87);
     size_t no_x87 = emit_jcc(e, CC_E);
     store_x87(e, bias);
     emit_patch(e, no_x87, e->len);
-    emit_op_mem(e, (struct prefixes){0}, 0xc6, 0, vec);
+    emit_op_mem(e, none, 0xc6, 0, vec);
     emit8(e, 0);
-    emit_patch(e, none, e->len);
+    emit_patch(e, absent, e->len);
 }
 
 static void call_if(struct emit *e, u8 bits, u32 routine)
@@ -259,7 +256,7 @@ static void emit_vec_again(struct emit *e, const struct jit_runtime *rt)
 {
     struct mem what = MEM(H_RSP, (i32)offsetof(struct jit_frame, what)),
                back = MEM(H_RSP, (i32)offsetof(struct jit_frame, spare));
-    emit_op_plus(e, (struct prefixes){0}, 0x58, H_R10);
+    emit_pop(e, H_R10);
     emit_mem(e, X_MOV_TO, 8, H_R10, back);
     emit_mem(e, X_MOV_TO, 8, H_R11, what);
     call_if(e, VEC_X87, rt->load_x87);
@@ -270,7 +267,7 @@ static void emit_vec_again(struct emit *e, const struct jit_runtime *rt)
     emit_reg(e, X_AND, 4, H_R11, H_R10);
     emit_reg(e, X_CMP, 4, H_R11, H_R10);
     size_t missing = emit_jcc(e, CC_NE);
-    emit_op_mem(e, (struct prefixes){0}, 0xff, 4, back);
+    emit_op_mem(e, none, 0xff, 4, back);
     emit_patch(e, missing, e->len);
     emit_mem(e, X_MOVZX8, 4, H_R10, MEM(H_RSP, what.disp + 1));
     emit_mem(e, X_ADD_TO, 8, H_R10, MEM(H_RSP, (i32)offsetof(struct jit_frame, left)));
