@@ -18,8 +18,7 @@ struct exec_pages {
 int must_check exec_pages_create(struct exec_pages *x, size_t size, struct err *err);
 void exec_pages_destroy(struct exec_pages *x);
 
-/* Copies code in, 16-byte aligned; returns its executable address, or NULL when full (reset and start again).
- */
+/* Copies code in, 16-byte aligned; returns its executable address, or NULL when full. */
 void *exec_pages_add(struct exec_pages *x, const void *code, size_t len);
 
 #endif

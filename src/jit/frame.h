@@ -8,14 +8,15 @@
  *    registers and frame.kept; flags.c keeps track. Direction, interrupt and the other flags stay in struct
  *    cpu; the host's DF is 0.
  *  - RIP: frame.rip_page plus a constant of the instruction.
- *  - XMM, YMM, MXCSR and x87: in struct cpu until a block needs them, then the host's until C runs; frame.vec
- *    says which (runtime_vec.c).
+ *  - XMM, YMM, MXCSR and x87: in struct cpu until a block needs them, then the host's until a meaning runs;
+ *    frame.vec says which (runtime_vec.c).
  * Host R9 points into what data accesses see of the soft TLB (struct tlb_view, VIEW_AT()); R10 and R11 are
  * scratch; RSP points to the frame, where `left` counts down the instructions that may still run.
  *
- * The frame lies on the host's stack, so that short displacements reach it. Everything in it but `home`,
- * `left`, `fl`, `fix` and `vec` is set at entry or follows from struct cpu; what they hold or stand for is
- * written to struct cpu before C runs.
+ * The frame lies on the host's stack, so that short displacements reach it. What of the guest's state it
+ * holds or tells (`home`, `left`, `fl`, `fix` with `kept`, `vec`) is written to struct cpu before a meaning
+ * runs and before translated code is left. Two functions run without that, and neither look at nor change
+ * what is elsewhere: jit_look_up() and, even with vectors in the host's registers, mmu_refill().
  */
 #ifndef JIT_FRAME_H
 #define JIT_FRAME_H
@@ -47,7 +48,7 @@ struct jit_frame {
     u64 changes;             /* what it was when the run began */
     u64 window[WINDOWS_MAX]; /* host addresses of what a block uses again: coalesce.c */
     u64 samples;             /* table of how often a slice ended at a block: jit_sample_of() */
-    /* How it ended. */
+    /* How it ended; until then scratch, as is `spare`. */
     u64 reason; /* enum jit_reason */
     u64 what;   /* its argument */
     u64 spare, fix_back, fix_return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The routines that all translated blocks share: the way in, the way out, and the way to a meaning. They are,
- * with runtime_vec.c, the only places where guest registers move between the host's registers and struct cpu.
+ * The routines that all translated blocks share: the way in, the way out, the way to a meaning, and the
+ * search for where a jump leads. They are, with runtime_vec.c, the only places where guest registers move
+ * between the host's registers and struct cpu.
  * System V ABI towards C.
  */
 #include "jit/runtime.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the translator tells about itself to whoever asked for it at jit_attach(). */
+/* How the translator is to work, and what it tells about itself to whoever asked at jit_cache_new(). */
 #ifndef JIT_WATCH_H
 #define JIT_WATCH_H
 
@@ -37,7 +37,7 @@ struct jit_options {
     struct jit_watch watch;
     unsigned hot;     /* runs of a block before it is translated */
     unsigned slice;   /* instructions between two looks at what others ask; no fewer than a trace has */
-    unsigned samples; /* of slices, how many end at a block before a trace is made that begins there */
+    unsigned samples; /* of slices, how many end at a block before a trace begins there; at most 255 */
     bool stop;        /* a run ends where C ends it, with a fault not yet delivered */
     /* Not 0, but a seed: at random, the oldest of what is translated is evicted, blocks are interpreted all
      * the same, the TLB is emptied, code takes its slow cases, and the cache is tiny. A guest may not see
