@@ -12,7 +12,9 @@ while taskset -c $n true 2>/dev/null; do
     (dd if=/dev/zero bs=64k count=1 2>/dev/null | taskset -c $n sha256sum >/sum$n) &
     n=$((n + 1))
 done
-for n in $(seq ${toggles:-0}); do echo $((n & 1)) >/proc/sys/kernel/sched_schedstats; done
+for n in $(seq ${toggles:-0}); do
+    echo $((n & 1)) >/proc/sys/kernel/sched_schedstats || echo "warning: toggle $n failed"
+done
 wait
 echo "sums: $(cat /sum* | sort | uniq -c | sed 's/^ *//')"
 dmesg -r | sed -n 's/^<[0-4]>/warning: /p'

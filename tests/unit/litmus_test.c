@@ -146,8 +146,10 @@ static void pair_init(struct pair *p, enum way way)
     assert_int_equal(cpu_model_build(&p->model, VENDOR_INTEL, NULL, false, 2, 1000000000, &err), 0);
     assert_int_equal(space_add_ram(p->memory, 0, RAM, &err), 0);
     world_watch(p->world, p->memory);
-    if (way != INTERPRETED)
+    if (way != INTERPRETED) {
         p->cache = jit_cache_new(&options, &err);
+        assert_non_null(p->cache);
+    }
     for (unsigned i = 0; i < 2; i++) {
         struct cpu_init init = {.index = i,
                                 .memory = p->memory,
