@@ -271,7 +271,9 @@ static bool disturb(struct jit *j, struct cpu *c)
     if (upset(j, 16))
         tlb_lose_tables(c->tlb);
     if (upset(j, 512) && cache_lock(j->cache)) {
-        j->stats.evictions += cache_next_region(j->cache);
+        u64 evictions = j->cache->evictions;
+        cache_next_region(j->cache);
+        j->stats.evictions += j->cache->evictions - evictions;
         cache_unlock(j->cache);
     }
     return upset(j, 16);
