@@ -136,7 +136,9 @@ struct jit_exit {
     u32 unlinked;                /* the displacement of the way out */
     struct jit_block *from, *to; /* to: NULL while it goes out */
     struct jit_exit *next;       /* of those with the same `to` */
-    const void *code;            /* the far entry of `to`, or NULL */
+    /* The far entry of `to`; NULL while it goes out; nobody's once it was to go elsewhere: C is not asked any
+     * more. */
+    const void *code;
 };
 
 static inline u32 jit_link_slot(u32 place)

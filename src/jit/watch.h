@@ -24,8 +24,9 @@ struct jit_view {
 };
 
 struct jit_watch {
-    void (*translated)(void *opaque, unsigned vcpu,
-                       const struct jit_view *v); /* or NULL; on the vCPU's thread */
+    /* Or NULL. On the vCPU's thread, while nobody else can translate; of the routines (vcpu 0), in
+     * jit_cache_new(). */
+    void (*translated)(void *opaque, unsigned vcpu, const struct jit_view *v);
     void *opaque;
     /* How often a row (enum insn_id) called its meaning: it always does [0], its own code could not go on
      * [1]. ID_COUNT of them, for all vCPUs together; or NULL. */
