@@ -17,9 +17,9 @@
 void flags_save(struct gen *g)
 {
     runtime_save_flags(&g->e);
-    g->flags_saved = g->flags_in_fl = true;
+    g->flags.saved = g->flags.in_fl = true;
     /* With a recipe it may have jumped to its slow case before. */
-    if (g->index < g->b->count && !g->set_flags && !g->has_recipe)
+    if (g->index < g->b->count && !g->set_flags && !g->flags.has_recipe)
         g->slow[g->index].flags_saved = true;
 }
 
@@ -116,12 +116,12 @@ void flags_emit_rest(struct gen *g)
 static void look_after_recipe(struct gen *g)
 {
     u32 touched = (g->info->flags_written | g->info->flags_undefined) & FLAGS_ARITH;
-    u32 changes = lower_writes(g->in, (enum lowering)g->how[g->index]) & recipe_registers(&g->recipe);
-    bool lost = !g->flags_host || lower_observes(g, g->index);
-    if (g->flags_saved || touched || !changes || g->how[g->index] == LOWER_NONE)
+    u32 changes = lower_writes(g->in, (enum lowering)g->how[g->index]) & recipe_registers(&g->flags.recipe);
+    bool lost = !g->flags.host || lower_observes(g, g->index);
+    if (g->flags.saved || touched || !changes || g->how[g->index] == LOWER_NONE)
         return;
     if (g->seen[g->index] || (lost && g->live[g->index]))
-        recipe_keep(g, &g->recipe, changes);
+        recipe_keep(g, &g->flags.recipe, changes);
     else
         g->recipe_ends = true;
 }
@@ -130,43 +130,43 @@ void flags_begin(struct gen *g)
 {
     struct slow *s = &g->slow[g->index];
     if (g->recipe_ends && !g->set_flags)
-        g->has_recipe = false;
+        g->flags.has_recipe = false;
     g->set_flags = g->recipe_ends = false;
-    if (g->has_recipe)
+    if (g->flags.has_recipe)
         look_after_recipe(g);
-    s->flags_saved = g->flags_saved;
-    s->recipe = g->recipe;
+    s->flags_saved = g->flags.saved;
+    s->recipe = g->flags.recipe;
 }
 
 void flags_spare(struct gen *g)
 {
-    if (!g->flags_saved && !g->has_recipe)
+    if (!g->flags.saved && !g->flags.has_recipe)
         flags_save(g);
 }
 
 void flags_settle(struct gen *g)
 {
-    if (g->flags_saved)
+    if (g->flags.saved)
         return;
-    if (!g->has_recipe) {
+    if (!g->flags.has_recipe) {
         flags_save(g);
         return;
     }
-    flags_wait(g, &g->recipe);
-    g->flags_saved = true;
-    g->flags_in_fl = false;
+    flags_wait(g, &g->flags.recipe);
+    g->flags.saved = true;
+    g->flags.in_fl = false;
 }
 
 void flags_keep(struct gen *g)
 {
-    if (!g->flags_saved && g->has_recipe && !flags_stay(g))
-        recipe_keep(g, &g->recipe, ~0u);
+    if (!g->flags.saved && g->flags.has_recipe && !flags_stay(g))
+        recipe_keep(g, &g->flags.recipe, ~0u);
     flags_settle(g);
 }
 
 void flags_store(struct gen *g)
 {
-    if (g->flags_saved && g->flags_in_fl)
+    if (g->flags.saved && g->flags.in_fl)
         return;
     flags_need(g);
     flags_save(g);
@@ -175,17 +175,17 @@ void flags_store(struct gen *g)
 void flags_need(struct gen *g)
 {
     struct flags_miss *m = NULL;
-    if (g->flags_host)
+    if (g->flags.host)
         return;
-    g->flags_host = true;
-    if (g->flags_in_fl) {
+    g->flags.host = true;
+    if (g->flags.in_fl) {
         load_fl(g);
         return;
     }
-    if (!g->has_recipe || g->recipe_if_fix)
-        m = look_at_fix(g, g->has_recipe);
-    if (g->has_recipe)
-        recipe_emit(g, &g->recipe);
+    if (!g->flags.has_recipe || g->flags.recipe_if_fix)
+        m = look_at_fix(g, g->flags.has_recipe);
+    if (g->flags.has_recipe)
+        recipe_emit(g, &g->flags.recipe);
     else
         load_fl(g);
     if (m)
@@ -194,32 +194,31 @@ void flags_need(struct gen *g)
 
 void flags_lost(struct gen *g)
 {
-    bug_on(!g->flags_saved && !g->has_recipe, "flags overwritten before they were saved");
-    g->flags_host = false;
+    bug_on(!g->flags.saved && !g->flags.has_recipe, "flags overwritten before they were saved");
+    g->flags.host = false;
 }
 
 void flags_called(struct gen *g)
 {
-    g->flags_saved = g->flags_in_fl = true;
-    g->flags_host = g->has_recipe = false;
+    g->flags = (struct flags_state){.saved = true, .in_fl = true};
 }
 
 void flags_set(struct gen *g)
 {
-    g->flags_host = g->set_flags = true;
-    g->flags_saved = g->flags_in_fl = g->recipe_if_fix = false;
-    g->has_recipe = recipe_make(g->in, &g->recipe) && !recipe_takes_memory(&g->recipe);
+    g->set_flags = true;
+    g->flags = (struct flags_state){.host = true};
+    g->flags.has_recipe = recipe_make(g->in, &g->flags.recipe) && !recipe_takes_memory(&g->flags.recipe);
 }
 
 /* Where the slow case comes back, C has taken the operand from memory, and the frame does not have it. */
 void flags_set_kept(struct gen *g)
 {
     flags_set(g);
-    g->has_recipe = recipe_make(g->in, &g->recipe);
+    g->flags.has_recipe = recipe_make(g->in, &g->flags.recipe);
     if (g->access[g->index].role == ACCESS_LATER || slow_leaves(g, g->index))
         return;
     flags_keep(g);
-    g->recipe_if_fix = true;
+    g->flags.recipe_if_fix = true;
 }
 
 void flags_liveness(struct gen *g)

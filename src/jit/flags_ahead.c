@@ -128,7 +128,7 @@ static bool stays_at(const struct gen *g, unsigned i, i64 at, u32 used)
 
 bool flags_stay_at(const struct gen *g, i64 target)
 {
-    u32 used = recipe_registers(&g->recipe);
+    u32 used = recipe_registers(&g->flags.recipe);
     return !used || stays_at(g, g->index, target, used);
 }
 
@@ -149,7 +149,7 @@ static bool stays_behind(const struct gen *g, unsigned i, u32 used)
 bool flags_stay(const struct gen *g)
 {
     const struct block *b = g->b;
-    u32 used = recipe_registers(&g->recipe);
+    u32 used = recipe_registers(&g->flags.recipe);
     if (!used)
         return true;
     for (unsigned i = g->index + g->set_flags; i < b->count; i++) {

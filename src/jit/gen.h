@@ -44,6 +44,16 @@ struct recipe {
 };
 #define WAITS_MAX (2 * TRACE_MAX)
 
+/* How the guest's flags can be had: one of the first three is true. flags.c */
+struct flags_state {
+    bool host;          /* the host's are right */
+    bool saved;         /* frame.fl is right, or frame.fix is not 0 and names what makes it right */
+    bool has_recipe;    /* `recipe` makes them */
+    bool in_fl;         /* saved in frame.fl itself */
+    bool recipe_if_fix; /* the recipe is right only where frame.fix is not 0 */
+    struct recipe recipe;
+};
+
 /* Flags are looked for in frame.fl, but frame.fix is not 0; or (load) it is. */
 struct flags_miss {
     size_t from, back;
@@ -56,7 +66,7 @@ struct slow {
     unsigned jumps;
     size_t back;
     bool flags_host;  /* the host's flags are the guest's where it comes back to */
-    bool flags_saved; /* as in struct gen, before the instruction; if not: recipe */
+    bool flags_saved; /* as in struct flags_state, before the instruction; if not: recipe */
     struct recipe recipe;
     u8 vec;                    /* VEC_* that must hold where it comes back to */
     u8 vec_need;               /* what the instruction looked for in frame.vec; 0: nothing */
@@ -97,12 +107,11 @@ struct slot_miss {
 };
 #define SLOT_PAYS 16
 
-/* The first operand of a group by itself, and away behind it. Flags as in struct gen. */
+/* The first operand of a group by itself, and away behind it. */
 struct twin {
     size_t from;
     unsigned index;
-    bool flags_saved, has_recipe, flags_in_fl, recipe_if_fix;
-    struct recipe recipe;
+    struct flags_state flags;
     u8 vec;
 };
 
@@ -125,8 +134,7 @@ struct side {
     size_t from;
     i64 target;
     unsigned index;
-    bool flags_saved, has_recipe; /* as in struct gen */
-    struct recipe recipe;
+    struct flags_state flags;
 };
 
 /* An access whose page the soft TLB's tables may not hold. */
@@ -155,15 +163,9 @@ struct gen {
     const struct insn_info *info;
     u32 at, next; /* offsets in the page of it and of the next one */
 
-    /* Flags: one of the first three is true. flags.c */
-    bool flags_host;    /* the host's are right */
-    bool flags_saved;   /* frame.fl is right, or frame.fix is not 0 and names what makes it right */
-    bool has_recipe;    /* `recipe` makes them */
-    bool flags_in_fl;   /* saved in frame.fl itself */
-    bool recipe_if_fix; /* the recipe is right only where frame.fix is not 0 */
-    bool recipe_ends;   /* the current instruction changes its registers */
-    bool set_flags;     /* and has set flags */
-    struct recipe recipe;
+    struct flags_state flags;
+    bool recipe_ends; /* the current instruction changes its registers */
+    bool set_flags;   /* and has set flags */
     unsigned waits, flags_misses;
     unsigned groups, slot_misses, twins;
     bool in_twin;

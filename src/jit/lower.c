@@ -282,12 +282,12 @@ bool lower_plain(struct gen *g)
         plain_memory(g, &f, flags, high);
     } else if (high) {
         size_t before = g->e.len;
-        bool had = g->flags_host;
+        bool had = g->flags.host;
         if (flags)
             flags_need(g);
         if (!plain_high(g, &f)) {
             g->e.len = before;
-            g->flags_host = had;
+            g->flags.host = had;
             return false;
         }
     } else {

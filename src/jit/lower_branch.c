@@ -150,8 +150,7 @@ static void emit_far(struct gen *g, const struct far *f)
     const struct jit_exit *x = g->exit - 1 - f->exit;
     emit_patch(e, f->from, e->len);
     look_at(g, f->index);
-    g->flags_saved = true;
-    g->flags_host = g->has_recipe = false;
+    g->flags = (struct flags_state){.saved = true};
     if (f->check)
         check_target(g, x->target);
     if (f->push)
@@ -217,19 +216,19 @@ static bool flags_at_jump(struct gen *g, i64 target)
 {
     bool next = flags_stay_at(g, g->next), there = flags_stay_at(g, target);
     flags_need(g);
-    if (g->flags_saved || !g->has_recipe) {
+    if (g->flags.saved || !g->flags.has_recipe) {
         flags_settle(g);
         return false;
     }
     if (!there)
-        recipe_keep(g, &g->recipe, ~0u);
+        recipe_keep(g, &g->flags.recipe, ~0u);
     flags_settle(g);
     return there && !next;
 }
 
 static void keep_on_next(struct gen *g)
 {
-    struct recipe r = g->recipe;
+    struct recipe r = g->flags.recipe;
     recipe_keep(g, &r, ~0u);
     flags_wait(g, &r);
 }

@@ -67,12 +67,7 @@ void trace_turn(struct gen *g)
 
 static void add_side(struct gen *g, size_t from, i64 target)
 {
-    g->side[g->sides++] = (struct side){.from = from,
-                                        .target = target,
-                                        .index = g->index,
-                                        .flags_saved = g->flags_saved,
-                                        .has_recipe = g->has_recipe,
-                                        .recipe = g->recipe};
+    g->side[g->sides++] = (struct side){.from = from, .target = target, .index = g->index, .flags = g->flags};
 }
 
 i64 trace_side(const struct gen *g, unsigned i)
@@ -115,12 +110,10 @@ void emit_loop(struct gen *g)
 /* The host's flags are right, and the trace looks after its own. */
 static void flags_leave(struct gen *g, const struct side *s)
 {
-    g->flags_host = g->set_flags = true;
-    g->flags_saved = s->flags_saved;
-    g->has_recipe = s->has_recipe;
-    g->recipe = s->recipe;
-    if (!s->flags_saved && s->has_recipe && !flags_stay_at(g, s->target))
-        recipe_keep(g, &g->recipe, ~0u);
+    g->set_flags = true;
+    g->flags = s->flags;
+    if (!g->flags.saved && g->flags.has_recipe && !flags_stay_at(g, s->target))
+        recipe_keep(g, &g->flags.recipe, ~0u);
     flags_settle(g);
 }
 

@@ -65,7 +65,7 @@ static void succeed(struct gen *g)
     emit_mov_imm(e, H_R11, 1);
     emit_imm(e, X_IMM_CMP, 4, H_R11, 0);
     flags_set(g);
-    g->flags_saved = g->flags_in_fl = true;
+    g->flags.saved = g->flags.in_fl = true;
 }
 
 static void read_from(struct gen *g, struct mem field)

@@ -81,23 +81,12 @@ void emit_slot_misses(struct gen *g)
 void twin_add(struct gen *g, struct slot_miss *m)
 {
     struct twin *w = m->twin = &g->twin[g->twins++];
-    *w = (struct twin){.index = g->index,
-                       .flags_saved = g->flags_saved,
-                       .has_recipe = g->has_recipe,
-                       .flags_in_fl = g->flags_in_fl,
-                       .recipe_if_fix = g->recipe_if_fix,
-                       .recipe = g->recipe,
-                       .vec = g->vec};
+    *w = (struct twin){.index = g->index, .flags = g->flags, .vec = g->vec};
 }
 
 void twin_set(struct gen *g, const struct twin *w)
 {
-    g->index = w->index;
-    g->flags_host = g->set_flags = false;
-    g->flags_saved = w->flags_saved;
-    g->has_recipe = w->has_recipe;
-    g->flags_in_fl = w->flags_in_fl;
-    g->recipe_if_fix = w->recipe_if_fix;
-    g->recipe = w->recipe;
+    g->set_flags = false;
+    g->flags = w->flags;
     g->vec = w->vec;
 }

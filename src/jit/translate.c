@@ -169,7 +169,7 @@ static bool translate_one(struct gen *g)
     else if (turns)
         trace_turn(g);
     s->back = g->e.len;
-    s->flags_host = g->flags_host;
+    s->flags_host = g->flags.host;
     s->vec = g->vec;
     return native;
 }
@@ -369,7 +369,7 @@ bool translate(const struct block *b, const struct trace *trace, struct jit_site
     g.trace = trace;
     g.site = site;
     g.exit = exit;
-    g.flags_saved = true;
+    g.flags.saved = true;
     struct entry n;
     t->trace = trace;
     t->native = t->called = 0;
