@@ -14,7 +14,8 @@
 
 #define FL_FROM_AX "\x04\x7f\x9e" /* add al, 0x7f; sahf */
 
-void flags_save(struct gen *g)
+/* The host's go to frame.fl. */
+static void flags_save(struct gen *g)
 {
     runtime_save_flags(&g->e);
     g->flags.saved = g->flags.in_fl = true;

@@ -250,7 +250,6 @@ void flags_store(struct gen *g);    /* frame.fl itself is right; the host's may 
 void flags_called(struct gen *g);   /* C ran: frame.fl holds them */
 void flags_set(struct gen *g);      /* the host's are the guest's new ones; R11 stays */
 void flags_set_kept(struct gen *g); /* the same, and recipe_put() ran as recipe_make() asks */
-void flags_save(struct gen *g);     /* the host's go to frame.fl */
 /* frame.fix names the recipe; R11 stays. */
 void flags_wait(struct gen *g, const struct recipe *r);
 void flags_emit_rest(struct gen *g); /* out of line */

@@ -5,9 +5,7 @@
  */
 #include "jit/gen.h"
 
-#define CPU(field) ((i32)offsetof(struct cpu, field))
-
-enum { BYTE_CMP_IMM = 0x80, GROUP_IMM = 0x81, DIVISION = 0xf7, MOVSXD = 0x63, MOVSX16 = 0x0fbf };
+enum { DIVISION = 0xf7, MOVSXD = 0x63, MOVSX16 = 0x0fbf };
 
 /* ---- BMI ---- */
 

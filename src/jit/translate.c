@@ -177,7 +177,6 @@ static bool translate_one(struct gen *g)
 /* ---- the block ---- */
 
 struct entry {
-    size_t near;            /* as in struct translation */
     size_t over, across[3]; /* jumps to be patched */
 };
 
@@ -232,7 +231,7 @@ static void emit_entry(struct gen *g, struct entry *n)
     struct emit *e = &g->e;
     from_start(g);
     emit_mem(e, X_MOV_TO, 8, H_R10, FRAME(rip_page));
-    g->near = n->near = e->len;
+    g->near = e->len;
     if (g->b->host2)
         check_second_page(g, n);
     count_down(e, X_IMM_SUB, g->b->count);
@@ -245,7 +244,7 @@ static void emit_entry_refusals(struct gen *g, const struct entry *n)
     emit_patch(e, n->over, e->len);
     count_down(e, X_IMM_ADD, g->b->count);
     rip_to(g, H_R10, start_of(g));
-    emit_lea_rip(e, H_R11, n->near);
+    emit_lea_rip(e, H_R11, g->near);
     jump_runtime(g, g->rt->slice);
     if (!g->b->host2)
         return;
@@ -377,7 +376,7 @@ bool translate(const struct block *b, const struct trace *trace, struct jit_site
     coalesce(&g);
     flags_liveness(&g);
     emit_entry(&g, &n);
-    t->near = n.near;
+    t->near = g.near;
     t->body = g.e.len;
     translate_body(&g, t);
     emit_entry_refusals(&g, &n);

@@ -17,7 +17,7 @@ struct translation {
     u8 code[TRANSLATE_MAX];
     size_t len;
     size_t near; /* the entry of jumps inside the page; the far entry, which sets frame.rip_page, is at 0 */
-    size_t body; /* behind its checks: whoever enters here has taken the block's length from R9 */
+    size_t body; /* behind its checks: whoever enters here has taken the block's length from frame.left */
     u16 at[TRACE_MAX + 1]; /* of each instruction's code; last, of what is out of line */
     bool trace;
     unsigned sites, exits;   /* how many were needed */
