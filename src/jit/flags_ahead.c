@@ -15,10 +15,9 @@
 enum { ALL = 0xffff };
 
 /* AH..BH are numbered as SPL..DIL are. */
-static u32 bit_of(const struct insn *in, const struct operand_info *o, u8 reg, u8 off)
+static u32 bit_of(u8 reg, u8 off)
 {
-    bool high = o->size == SZ_B && (off & 1) && !(in->flags & (INSN_REX | INSN_VEX));
-    return 1u << (high ? reg & 3 : reg);
+    return 1u << (off & 1 ? reg & 3 : reg);
 }
 
 static u32 written_operands(const struct insn *in)
@@ -31,11 +30,11 @@ static u32 written_operands(const struct insn *in)
         if (!(o->access & ACC_WRITE))
             continue;
         if (o->kind == OP_G)
-            mask |= bit_of(in, o, in->reg, in->reg_off);
+            mask |= bit_of(in->reg, in->reg_off);
         else if (o->kind == OP_B)
             mask |= 1u << in->vreg;
         else if (o->kind == OP_Z || (o->kind == OP_E && !(in->flags & INSN_MEM)))
-            mask |= bit_of(in, o, in->rm, in->rm_off);
+            mask |= bit_of(in->rm, in->rm_off);
     }
     return mask;
 }

@@ -34,14 +34,6 @@ static struct maker maker_of(u16 id)
     return makers[meaning_no(id)];
 }
 
-/* AH, CH, DH or BH: not where a recipe looks. */
-static bool has_high(const struct insn *in, enum form form)
-{
-    bool rm = !(in->flags & INSN_MEM) && (in->rm_off & 1),
-         reg = (form == EG || form == GE) && (in->reg_off & 1);
-    return in->size == 1 && (rm || reg);
-}
-
 /* Both operands are one register. */
 static bool of_one(struct recipe *r, bool is_xor)
 {
@@ -66,7 +58,7 @@ bool recipe_make(const struct insn *in, struct recipe *r)
 {
     struct maker m = maker_of(in->id);
     u8 rm = in->flags & INSN_MEM ? RECIPE_KEPT : in->rm;
-    if (m.how == NONE || has_high(in, m.form) ||
+    if (m.how == NONE || lower_names_high(in) ||
         (m.form == EI && (i64)in->imm != (i32)in->imm && in->size == 8))
         return false;
     *r = (struct recipe){

@@ -229,6 +229,12 @@ static inline bool addressable(const struct insn *in)
     return !(in->flags & INSN_MEM) || (in->adsize == 8 && in->mem_size);
 }
 
+/* AH, CH, DH or BH is an operand: it may be a call after all. Decoding gives those alone an odd offset. */
+static inline bool lower_names_high(const struct insn *in)
+{
+    return (in->reg_off & 1) || (!(in->flags & INSN_MEM) && (in->rm_off & 1));
+}
+
 /* lower.c: an instruction's opcode as emit.h has it; a guest register that was worked on in `scratch` goes
  * back to where it lives. */
 u32 opcode_of(const struct insn *in, const struct insn_info *info);
@@ -312,7 +318,6 @@ void twin_set(struct gen *g, const struct twin *w);          /* the state it beg
  * overwrite. */
 bool lower_observes(const struct gen *g, unsigned i);
 u32 lower_flags_killed(const struct gen *g, unsigned i);
-bool lower_names_high(const struct insn *in); /* AH, CH, DH or BH: may be a call after all */
 
 /* coalesce.c: finds the groups. Whether a window is noted before, and used behind, the instruction i's end.
  */

@@ -87,12 +87,6 @@ static void immediate(struct gen *g, const struct form *f)
     emit_bytes(&g->e, &imm, f->imm);
 }
 
-/* AH, CH, DH or BH. */
-static bool is_high(const struct insn *in, bool byte, u8 off)
-{
-    return byte && (off & 1) && !(in->flags & (INSN_REX | INSN_VEX));
-}
-
 /* A row with AH..BH is encoded as it stands, which takes registers that need no REX prefix on the host
  * either. */
 static bool plain_high(struct gen *g, const struct form *f)
@@ -251,25 +245,12 @@ bool flags_outlive(const struct gen *g)
            (touched && (g->live[g->index] & ~lower_flags_killed(g, g->index)));
 }
 
-static bool has_high(const struct insn *in, const struct form *f)
-{
-    bool mem = in->flags & INSN_MEM;
-    return (!mem && (f->has_rm || f->plus) && is_high(in, f->rm_byte, in->rm_off)) ||
-           (f->has_reg && is_high(in, f->reg_byte, in->reg_off));
-}
-
-bool lower_names_high(const struct insn *in)
-{
-    struct form f = form_of(in, &insn_infos[in->id]);
-    return has_high(in, &f);
-}
-
 bool lower_plain(struct gen *g)
 {
     const struct insn *in = g->in;
     struct recipe r;
     struct form f = form_of(in, g->info);
-    bool mem = in->flags & INSN_MEM, high = has_high(in, &f), flags = flags_outlive(g);
+    bool mem = in->flags & INSN_MEM, high = lower_names_high(in), flags = flags_outlive(g);
     if (!addressable(in) || (mem && high && g->how[g->index] == LOWER_KEEP))
         return false; /* CMPXCHG needs AL and AH at once */
     if (mem && keeps_operand(g, &f, &r)) {
