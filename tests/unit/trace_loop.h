@@ -14,12 +14,13 @@
 
 enum { LOOP_PAGES = 4, LOOP_BYTES = LOOP_PAGES * 4096, LOOP_POINTERS = 3, LOOP_PATCHES = 8 };
 enum { NO_REG = 16, BY_RIP = 17 };
+enum { DEEP = 255 }; /* no element lies so deep in others */
 
 struct loop {
     u64 random; /* xorshift64 */
     u8 code[LOOP_BYTES];
     unsigned at, cursor[LOOP_PAGES]; /* where the next byte goes; where each page has room */
-    unsigned start, end;             /* of the code: its first instruction, and UD2 behind it */
+    unsigned start;                  /* its first instruction */
     unsigned count;                  /* instructions of an iteration, roughly */
     u8 pointer[LOOP_POINTERS], index, counter;
     bool avx;
@@ -141,7 +142,7 @@ static inline unsigned sized_reg(struct loop *g, struct loop_size s)
 
 /* ---- elements ---- */
 
-static inline void put_alu(struct loop *g)
+static inline void put_alu(struct loop *g, unsigned depth)
 {
     struct loop_size s = size_of(g);
     struct loop_mem m = operand(g);
@@ -156,7 +157,7 @@ static inline void put_alu(struct loop *g)
         put_op(g, s.prefix, s.wide, op | 2, sized_reg(g, s), &m, 0, 0);
 }
 
-static inline void put_alu_imm(struct loop *g)
+static inline void put_alu_imm(struct loop *g, unsigned depth)
 {
     struct loop_size s = size_of(g);
     struct loop_mem m = operand(g);
@@ -169,7 +170,7 @@ static inline void put_alu_imm(struct loop *g)
 }
 
 /* INC, DEC, NOT, NEG, shifts by 1 and by immediates. */
-static inline void put_unary(struct loop *g)
+static inline void put_unary(struct loop *g, unsigned depth)
 {
     struct loop_size s = size_of(g);
     struct loop_mem m = operand(g);
@@ -181,19 +182,18 @@ static inline void put_unary(struct loop *g)
     else if (kind == 1)
         put_op(g, s.prefix, s.wide, 0xf6 | s.word, 2 + below(g, 2), mem ? &m : NULL, rm, 0);
     else
-        put_op(g, s.prefix, s.wide, (kind == 2 ? 0xd0 : 0xc0) | s.word, shifts[below(g, 7)], mem ? &m : NULL,
-               rm, kind == 3);
+        put_op(g, s.prefix, s.wide, (kind == 2 ? 0xd0 : 0xc0) | s.word, shifts[below(g, ARRAY_SIZE(shifts))],
+               mem ? &m : NULL, rm, kind == 3);
     if (kind == 3)
         put(g, below(g, 40), 1);
 }
 
 /* SETcc, CMOVcc, MOVZX, MOVSX, MOVSXD, IMUL, BSF, BT, XADD, XCHG, CMPXCHG. */
-static inline void put_two_byte(struct loop *g)
+static inline void put_two_byte(struct loop *g, unsigned depth)
 {
-    static const u16 ops[] = {0xb60f, 0xb70f, 0xbe0f, 0xbf0f, 0xaf0f, 0xbc0f,
-                              0xbd0f, 0xa30f, 0xc10f, 0xb10f, 0xb80f};
+    static const u16 ops[] = {0xb60f, 0xb70f, 0xbe0f, 0xbf0f, 0xaf0f, 0xbc0f, 0xbd0f, 0xa30f, 0xc10f, 0xb10f};
     struct loop_mem m = operand(g);
-    bool mem = one_in(g, 4) == 0;
+    bool mem = !one_in(g, 4);
     unsigned kind = below(g, 8);
     if (kind < 2)
         put_op(g, 0, false, 0x900f | below(g, 16) << 8, 0, &m, 0, 0);
@@ -202,11 +202,11 @@ static inline void put_two_byte(struct loop *g)
     else if (kind == 4)
         put_op(g, 0, true, one_in(g, 2) ? 0x63 : 0x87, data_reg(g), &m, 0, 0);
     else
-        put_op(g, one_in(g, 4) ? 0x66 : 0, one_in(g, 2), ops[below(g, 10)], data_reg(g), mem ? &m : NULL,
-               data_reg(g), 0);
+        put_op(g, one_in(g, 4) ? 0x66 : 0, one_in(g, 2), ops[below(g, ARRAY_SIZE(ops))], data_reg(g),
+               mem ? &m : NULL, data_reg(g), 0);
 }
 
-static inline void put_locked(struct loop *g)
+static inline void put_locked(struct loop *g, unsigned depth)
 {
     struct loop_mem m = operand(g);
     put(g, 0xf0, 1);
@@ -216,10 +216,11 @@ static inline void put_locked(struct loop *g)
         put_op(g, 0, one_in(g, 2), 0x01 | below(g, 7) << 3, data_reg(g), &m, 0, 0);
 }
 
-static inline void put_stride(struct loop *g)
+static inline void put_stride(struct loop *g, unsigned depth)
 {
     unsigned r = g->pointer[below(g, LOOP_POINTERS)], by = below(g, one_in(g, 4) ? 120 : 17);
     struct loop_mem self = {.base = (u8)r, .index = NO_REG, .disp = (i32)by};
+    bool wide;
     switch (below(g, 5)) {
     case 0:
         put_op(g, 0, true, 0xff, one_in(g, 4), NULL, r, 0); /* INC, DEC */
@@ -232,18 +233,19 @@ static inline void put_stride(struct loop *g)
         put(g, by & 7, 1);
         break;
     default:
-        put_op(g, 0, true, one_in(g, 4) ? 0x81 : 0x83, 0, NULL, r, 4);
-        put(g, by, g->code[(g->at - 2) % LOOP_BYTES] == 0x81 ? 4 : 1);
+        wide = one_in(g, 4);
+        put_op(g, 0, true, wide ? 0x81 : 0x83, 0, NULL, r, wide ? 4 : 1);
+        put(g, by, wide ? 4 : 1);
     }
 }
 
-static inline void put_index(struct loop *g)
+static inline void put_index(struct loop *g, unsigned depth)
 {
     put_op(g, 0, false, 0x83, one_in(g, 2) ? 4 : 0, NULL, g->index, 1);
     put(g, below(g, 32), 1);
 }
 
-static inline void put_lea(struct loop *g)
+static inline void put_lea(struct loop *g, unsigned depth)
 {
     struct loop_mem m = operand(g);
     put_op(g, 0, true, 0x8d, one_in(g, 6) ? g->pointer[2] : data_reg(g), &m, 0, 0);
@@ -268,7 +270,7 @@ static inline void put_push(struct loop *g, bool pop)
 }
 
 /* Legacy SSE, aligned or not, and a few of AVX by 32 bytes. */
-static inline void put_vector(struct loop *g)
+static inline void put_vector(struct loop *g, unsigned depth)
 {
     static const struct {
         u8 prefix;
@@ -301,7 +303,7 @@ static inline void put_vector(struct loop *g)
 }
 
 /* An immediate of this loop becomes another one. */
-static inline void put_patching(struct loop *g)
+static inline void put_patching(struct loop *g, unsigned depth)
 {
     if (!g->patches)
         return;
@@ -343,7 +345,7 @@ static inline void put_branch(struct loop *g, unsigned depth)
 }
 
 /* Goes on elsewhere. */
-static inline void put_way(struct loop *g)
+static inline void put_way(struct loop *g, unsigned depth)
 {
     unsigned page = below(g, LOOP_PAGES);
     put(g, 0xe9, 1);
@@ -367,7 +369,7 @@ static inline void put_call(struct loop *g, unsigned depth)
     g->at = back;
 }
 
-static inline void put_odd(struct loop *g)
+static inline void put_odd(struct loop *g, unsigned depth)
 {
     struct loop_mem m = operand(g);
     switch (below(g, 5)) {
@@ -390,43 +392,31 @@ static inline void put_odd(struct loop *g)
     }
 }
 
+static inline void put_pushed(struct loop *g, unsigned depth)
+{
+    put_push(g, false);
+    put_element(g, 2);
+    put_push(g, true);
+}
+
+/* depth: of the elements that this one is part of. */
 static inline void put_element(struct loop *g, unsigned depth)
 {
-    unsigned k = below(g, 100);
+    static const struct {
+        u8 below, depth; /* in a hundred, with those before; where it is less deep */
+        void (*put)(struct loop *g, unsigned depth);
+    } elements[] = {
+        {30, DEEP, put_alu},      {40, DEEP, put_alu_imm}, {47, DEEP, put_unary}, {55, DEEP, put_two_byte},
+        {63, DEEP, put_stride},   {66, DEEP, put_index},   {69, DEEP, put_lea},   {81, DEEP, put_vector},
+        {90, 2, put_branch},      {92, 1, put_call},       {93, 1, put_way},      {95, DEEP, put_locked},
+        {96, DEEP, put_patching}, {97, DEEP, put_odd},     {100, 2, put_pushed},
+    };
+    unsigned k = below(g, 100), i = 0;
     g->count++;
-    if (k < 30)
-        put_alu(g);
-    else if (k < 40)
-        put_alu_imm(g);
-    else if (k < 47)
-        put_unary(g);
-    else if (k < 55)
-        put_two_byte(g);
-    else if (k < 63)
-        put_stride(g);
-    else if (k < 66)
-        put_index(g);
-    else if (k < 69)
-        put_lea(g);
-    else if (k < 81)
-        put_vector(g);
-    else if (k < 90 && depth < 2)
-        put_branch(g, depth);
-    else if (k < 92 && depth < 1)
-        put_call(g, depth);
-    else if (k < 93 && depth < 1)
-        put_way(g);
-    else if (k < 95)
-        put_locked(g);
-    else if (k < 96)
-        put_patching(g);
-    else if (k < 97)
-        put_odd(g);
-    else if (depth < 2) {
-        put_push(g, false);
-        put_element(g, 2);
-        put_push(g, true);
-    }
+    while (i < ARRAY_SIZE(elements) && (k >= elements[i].below || depth >= elements[i].depth))
+        i++;
+    if (i < ARRAY_SIZE(elements))
+        elements[i].put(g, depth);
 }
 
 static inline void choose_registers(struct loop *g)
@@ -462,7 +452,6 @@ static inline void make_loop(struct loop *g, unsigned elements)
     put_op(g, 0, true, 0xff, 1, NULL, g->counter, 0);
     put(g, 0x850f, 2);
     put(g, g->start - (g->at + 4), 4);
-    g->end = g->at;
     put(g, 0x0b0f, 2);
 }
 
