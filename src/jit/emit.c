@@ -133,13 +133,29 @@ void emit_reg(struct emit *e, u32 op, unsigned size, enum host_reg reg, enum hos
     emit_op_reg(e, p, op, reg, rm);
 }
 
-void emit_imm(struct emit *e, unsigned digit, unsigned size, enum host_reg rm, i32 imm)
+static u32 imm_opcode(i32 imm)
 {
-    emit_op_reg(e, plain(size), fits8(imm) ? 0x83 : 0x81, digit, rm);
+    return fits8(imm) ? 0x83 : 0x81;
+}
+
+static void immediate(struct emit *e, i32 imm)
+{
     if (fits8(imm))
         emit8(e, (u8)imm);
     else
         emit32(e, (u32)imm);
+}
+
+void emit_imm(struct emit *e, unsigned digit, unsigned size, enum host_reg rm, i32 imm)
+{
+    emit_op_reg(e, plain(size), imm_opcode(imm), digit, rm);
+    immediate(e, imm);
+}
+
+void emit_imm_mem(struct emit *e, unsigned digit, unsigned size, struct mem m, i32 imm)
+{
+    emit_op_mem(e, plain(size), imm_opcode(imm), digit, m);
+    immediate(e, imm);
 }
 
 void emit_shift(struct emit *e, unsigned digit, unsigned size, enum host_reg rm, u8 imm)

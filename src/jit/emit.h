@@ -125,8 +125,9 @@ void emit_vex_reg(struct emit *e, struct vex v, u8 op, unsigned rm);
 /* op reg, [m] and op reg, rm; size 1, 2, 4 or 8. */
 void emit_mem(struct emit *e, u32 op, unsigned size, enum host_reg reg, struct mem m);
 void emit_reg(struct emit *e, u32 op, unsigned size, enum host_reg reg, enum host_reg rm);
-/* op /digit rm, imm32 (sign-extended), shorter when it fits 8 bits */
+/* op /digit rm, imm32 and op /digit [m], imm32 (sign-extended), shorter when it fits 8 bits; size 4 or 8 */
 void emit_imm(struct emit *e, unsigned digit, unsigned size, enum host_reg rm, i32 imm);
+void emit_imm_mem(struct emit *e, unsigned digit, unsigned size, struct mem m, i32 imm);
 void emit_shift(struct emit *e, unsigned digit, unsigned size, enum host_reg rm, u8 imm);
 void emit_mov_imm(struct emit *e, enum host_reg reg, u64 imm); /* flags stay */
 void emit_lea(struct emit *e, enum host_reg reg, struct mem m);

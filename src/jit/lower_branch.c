@@ -111,8 +111,7 @@ static void go_far(struct gen *g, i64 target, bool check, bool push)
                       .push = push};
     if (push)
         push_next(g);
-    emit_op_mem(e, (struct prefixes){.rex_w = true}, 0x81, X_IMM_ADD, FRAME(rip_page));
-    emit32(e, (u32)page_of(target));
+    emit_imm_mem(e, X_IMM_ADD, 8, FRAME(rip_page), page_of(target));
     align_exit(g, 1);
     struct jit_exit *x = add_exit(g, emit_jmp(e), target);
     x->host = NULL;

@@ -13,21 +13,13 @@
 
 #define CPU(field) ((i32)offsetof(struct cpu, field))
 
-enum {
-    BYTE_CMP_IMM = 0x80,
-    GROUP_IMM = 0x81,
-    GROUP_IMM8 = 0x83,
-    MOV_BYTE_IMM = 0xc6,
-    BYTE_TEST_IMM = 0xf6,
-    TEST_IMM = 0xf7
-};
+enum { BYTE_CMP_IMM = 0x80, MOV_BYTE_IMM = 0xc6, BYTE_TEST_IMM = 0xf6, TEST_IMM = 0xf7 };
 
 static void change_rflags(struct gen *g, unsigned digit, u32 mask)
 {
     flags_spare(g);
     emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(cpu));
-    emit_op_mem(&g->e, (struct prefixes){0}, GROUP_IMM, digit, MEM(H_R10, CPU(rflags)));
-    emit32(&g->e, mask);
+    emit_imm_mem(&g->e, digit, 4, MEM(H_R10, CPU(rflags)), (i32)mask);
     flags_lost(g);
 }
 
@@ -56,8 +48,7 @@ static void check_supervisor(struct gen *g)
 /* Where more may become possible than was: what others ask of this vCPU comes first. R10: struct cpu. */
 static void refuse_requests(struct gen *g)
 {
-    emit_op_mem(&g->e, (struct prefixes){0}, GROUP_IMM8, X_IMM_CMP, MEM(H_R10, CPU(requests)));
-    emit8(&g->e, 0);
+    emit_imm_mem(&g->e, X_IMM_CMP, 4, MEM(H_R10, CPU(requests)), 0);
     go_slow(g, CC_NE);
 }
 

@@ -58,9 +58,8 @@ static void emit_slot_miss(struct gen *g, const struct slot_miss *m)
         emit_imm(e, X_IMM_CMP, 4, H_R11, (i32)(PAGE_SIZE - m->size));
         m->twin->from = emit_jcc(e, CC_A);
     }
-    emit_op_mem(e, (struct prefixes){0}, 0x83, X_IMM_CMP,
-                slot_field(m->use.number, offsetof(struct tlb_slot, often)));
-    emit8(e, JIT_SLOT_OFTEN);
+    emit_imm_mem(e, X_IMM_CMP, 4, slot_field(m->use.number, offsetof(struct tlb_slot, often)),
+                 JIT_SLOT_OFTEN);
     size_t often = emit_jcc(e, CC_AE);
     emit_mov_imm(e, H_R11, use);
     call_runtime(g, g->rt->open_slot);

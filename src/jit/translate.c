@@ -210,12 +210,7 @@ static i32 start_of(const struct gen *g)
 
 void count_down(struct emit *e, unsigned digit, unsigned count)
 {
-    bool wide = count > 127;
-    emit_op_mem(e, (struct prefixes){.rex_w = true}, wide ? 0x81 : 0x83, digit, FRAME(left));
-    if (wide)
-        emit32(e, count);
-    else
-        emit8(e, (u8)count);
+    emit_imm_mem(e, digit, 8, FRAME(left), (i32)count);
 }
 
 /* lea r10, [r10 - offset], long enough to become a jump in any case (blocks.c). */
