@@ -57,7 +57,7 @@ static bool is_native(const struct gen *g, unsigned i)
     case LOWER_VEC:
         return lower_vec_is_native(in);
     case LOWER_LEA:
-        return in->adsize == 8 && in->size != 2;
+        return lea_is_native(in);
     case LOWER_NOP:
     case LOWER_FENCE:
         return true;

@@ -154,8 +154,7 @@ struct gen {
     struct jit_site *site;     /* of instructions that may call their meaning */
     unsigned sites;
     struct jit_exit *exit; /* as translate()'s */
-    unsigned exits, fars, misses, stack_misses, tlb_misses, sides;
-    size_t near; /* struct translation */
+    size_t near;           /* struct translation */
 
     /* The current instruction. */
     unsigned index;
@@ -166,14 +165,14 @@ struct gen {
     struct flags_state flags;
     bool recipe_ends; /* the current instruction changes its registers */
     bool set_flags;   /* and has set flags */
-    unsigned waits, flags_misses;
-    unsigned groups, slot_misses, twins;
     bool in_twin;
     struct mem operand;         /* of the current instruction in host memory: operand_address() */
     const struct group *at_r10; /* R10 is its window while e.r10 is false; or NULL */
     u8 vec;                     /* VEC_* that hold here */
 
-    /* Undefined beyond their counts. */
+    unsigned exits, fars, misses, sides, slot_misses, twins, stack_misses, tlb_misses, waits, flags_misses,
+        groups;
+    /* Undefined beyond their counts, or the block's. */
     size_t exit_from[TRACE_EXITS];
     struct far far[TRACE_EXITS];
     struct miss miss[TRACE_EXITS];
@@ -235,10 +234,18 @@ static inline bool lower_names_high(const struct insn *in)
     return (in->reg_off & 1) || (!(in->flags & INSN_MEM) && (in->rm_off & 1));
 }
 
+/* LEA, and it does not call its meaning. */
+static inline bool lea_is_native(const struct insn *in)
+{
+    return in->adsize == 8 && in->size != 2;
+}
+
 /* lower.c: an instruction's opcode as emit.h has it; a guest register that was worked on in `scratch` goes
  * back to where it lives. */
 u32 opcode_of(const struct insn *in, const struct insn_info *info);
 void go_home(struct gen *g, unsigned guest, enum host_reg scratch, bool written);
+/* Which arithmetic flags the block's instruction i surely overwrites. */
+u32 lower_flags_killed(const struct gen *g, unsigned i);
 /* The instruction reads flags, or leaves some alone that may be looked at behind it. */
 bool flags_outlive(const struct gen *g);
 /* R10: a host address; the slow case unless it is a multiple of size. */
@@ -277,12 +284,15 @@ bool flags_stay(const struct gen *g);
 bool flags_stay_at(const struct gen *g, i64 target);        /* on the current instruction's own way there */
 u32 lower_writes(const struct insn *in, enum lowering how); /* guest registers: all where that is not plain */
 
-bool slow_leaves(const struct gen *g,
-                 unsigned i); /* translate.c: behind the instruction, it does not come back */
-/* translate.c: i is the current instruction from here on. And lowering where the meaning is the row's own. */
+/* translate.c: i is the current instruction from here on. */
 void look_at(struct gen *g, unsigned i);
-enum lowering lowering_of_row(u16 id);
+enum lowering lowering_of_row(u16 id); /* where the meaning is the row's own */
 enum meaning_no meaning_no(u16 id);
+/* Behind the instruction i its slow case does not come back. */
+bool slow_leaves(const struct gen *g, unsigned i);
+/* Of the block's instruction i: may it look at the guest's flags before it writes any. */
+bool lower_observes(const struct gen *g, unsigned i);
+void count_down(struct emit *e, unsigned digit, unsigned count); /* frame.left; flags are lost */
 
 /* address.c */
 void go_slow(struct gen *g, u8 cc);           /* the current instruction's slow case */
@@ -314,21 +324,14 @@ void emit_slot_misses(struct gen *g);                        /* out of line */
 void twin_add(struct gen *g, struct slot_miss *m);           /* of the current instruction */
 void twin_set(struct gen *g, const struct twin *w);          /* the state it begins with */
 
-/* Of the block's instruction i: may it look at the guest's flags before it writes any; which does it surely
- * overwrite. */
-bool lower_observes(const struct gen *g, unsigned i);
-u32 lower_flags_killed(const struct gen *g, unsigned i);
-
-/* coalesce.c: finds the groups. Whether a window is noted before, and used behind, the instruction i's end.
- */
+/* coalesce.c: finds the groups. */
 void coalesce(struct gen *g);
+/* Whether a window is noted before, and used behind, the instruction i's end. */
 bool window_lives(const struct gen *g, unsigned i);
 
-bool lower_vec_is_native(
-    const struct insn *in);    /* lower_vec.c: it does not call its meaning but in its slow case */
-bool lower_x87(struct gen *g); /* arithmetic, whose rows share their meaning with vectors */
-
-/* lower_vec.c. Sees to a bit of VEC_*, before the instruction has emitted anything; R11 and flags are lost.
+/* lower_vec.c: it does not call its meaning but in its slow case. */
+bool lower_vec_is_native(const struct insn *in);
+/* Sees to a bit of VEC_*, before the instruction has emitted anything; R11 and flags are lost.
  */
 void vec_need(struct gen *g, u8 bit);
 /* Out of line: the way to what s->vec_need says, from and back to the instruction; where it
@@ -339,11 +342,13 @@ void vec_emit_again(struct gen *g, const struct slow *s, unsigned i);
 #define LOWER_KIND(kind, function) bool lower_##function(struct gen *g);
 #include "jit/lower.def"
 #undef LOWER_KIND
+bool lower_x87(struct gen *g);    /* arithmetic, whose rows share their meaning with vectors */
 void push_scratch(struct gen *g); /* lower_stack.c: pushes R10, or the slow case */
 
-/* lower_trace.c: the instruction i is a jump that its trace goes on behind, as recorded; its code; the way
- * back to the first one; out of line, the ways out. */
+/* lower_trace.c: the instruction i is a jump that its trace goes on behind, as recorded; the code of the
+ * current one, which is. */
 bool trace_inner(const struct gen *g, unsigned i);
+void lower_inner(struct gen *g);
 /* The way on from the instruction i, or its own last bytes, are on another page: before such a one that is no
  * jump trace_look(), which loses the flags, and trace_turn() behind it. */
 bool trace_turns(const struct gen *g, unsigned i);
@@ -353,16 +358,14 @@ void trace_turn(struct gen *g);
 const u8 *trace_page_at(const struct gen *g, unsigned i);
 const struct page_info *trace_info_at(const struct gen *g, unsigned i);
 i64 trace_delta(const struct gen *g, unsigned i);
-i64 trace_side(const struct gen *g, unsigned i); /* where a conditional one leads that does not go on so */
-void lower_inner(struct gen *g);
-void emit_loop(struct gen *g);
-void emit_sides(struct gen *g);
-void push_next(struct gen *g); /* lower_branch.c: pushes the next instruction's RIP. R10 and R11 are lost */
-void count_down(struct emit *e, unsigned digit, unsigned count); /* frame.left; flags are lost */
+i64 trace_side(const struct gen *g, unsigned i); /* where a conditional jump leads on the other way */
+void emit_loop(struct gen *g);                   /* back to the first instruction */
+void emit_sides(struct gen *g);                  /* out of line: the ways out */
 
 /* lower_branch.c: the way on to the instruction at an offset from the page's start, which may lie outside it.
  */
 void go_to(struct gen *g, i64 target);
+void push_next(struct gen *g);  /* pushes the next instruction's RIP. R10 and R11 are lost */
 void emit_exits(struct gen *g); /* out-of-line code of go_to() and of jumps that are looked up */
 void rip_to(struct gen *g, enum host_reg r, i64 offset); /* r: guest RIP of an offset */
 void jump_runtime(struct gen *g, u32 routine);

@@ -284,7 +284,7 @@ bool lower_plain(struct gen *g)
 bool lower_lea(struct gen *g)
 {
     const struct insn *in = g->in;
-    if (in->adsize != 8 || in->size == 2)
+    if (!lea_is_native(in))
         return false;
     effective_address(g, 0);
     if (host_reg_of[in->reg] != H_NONE) {

@@ -73,7 +73,7 @@ bool lower_observes(const struct gen *g, unsigned i)
     case LOWER_FENCE:
         return false;
     case LOWER_LEA:
-        return in->adsize != 8 || in->size == 2;
+        return !lea_is_native(in);
     case LOWER_PLAIN:
     case LOWER_LOGIC:
     case LOWER_BMI:
