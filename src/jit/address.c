@@ -134,7 +134,7 @@ void emit_stack_misses(struct gen *g)
     for (unsigned i = 0; i < g->stack_misses; i++) {
         const struct stack_miss *m = &g->stack_miss[i];
         emit_patch(e, m->from, e->len);
-        g->index = m->index;
+        look_at(g, m->index);
         emit_lea(e, H_R10, MEM(host_reg_of[RSP], m->disp));
         call_runtime(g, g->rt->stack);
         look_in_tlb(g, m->size, m->write);

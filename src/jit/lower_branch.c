@@ -56,7 +56,7 @@ static void emit_miss(struct gen *g, const struct miss *m)
 {
     struct emit *e = &g->e;
     emit_patch(e, m->from, e->len);
-    g->index = m->index;
+    look_at(g, m->index);
     if (m->check)
         check_canonical(g);
     if (m->release)

@@ -122,7 +122,7 @@ void emit_sides(struct gen *g)
     for (unsigned i = 0; i < g->sides; i++) {
         const struct side *s = &g->side[i];
         emit_patch(&g->e, s->from, g->e.len);
-        g->index = s->index;
+        look_at(g, s->index);
         flags_leave(g, s);
         if (s->index + 1u < g->b->count)
             count_down(&g->e, X_IMM_ADD, g->b->count - s->index - 1);

@@ -72,7 +72,7 @@ static void emit_slot_miss(struct gen *g, const struct slot_miss *m)
 void emit_slot_misses(struct gen *g)
 {
     for (unsigned i = 0; i < g->slot_misses; i++) {
-        g->index = g->slot_miss[i].index;
+        look_at(g, g->slot_miss[i].index);
         emit_slot_miss(g, &g->slot_miss[i]);
     }
 }
