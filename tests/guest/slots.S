@@ -77,12 +77,7 @@ round:
     SHOW(2, 7)
     invlpg PAGE(2)
     mov $PAGE(2), %edi
-    mov $300, %ecx
-6:  mov %r15d, (%rdi)
-    mov %ecx, 4(%rdi)
-    add $8, %rdi
-    dec %ecx
-    jnz 6b
+    call store_some
     shl $12, %r14d
     cmp %r15d, TEST_PHYS(%r14)
     CHECK(3, je)
@@ -94,7 +89,7 @@ round:
     cmp %r15d, TEST_PHYS(%r14)
     CHECK(6, jne)
 
-    /* Where the page is read-only now, the loop's first store faults. */
+    /* Where the page is read-only now, the same loop's first store faults. */
     btrl $1, PT_TEST + 8 * 2
     invlpg PAGE(2)
     EXPECT(7, 14, 3, mov $PAGE(2), %edi; call store_some)
@@ -128,9 +123,9 @@ round:
 
 store_some:
     mov $300, %ecx
-9:  mov %r15d, (%rdi)
+6:  mov %r15d, (%rdi)
     mov %ecx, 4(%rdi)
     add $8, %rdi
     dec %ecx
-    jnz 9b
+    jnz 6b
     ret
