@@ -377,6 +377,7 @@ void tlb_remember(struct tlb *t, u64 lin, const void *base, u8 span, u8 shift, u
 void tlb_lose_tables(struct tlb *t)
 {
     tables_clear(t->cur);
+    t->cur->sizes |= 1; /* it holds_some(): what was fetched is run still, whatever the second level has */
 }
 
 void tlb_flush_all(struct cpu *c)

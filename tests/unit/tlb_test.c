@@ -287,6 +287,15 @@ static void test_tables(void **state)
     tlb_flush_page(&cpu, 0x5000);
     assert_false(known(0x5000));
     assert_int_not_equal(tlb_fetch_id(cpu.tlb), id);
+    /* Nor does a flush, when the second has lost all with a large page in pieces. */
+    learn(0x5000, 12, 12);
+    learn(0x40200000, 12, 21);
+    tlb_flush_page(&cpu, 0x40200000);
+    assert_non_null(tlb_hit(cpu.tlb->cur->fetch[0], 0x5000, 1));
+    id = tlb_fetch_id(cpu.tlb);
+    tlb_lose_tables(cpu.tlb);
+    tlb_flush_current(&cpu);
+    assert_int_not_equal(tlb_fetch_id(cpu.tlb), id);
 }
 
 /* A watch takes write pointers alone; removed memory takes all. */
