@@ -22,7 +22,6 @@ enum {
     RIGHT_D = 8,
     RIGHT_SECOND = 4, /* where the second dimension's SECOND_* begin; without one all are there */
     RIGHT_G = 128,    /* of the last one, where CR4.PGE has it mean something */
-    RIGHT_BITS = 8
 };
 
 struct walk_result {

@@ -5,9 +5,9 @@
  *
  * One table for all address spaces, set-associative; an entry bears the id of its context (struct tlb_ctx),
  * and a context is flushed by giving it another id. A page of 2 MiB or 1 GiB that lies in one piece of host
- * memory has one entry; of any other large page there are pieces, of which the context keeps count. An entry
- * says what paging allows (RIGHT_*), never that a page may be written behind the space's back: who makes a
- * write pointer of it asks (mem/space.h), so watches need not come here.
+ * memory has one entry; of any other large page there are pieces, and the context knows whether it has some.
+ * An entry says what paging allows (RIGHT_*), never that a page may be written behind the space's back: who
+ * makes a write pointer of it asks (mem/space.h), so watches need not come here.
  */
 #ifndef CPU_STLB_H
 #define CPU_STLB_H

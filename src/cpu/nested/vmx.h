@@ -94,7 +94,7 @@ void vmx_exit(struct cpu *c, const struct vmx_exit *x);
 /* A VM entry that failed once guest state was being checked: nothing of the guest is saved. check: what did
  * not hold. */
 void vmx_entry_failure(struct cpu *c, u32 reason, u64 qualification, const char *check);
-void vmx_set_nested(struct cpu *c); /* vmx_entry.c: what of struct nested_state follows from the copy */
+void vmx_set_nested(struct cpu *c); /* vmx_entry.c: what of struct nested_state follows from the VMCS */
 
 /* Rows of x86/vmx_checks.def, from 1: controls, then host state, then guest state. */
 enum vmx_check {
@@ -113,7 +113,7 @@ const char *vmx_check_text(unsigned row);
 unsigned vmx_check_controls_and_host(struct cpu *c, struct vmx *x);
 /* True: good, and so it stays for what is not written. Else *qualification. */
 bool vmx_check_guest(struct cpu *c, struct vmx *x, u64 *qualification);
-bool vmx_host_state_valid(struct cpu *c, struct vmx *x); /* of a copy that was not checked here */
+bool vmx_host_state_valid(struct cpu *c, struct vmx *x); /* of a loaded state */
 bool vmx_eptp_valid(const struct cpu *c, u64 eptp);
 
 /* VM-entry and VM-exit MSR areas. 0, or the number (from 1) of the entry that failed. */

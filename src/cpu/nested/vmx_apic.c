@@ -3,7 +3,7 @@
  * The virtual APIC: the TPR shadow, APIC-access page and x2APIC registers, virtual interrupts, posted
  * interrupts. SDM 3C chapter 29
  *
- * Its registers are in the guest's virtual-APIC page, RVI and SVI in the VMCS copy. A virtualized store to
+ * Its registers are in the guest's virtual-APIC page, RVI and SVI in the VMCS. A virtualized store to
  * the APIC-access page lands in the virtual-APIC page like any other; what it means is done at the next
  * boundary (29.4.3.2), for which it sets c->stepping.
  */
