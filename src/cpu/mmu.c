@@ -54,16 +54,15 @@ static void remember(struct cpu *c, u64 lin, const struct walk_result *r)
     }
 }
 
-/* Where an access to RAM goes: by the second level, or by a walk, which that then remembers. *host: NULL when
- * it is no RAM. */
+/* Where an access to RAM goes: by the second level, or by a walk, which that then remembers (and only then
+ * are r->shift and r->span known). *host: NULL when it is no RAM. */
 static enum outcome find_page(struct cpu *c, u64 lin, const struct walk_access *a, struct walk_result *r,
                               u8 **host)
 {
     unsigned rights;
     *host = canonical(lin) ? tlb_recall(c->tlb, lin, &rights) : NULL;
     if (*host && paging_settled(c, rights, a)) {
-        *r = (struct walk_result){
-            .gpa = space_gpa_of_host(c->memory, *host), .rights = (u8)rights, .shift = PAGE_SHIFT};
+        *r = (struct walk_result){.gpa = space_gpa_of_host(c->memory, *host), .rights = (u8)rights};
         return DONE;
     }
     if (paging_walk(c, lin, a, r) != DONE) {
@@ -91,7 +90,7 @@ static enum outcome translate(struct cpu *c, u64 lin, unsigned size, enum tlb_cl
     p->gpa = r.gpa;
     p->size = size;
     if (p->host && likely(!r.once))
-        (void)mmu_fill(c, lin, p->host, &a, r.rights, r.shift);
+        (void)mmu_fill(c, lin, p->host, &a, r.rights);
     return DONE;
 }
 
@@ -276,7 +275,7 @@ enum outcome mmu_fetch_page(struct cpu *c, u64 lin, u64 *gpa, void **host)
     *gpa = r.gpa;
     *host = p;
     if (p && likely(!r.once))
-        tlb_fill_fetch(c, lin, p, user, r.rights & RIGHT_G, r.shift);
+        tlb_fill_fetch(c, lin, p, user, r.rights & RIGHT_G);
     return DONE;
 }
 

@@ -39,6 +39,11 @@ static inline bool splits_line(const void *p, unsigned size)
  * general registers alone. */
 void *mmu_refill(struct cpu *c, u64 lin, unsigned size, bool write);
 
+/* The tables learn of a page that the second level has, with RIGHT_* (paging.h) that allow the access a, not
+ * a fetch, at lin. True: it may be written directly. */
+struct walk_access;
+bool mmu_fill(struct cpu *c, u64 lin, void *host, const struct walk_access *a, unsigned rights);
+
 /* Host pointer for an atomic read-modify-write of [lin, lin+size) with write permission established. *host is
  * NULL when there is none (device, watched page, page or line crossing): then mmu_rmw_begin() stopped the
  * world if needed and copied the value to buf; mmu_rmw_end() writes it back. Always pair them. */

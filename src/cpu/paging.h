@@ -65,10 +65,6 @@ static inline bool paging_writable(const struct cpu *c, unsigned rights, const s
     return paging_settled(c, rights, &write);
 }
 
-/* The tables learn of a page that allows the access a, not a fetch, at lin; shift: of the guest's page. True:
- * it may be written directly. */
-bool mmu_fill(struct cpu *c, u64 lin, void *host, const struct walk_access *a, unsigned rights, u8 shift);
-
 /* Walks the current address space, sets A (and D for writes), or fills c->fault with #PF. */
 enum outcome paging_walk(struct cpu *c, u64 lin, const struct walk_access *a, struct walk_result *r);
 /* The same without any effect: for debuggers. */

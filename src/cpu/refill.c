@@ -21,7 +21,7 @@ static bool may_write_directly(struct cpu *c, struct page_info *p)
     return !__atomic_load_n(&p->watch, __ATOMIC_SEQ_CST);
 }
 
-bool mmu_fill(struct cpu *c, u64 lin, void *host, const struct walk_access *a, unsigned rights, u8 shift)
+bool mmu_fill(struct cpu *c, u64 lin, void *host, const struct walk_access *a, unsigned rights)
 {
     enum tlb_class class = a->user ? TLB_USER : a->smap ? TLB_SUPER_SMAP : TLB_SUPER;
     bool direct = false;
@@ -29,7 +29,7 @@ bool mmu_fill(struct cpu *c, u64 lin, void *host, const struct walk_access *a, u
         struct page_info *p = space_page_of_host(c->memory, host);
         direct = p && may_write_directly(c, p);
     }
-    tlb_fill(c, lin, host, class, direct, shift);
+    tlb_fill(c, lin, host, class, direct);
     return direct;
 }
 
@@ -44,7 +44,7 @@ void *mmu_refill(struct cpu *c, u64 lin, unsigned size, bool write)
     u8 *host = tlb_recall(t, lin, &rights);
     if (!host || !paging_settled(c, rights, &a))
         return NULL;
-    return mmu_fill(c, lin, host, &a, rights, PAGE_SHIFT) || !write ? host : NULL;
+    return mmu_fill(c, lin, host, &a, rights) || !write ? host : NULL;
 }
 
 #include "base/general_regs_end.h"

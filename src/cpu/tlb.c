@@ -332,11 +332,10 @@ static struct tlb_entry entry_of(u64 lin, const void *host)
     return (struct tlb_entry){.tag = lin & ~(PAGE_SIZE - 1), .page = (u64)host & ~(PAGE_SIZE - 1)};
 }
 
-void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, u8 shift)
+void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write)
 {
     struct tlb_ctx *x = c->tlb->cur;
     struct tlb_entry e = entry_of(lin, host);
-    note_size(x, lin, shift);
     entry_fill(x, 2 * class, &e);
     if (!write)
         return;
@@ -352,11 +351,10 @@ static void note_global(struct tlb *t, u64 lin)
     t->global_high = high > t->global_high ? high : t->global_high;
 }
 
-void tlb_fill_fetch(struct cpu *c, u64 lin, void *host, bool user, bool global, u8 shift)
+void tlb_fill_fetch(struct cpu *c, u64 lin, void *host, bool user, bool global)
 {
     struct tlb_ctx *x = c->tlb->cur;
     struct tlb_entry e = entry_of(lin, host);
-    note_size(x, lin, shift);
     x->alone |= !user && !global;
     if (!user && global)
         note_global(c->tlb, lin);

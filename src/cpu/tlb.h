@@ -155,12 +155,12 @@ void tlb_free(struct tlb *t);
 void tlb_select(struct cpu *c, const struct tlb_tag *tag);
 /* Data accesses from now on are of this class. look: none may hit (alignment checks, data breakpoints). */
 void tlb_set_class(struct cpu *c, enum tlb_class class, bool look);
-/* shift: log2 of the size of the guest's own page. global: it is the same in all spaces (CR4.PGE, G). */
-void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write, u8 shift);
-void tlb_fill_fetch(struct cpu *c, u64 lin, void *host, bool user, bool global, u8 shift);
+/* Of a page that tlb_remember() was told of. global: it is the same in all spaces (CR4.PGE, G). */
+void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write);
+void tlb_fill_fetch(struct cpu *c, u64 lin, void *host, bool user, bool global);
 /* The second level: what it has of the page at lin, which is canonical (NULL: nothing), and what it is to
- * have. `base` is the host's address of the first byte of the 1 << span bytes around lin, span 12, 21 or 30.
- */
+ * have. `base` is the host's address of the first byte of the 1 << span bytes around lin, span 12, 21 or 30;
+ * shift: log2 of the size of the guest's own page. */
 static inline u8 *tlb_recall(const struct tlb *t, u64 lin, unsigned *rights)
 {
     return stlb_find(t->second, t->cur->second_id, lin, t->cur->sizes, rights);

@@ -46,8 +46,8 @@ static u8 *page_at(u64 off)
 static void learn(u64 lin, u8 span, u8 shift)
 {
     tlb_remember(cpu.tlb, lin, page_at(0), span, shift, RIGHTS);
-    tlb_fill(&cpu, lin, page_at(lin & (BIT(span) - 1)), TLB_SUPER, true, shift);
-    tlb_fill_fetch(&cpu, lin, page_at(lin & (BIT(span) - 1)), false, false, shift);
+    tlb_fill(&cpu, lin, page_at(lin & (BIT(span) - 1)), TLB_SUPER, true);
+    tlb_fill_fetch(&cpu, lin, page_at(lin & (BIT(span) - 1)), false, false);
 }
 
 static bool in_first(u64 lin)
@@ -193,7 +193,7 @@ static void test_pcids(void **state)
 static void test_neighbours(void **state)
 {
     learn(0x5000, 12, 12);
-    tlb_fill(&cpu, 0x6000, page_at(0), TLB_SUPER, true, 12);
+    tlb_fill(&cpu, 0x6000, page_at(0), TLB_SUPER, true);
     u64 id = tlb_fetch_id(cpu.tlb);
     tlb_flush_page(&cpu, 0x5000 + ((u64)TLB_SIZE << PAGE_SHIFT));
     assert_true(known(0x5000));
@@ -205,7 +205,8 @@ static void test_neighbours(void **state)
 
 static u64 fetch_global(u64 lin, u8 shift)
 {
-    tlb_fill_fetch(&cpu, lin, page_at(0), false, true, shift);
+    tlb_remember(cpu.tlb, lin, page_at(0), 12, shift, RIGHTS);
+    tlb_fill_fetch(&cpu, lin, page_at(0), false, true);
     return tlb_fetch_id(cpu.tlb);
 }
 
@@ -230,7 +231,7 @@ static void test_global(void **state)
     tlb_flush_page(&cpu, 0x5000);
     assert_int_equal(id_in(0x1000, 1, 0), id);
     /* A page of one space's own: what it fetches is its own affair, until it begins anew. */
-    tlb_fill_fetch(&cpu, 0x5000, page_at(0), false, false, 12);
+    tlb_fill_fetch(&cpu, 0x5000, page_at(0), false, false);
     u64 own = tlb_fetch_id(cpu.tlb);
     assert_int_not_equal(own, id);
     assert_int_equal(fetch_global(high + 0x1000, 21), own);
