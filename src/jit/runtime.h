@@ -9,7 +9,13 @@
 
 #define CPU(field) ((i32)offsetof(struct cpu, field))
 
-enum { IMUL_IMM = 0x69, BYTE_CMP_IMM = 0x80 /* /7 */, BYTE_TO = 0x88, TEST_IMM = 0xf7 };
+enum {
+    IMUL_IMM = 0x69,
+    BYTE_CMP_IMM = 0x80, /* /7 */
+    BYTE_TO = 0x88,
+    TEST_IMM = 0xf7,
+    CALL_MEM = 0xff /* /2 call, /4 jmp */
+};
 
 static const struct prefixes none = {0}, wide = {.rex_w = true};
 
@@ -26,6 +32,8 @@ static inline void emit_pop(struct emit *e, enum host_reg r)
 /* R9 as it should be, from R10: struct cpu. Flags stay. */
 void runtime_load_view(struct emit *e);
 
+/* They jump to what is emitted before them: leave_at, leave_chain. */
+void runtime_jump_emit(struct emit *e, struct jit_runtime *rt);
 void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);
 void runtime_refill_emit(struct emit *e, struct jit_runtime *rt);
 void runtime_slot_emit(struct emit *e, struct jit_runtime *rt);

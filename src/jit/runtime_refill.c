@@ -22,7 +22,7 @@ static void emit_ask(struct emit *e, bool write)
     emit_reg(e, X_MOV, 4, H_RDX, H_R11);
     emit_mov_imm(e, H_RCX, write);
     emit_mov_imm(e, H_RAX, (u64)mmu_refill);
-    emit_op_reg(e, none, 0xff, 2, H_RAX); /* call */
+    emit_op_reg(e, none, CALL_MEM, 2, H_RAX);
     emit_reg(e, X_MOV, 8, H_R10, H_RAX);
     for (unsigned i = ARRAY_SIZE(lost); i-- > 0;)
         emit_pop(e, lost[i]);
