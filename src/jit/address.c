@@ -31,12 +31,14 @@ static void add_segment_base(struct gen *g)
     emit_lea(&g->e, H_R10, (struct mem){.base = H_R10, .index = H_R11});
 }
 
-void effective_address(struct gen *g, i32 by)
+void address_to(struct gen *g, enum host_reg to, unsigned size, i32 by)
 {
     const struct insn *in = g->in;
     struct mem m = {.base = H_NONE, .index = H_NONE, .scale = in->scale, .disp = in->disp + by};
     if (in->base == REG_RIP) {
-        rip_to(g, H_R10, (i64)g->next + in->disp + by);
+        rip_to(g, to, (i64)g->next + in->disp + by);
+        if (size == 4)
+            emit_reg(&g->e, X_MOV, 4, to, to);
         return;
     }
     if (in->base != REG_ZERO)
@@ -44,9 +46,16 @@ void effective_address(struct gen *g, i32 by)
     if (in->index != REG_ZERO)
         m.index = guest_reg(g, in->index, H_R11);
     if (m.base == H_NONE && m.index == H_NONE)
-        emit_mov_imm(&g->e, H_R10, (u64)(i64)m.disp);
+        emit_mov_imm(&g->e, to, size == 4 ? (u32)m.disp : (u64)(i64)m.disp);
+    else if (size == 4)
+        emit_mem(&g->e, X_LEA, 4, to, m);
     else
-        emit_lea(&g->e, H_R10, m);
+        emit_lea(&g->e, to, m);
+}
+
+void effective_address(struct gen *g, i32 by)
+{
+    address_to(g, H_R10, 8, by);
 }
 
 void linear_address(struct gen *g)

@@ -207,14 +207,19 @@ void flags_set(struct gen *g)
 {
     g->set_flags = true;
     g->flags = (struct flags_state){.host = true};
-    g->flags.has_recipe = recipe_make(g->in, &g->flags.recipe) && !recipe_takes_memory(&g->flags.recipe);
+    g->flags.has_recipe = recipe_make(g->in, &g->flags.recipe) && !recipe_takes_put(&g->flags.recipe);
+}
+
+void flags_set_put(struct gen *g)
+{
+    flags_set(g);
+    g->flags.has_recipe = recipe_make(g->in, &g->flags.recipe);
 }
 
 /* Where the slow case comes back, C has taken the operand from memory, and the frame does not have it. */
 void flags_set_kept(struct gen *g)
 {
-    flags_set(g);
-    g->flags.has_recipe = recipe_make(g->in, &g->flags.recipe);
+    flags_set_put(g);
     if (g->access[g->index].role == ACCESS_LATER || slow_leaves(g, g->index))
         return;
     flags_keep(g);

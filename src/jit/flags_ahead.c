@@ -92,12 +92,10 @@ u32 lower_writes(const struct insn *in, enum lowering how)
     return names_registers(in) ? written_operands(in) : ALL;
 }
 
-static u32 overwrites(const struct insn *in, enum lowering how)
+static bool overwrites_all(const struct insn *in, enum lowering how)
 {
-    const struct insn_info *info = &insn_infos[in->id];
-    return how == LOWER_PLAIN   ? info->flags_written & FLAGS_ARITH
-           : how == LOWER_LOGIC ? (info->flags_written | info->flags_undefined) & FLAGS_ARITH
-                                : 0;
+    return (how == LOWER_PLAIN || how == LOWER_LOGIC || how == LOWER_SHIFT) &&
+           lower_overwrites(in, how) == FLAGS_ARITH;
 }
 
 /* The same for the code at an offset in the page of the instruction i. */
@@ -114,7 +112,7 @@ static bool stays_at(const struct gen *g, unsigned i, i64 at, u32 used)
         enum lowering how = lowering_of_row(in.id);
         if (info->flags_read & FLAGS_ARITH)
             return false;
-        if (overwrites(&in, how) == FLAGS_ARITH)
+        if (overwrites_all(&in, how))
             return true;
         at += in.len;
         if (how == LOWER_JMP && in.size == 8)
@@ -155,7 +153,7 @@ bool flags_stay(const struct gen *g)
         const struct insn *in = &b->uop[i].in;
         if (trace_inner(g, i) && g->how[i] == LOWER_JCC && !stays_at(g, i, trace_side(g, i), used))
             return false;
-        if (overwrites(in, g->how[i]) == FLAGS_ARITH && !(insn_infos[in->id].flags_read & FLAGS_ARITH))
+        if (overwrites_all(in, (enum lowering)g->how[i]) && !(insn_infos[in->id].flags_read & FLAGS_ARITH))
             return true;
         if ((insn_infos[in->id].attr & (ATTR_BRANCH | ATTR_END)) && !trace_inner(g, i))
             return stays_behind(g, i, used);

@@ -3,18 +3,18 @@
  * Recipes: how flags are made again instead of being saved.
  *
  * What a comparison, a sum, a difference or a logical operation left in the flags follows from two operands,
- * or from the result and one of them. A recipe names where they are: in registers, in the instruction, or in
- * frame.kept[], where a register's value goes when the register is about to change (recipe_keep()), and a
- * memory operand at once (lower.c). Its code runs out of line before C does, or inline when the guest reads
- * flags that code of ours has overwritten.
+ * or from the result and one of them; a shift by a constant is done again. A recipe names where they are: in
+ * registers, in the instruction, or in frame.kept[], where a register's value goes when the register is about
+ * to change (recipe_keep()), and a memory operand or what is shifted at once (lower.c). Its code runs out of
+ * line before C does, or inline when the guest reads flags that code of ours has overwritten.
  */
 #include "insn_ids.h"
 #include "jit/gen.h"
 
 /* RESULT: of a logical operation. ADDED, SUBTRACTED: result and second operand. ZERO: what a value compared
- * with itself leaves. */
-enum how { NONE, COMPARE, TEST, RESULT, ADDED, SUBTRACTED, NEGATED, ZERO };
-enum form { E, EG, GE, EI };
+ * with itself leaves. LEFT, RIGHT, SIGNED: shifts, operand and count. */
+enum how { NONE, COMPARE, TEST, RESULT, ADDED, SUBTRACTED, NEGATED, ZERO, LEFT, RIGHT, SIGNED };
+enum form { E, EG, GE, EI, BY };
 
 struct maker {
     u8 how, form;
@@ -30,6 +30,7 @@ static struct maker maker_of(u16 id)
         [NO_xor_GE] = {RESULT, GE},     [NO_xor_EI] = {RESULT, EI},     [NO_add_EG] = {ADDED, EG},
         [NO_add_GE] = {ADDED, GE},      [NO_add_EI] = {ADDED, EI},      [NO_sub_EG] = {SUBTRACTED, EG},
         [NO_sub_GE] = {SUBTRACTED, GE}, [NO_sub_EI] = {SUBTRACTED, EI}, [NO_neg] = {NEGATED, E},
+        [NO_shl_I] = {LEFT, BY},        [NO_shr_I] = {RIGHT, BY},       [NO_sar_I] = {SIGNED, BY},
     };
     return makers[meaning_no(id)];
 }
@@ -54,10 +55,20 @@ static bool of_one(struct recipe *r, bool is_xor)
     }
 }
 
+/* Of a register: what is in memory is gone. */
+static bool make_shift(const struct insn *in, u8 how, struct recipe *r)
+{
+    unsigned count = lower_count(in);
+    *r = (struct recipe){.how = how, .size = in->size, .op = {RECIPE_KEPT, RECIPE_IMM}, .imm = (i32)count};
+    return count && !(in->flags & INSN_MEM) && !lower_names_high(in);
+}
+
 bool recipe_make(const struct insn *in, struct recipe *r)
 {
     struct maker m = maker_of(in->id);
     u8 rm = in->flags & INSN_MEM ? RECIPE_KEPT : in->rm;
+    if (m.form == BY)
+        return make_shift(in, m.how, r);
     if (m.how == NONE || lower_names_high(in) ||
         (m.form == EI && (i64)in->imm != (i32)in->imm && in->size == 8))
         return false;
@@ -83,7 +94,7 @@ u32 recipe_registers(const struct recipe *r)
     return mask;
 }
 
-bool recipe_takes_memory(const struct recipe *r)
+bool recipe_takes_put(const struct recipe *r)
 {
     return r->op[0] == RECIPE_KEPT || r->op[1] == RECIPE_KEPT;
 }
@@ -149,9 +160,17 @@ static void negate(struct gen *g, const struct recipe *r)
     emit_op_reg(&g->e, p, r->size == 1 ? 0xf6 : 0xf7, 3, H_R11);
 }
 
+static void shift(struct gen *g, const struct recipe *r)
+{
+    struct prefixes p = {.rex_w = r->size == 8, .opsize = r->size == 2, .byte_rm = r->size == 1};
+    unsigned digit = r->how == LEFT ? X_SHL : r->how == RIGHT ? X_SHR : X_SAR;
+    emit_op_reg(&g->e, p, r->size == 1 ? 0xc0 : 0xc1, digit, H_R11);
+    emit8(&g->e, (u8)r->imm);
+}
+
 void recipe_emit(struct gen *g, const struct recipe *r)
 {
-    bool changes = r->how == ADDED || r->how == SUBTRACTED || r->how == NEGATED;
+    bool changes = r->how == ADDED || r->how == SUBTRACTED || r->how == NEGATED || r->how >= LEFT;
     enum host_reg a = r->how == ZERO ? H_R11 : first(g, r, changes);
     switch (r->how) {
     case COMPARE:
@@ -174,6 +193,11 @@ void recipe_emit(struct gen *g, const struct recipe *r)
     case NEGATED:
         negate(g, r);
         negate(g, r);
+        break;
+    case LEFT:
+    case RIGHT:
+    case SIGNED:
+        shift(g, r);
         break;
     default:
         emit_reg(&g->e, X_XOR, 4, a, a);

@@ -244,7 +244,10 @@ static inline bool lea_is_native(const struct insn *in)
  * back to where it lives. */
 u32 opcode_of(const struct insn *in, const struct insn_info *info);
 void go_home(struct gen *g, unsigned guest, enum host_reg scratch, bool written);
-/* Which arithmetic flags the block's instruction i surely overwrites. */
+/* How far a shift or rotation by a constant goes; 0: none, or by CL. */
+unsigned lower_count(const struct insn *in);
+/* Which arithmetic flags it surely overwrites, whatever they were; the block's instruction i. */
+u32 lower_overwrites(const struct insn *in, enum lowering how);
 u32 lower_flags_killed(const struct gen *g, unsigned i);
 /* The instruction reads flags, or leaves some alone that may be looked at behind it. */
 bool flags_outlive(const struct gen *g);
@@ -262,16 +265,17 @@ void flags_need(struct gen *g);     /* the host's are right again */
 void flags_store(struct gen *g);    /* frame.fl itself is right; the host's may be lost */
 void flags_called(struct gen *g);   /* C ran: frame.fl holds them */
 void flags_set(struct gen *g);      /* the host's are the guest's new ones; R11 stays */
-void flags_set_kept(struct gen *g); /* the same, and recipe_put() ran as recipe_make() asks */
+void flags_set_put(struct gen *g);  /* the same, and recipe_put() ran as recipe_make() asks */
+void flags_set_kept(struct gen *g); /* the same, and its slow case comes back behind it */
 /* frame.fix names the recipe; R11 stays. */
 void flags_wait(struct gen *g, const struct recipe *r);
 void flags_emit_rest(struct gen *g); /* out of line */
 void flags_liveness(struct gen *g);
 
 /* flags_recipe.c. False: there is none. A memory operand of the instruction is RECIPE_KEPT: what it held, or
- * holds where it is written. */
+ * holds where it is written; and so is the register that a shift changes: what it held. */
 bool recipe_make(const struct insn *in, struct recipe *r);
-bool recipe_takes_memory(const struct recipe *r);
+bool recipe_takes_put(const struct recipe *r);
 u32 recipe_registers(const struct recipe *r); /* a mask */
 /* Those of its registers that are in the mask are about to change: it looks for their values in the frame.
  * Flags stay, R11 is lost. */
@@ -297,8 +301,10 @@ void count_down(struct emit *e, unsigned digit, unsigned count); /* frame.left; 
 /* address.c */
 void go_slow(struct gen *g, u8 cc);           /* the current instruction's slow case */
 void slow_from(struct slow *s, size_t place); /* a jump that leads to s, as emit_jcc() has it */
-/* R10: effective or linear address of the memory operand, or (by) so far behind it. R11 is lost, flags stay.
- */
+/* `to`: the effective address of the memory operand, or (by) so far behind it; size 4: its lower half. R10
+ * and R11 are lost, flags stay. */
+void address_to(struct gen *g, enum host_reg to, unsigned size, i32 by);
+/* R10: the same, or the linear address. */
 void effective_address(struct gen *g, i32 by);
 void linear_address(struct gen *g);
 /* R10: linear to host address for `size` bytes, or the slow case. Keeps the flags first; R11 is lost. */

@@ -124,17 +124,60 @@ static bool needs_old(const struct gen *g, bool read, bool byte)
     return read || byte || g->in->size < 4 || g->how[g->index] == LOWER_KEEP;
 }
 
+/* XOR or SUB of a register and itself, whole. */
+static bool makes_zero(const struct gen *g)
+{
+    enum meaning_no no = meaning_no(g->in->id);
+    return (no == NO_xor_EG || no == NO_xor_GE || no == NO_sub_EG || no == NO_sub_GE) && g->in->size >= 4 &&
+           !(g->in->flags & INSN_MEM) && g->in->rm == g->in->reg;
+}
+
+/* MOV between whole registers of which one at least is at home. A load from there by a plain MOV costs no
+ * time on hosts that rename memory; one as another instruction's operand does. */
+static bool move_home(struct gen *g)
+{
+    const struct insn *in = g->in;
+    enum meaning_no no = meaning_no(in->id);
+    unsigned to = no == NO_mov_EG ? in->rm : in->reg, from = no == NO_mov_EG ? in->reg : in->rm;
+    if ((no != NO_mov_EG && no != NO_mov_GE) || in->size < 4 ||
+        (host_reg_of[to] != H_NONE && host_reg_of[from] != H_NONE))
+        return false;
+    enum host_reg r = result_reg(to, H_R10);
+    if (host_reg_of[from] == H_NONE)
+        emit_mem(&g->e, X_MOV, in->size, r, home_of(from));
+    else if (in->size == 4)
+        emit_reg(&g->e, X_MOV, 4, r, host_reg_of[from]);
+    else
+        r = host_reg_of[from];
+    go_home(g, to, r, true);
+    return true;
+}
+
+/* MOV of a constant to a register at home. */
+static bool fill_home(struct gen *g)
+{
+    const struct insn *in = g->in;
+    i64 imm = in->size == 4 ? (i64)(u32)in->imm : (i64)in->imm;
+    if (meaning_no(in->id) != NO_mov_EI || in->size < 4 || host_reg_of[in->rm] != H_NONE || imm != (i32)imm)
+        return false;
+    emit_op_mem(&g->e, (struct prefixes){.rex_w = true}, 0xc7, 0, home_of(in->rm));
+    emit32(&g->e, (u32)imm);
+    return true;
+}
+
 static void plain_registers(struct gen *g, const struct form *f)
 {
     const struct insn *in = g->in;
     struct prefixes p = prefixes_of(in, g->info, f);
     u32 op = opcode_of(in, g->info);
-    bool rm = f->has_rm || f->plus;
+    bool rm = f->has_rm || f->plus, one = rm && f->has_reg && in->reg == in->rm;
     enum host_reg reg = H_NONE, r = H_NONE;
     if (rm)
-        r = operand(g, in->rm, H_R10, needs_old(g, f->rm_read, f->rm_byte));
-    if (f->has_reg && rm && in->reg == in->rm)
-        reg = r == H_R10 ? guest_reg(g, in->reg, H_R10) : r;
+        r = operand(g, in->rm, H_R10,
+                    !makes_zero(g) && (needs_old(g, f->rm_read, f->rm_byte) ||
+                                       (one && needs_old(g, f->reg_read, f->reg_byte))));
+    if (one)
+        reg = r;
     else if (f->has_reg)
         reg = operand(g, in->reg, H_R11, needs_old(g, f->reg_read, f->reg_byte));
     if (f->plus)
@@ -168,7 +211,7 @@ static void swap_halves(struct gen *g, enum host_reg r)
 static bool keeps_operand(const struct gen *g, const struct form *f, struct recipe *r)
 {
     const struct insn *in = g->in;
-    return g->seen[g->index] && !(in->flags & INSN_LOCK) && recipe_make(in, r) && recipe_takes_memory(r) &&
+    return g->seen[g->index] && !(in->flags & INSN_LOCK) && recipe_make(in, r) && recipe_takes_put(r) &&
            !(f->rm_write && f->has_reg && host_reg_of[in->reg] == H_NONE);
 }
 
@@ -222,20 +265,27 @@ static void plain_memory(struct gen *g, const struct form *f, bool flags, bool h
         go_home(g, in->reg, reg, f->reg_write);
 }
 
-static bool count_may_be_0(const struct insn *in)
+unsigned lower_count(const struct insn *in)
 {
-    if (insn_infos[in->id].map == 1)
-        return in->opcode & 1 || !(in->imm & (in->size == 8 ? 63 : 31));
-    return in->opcode >= 0xd2 || (in->opcode < 0xd0 && !(in->imm & (in->size == 8 ? 63 : 31)));
+    bool one = insn_infos[in->id].map == 0 && (in->opcode & ~1) == 0xd0;
+    bool by_cl = insn_infos[in->id].map == 1 ? in->opcode & 1 : in->opcode >= 0xd2;
+    return one ? 1 : by_cl ? 0 : in->imm & (in->size == 8 ? 63 : 31);
+}
+
+u32 lower_overwrites(const struct insn *in, enum lowering how)
+{
+    const struct insn_info *info = &insn_infos[in->id];
+    u32 undefined = 0;
+    if (how == LOWER_NONE || (how == LOWER_SHIFT && !lower_count(in)))
+        return 0;
+    if (how == LOWER_LOGIC || (how == LOWER_SHIFT && in->size != 2))
+        undefined = info->flags_undefined;
+    return (info->flags_written | undefined) & FLAGS_ARITH;
 }
 
 u32 lower_flags_killed(const struct gen *g, unsigned i)
 {
-    const struct insn *in = &g->b->uop[i].in;
-    const struct insn_info *info = &insn_infos[in->id];
-    if (g->how[i] == LOWER_NONE || (g->how[i] == LOWER_SHIFT && count_may_be_0(in)))
-        return 0;
-    return (info->flags_written | (g->how[i] == LOWER_LOGIC ? info->flags_undefined : 0)) & FLAGS_ARITH;
+    return lower_overwrites(&g->b->uop[i].in, (enum lowering)g->how[i]);
 }
 
 bool flags_outlive(const struct gen *g)
@@ -271,7 +321,14 @@ bool lower_plain(struct gen *g)
             g->flags.host = had;
             return false;
         }
-    } else {
+    } else if (g->seen[g->index] && recipe_make(in, &r) && recipe_takes_put(&r)) {
+        if (flags)
+            flags_need(g);
+        recipe_put(g, 0, guest_reg(g, in->rm, H_R11));
+        plain_registers(g, &f);
+        flags_set_put(g);
+        return true;
+    } else if (!move_home(g) && !fill_home(g)) {
         if (flags)
             flags_need(g);
         plain_registers(g, &f);
@@ -286,13 +343,8 @@ bool lower_lea(struct gen *g)
     const struct insn *in = g->in;
     if (!lea_is_native(in))
         return false;
-    effective_address(g, 0);
-    if (host_reg_of[in->reg] != H_NONE) {
-        emit_reg(&g->e, X_MOV, in->size, host_reg_of[in->reg], H_R10);
-    } else {
-        if (in->size == 4)
-            emit_reg(&g->e, X_MOV, 4, H_R10, H_R10);
-        emit_mem(&g->e, X_MOV_TO, 8, H_R10, home_of(in->reg));
-    }
+    enum host_reg to = result_reg(in->reg, H_R10);
+    address_to(g, to, in->size, 0);
+    go_home(g, in->reg, to, true);
     return true;
 }
