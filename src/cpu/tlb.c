@@ -145,7 +145,7 @@ static void entry_fill(struct tlb_ctx *x, unsigned table, const struct tlb_entry
     struct tlb_entry *to = entry_at(x, place);
     bool noted = to->tag != TLB_EMPTY(i);
     to->tag = e->tag; /* a copy of the whole would call memcpy() under ASan, which uses vector registers */
-    to->page = e->page;
+    to->to = e->to;
     if (noted)
         return;
     if (x->filled < TLB_JOURNAL)
@@ -329,7 +329,8 @@ void tlb_select(struct cpu *c, const struct tlb_tag *tag)
 
 static struct tlb_entry entry_of(u64 lin, const void *host)
 {
-    return (struct tlb_entry){.tag = lin & ~(PAGE_SIZE - 1), .page = (u64)host & ~(PAGE_SIZE - 1)};
+    u64 tag = lin & ~(PAGE_SIZE - 1);
+    return (struct tlb_entry){.tag = tag, .to = ((u64)host & ~(PAGE_SIZE - 1)) - tag};
 }
 
 void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write)
@@ -339,7 +340,7 @@ void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool wri
     entry_fill(x, 2 * class, &e);
     if (!write)
         return;
-    note(x->written, TLB_WRITTEN, e.page >> PAGE_SHIFT);
+    note(x->written, TLB_WRITTEN, (u64)host >> PAGE_SHIFT);
     entry_fill(x, 2 * class + 1, &e);
 }
 
@@ -502,10 +503,15 @@ static bool table_writes(unsigned table)
     return table < 2 * TLB_CLASSES && table % 2;
 }
 
+static bool leads_to(const struct tlb_entry *e, u64 host, u64 len)
+{
+    return e->tag + e->to - host < len;
+}
+
 static void table_drop(struct tlb_entry *e, u64 host, u64 len)
 {
     for (unsigned i = 0; i < TLB_SIZE; i++)
-        if (e[i].page - host < len)
+        if (leads_to(&e[i], host, len))
             e[i].tag = TLB_EMPTY(i);
 }
 
@@ -519,7 +525,7 @@ static void entries_drop(struct tlb_ctx *x, u64 host, u64 len, bool writes_only)
     }
     for (unsigned i = 0; i < x->filled; i++) {
         unsigned place = x->journal[i];
-        if ((table_writes(place / TLB_SIZE) || !writes_only) && entry_at(x, place)->page - host < len)
+        if ((table_writes(place / TLB_SIZE) || !writes_only) && leads_to(entry_at(x, place), host, len))
             entry_at(x, place)->tag = TLB_EMPTY(place % TLB_SIZE);
     }
 }
@@ -529,7 +535,7 @@ static void slots_drop(struct tlb_view *v, u64 host, u64 len)
     unsigned kept = 0;
     for (unsigned i = 0; i < v->slots_open; i++) {
         struct tlb_slot *s = &v->slot[v->open[i]];
-        if (s->to - host < len || s->to + s->page - host < len)
+        if (s->page + s->to - host < len)
             s->room = 0;
         else
             v->open[kept++] = v->open[i];

@@ -30,8 +30,8 @@
 enum tlb_class { TLB_SUPER, TLB_USER, TLB_SUPER_SMAP, TLB_CLASSES };
 
 struct tlb_entry {
-    u64 tag;  /* page-aligned linear address, or TLB_EMPTY of its index */
-    u64 page; /* host address of the page's first byte */
+    u64 tag; /* page-aligned linear address, or TLB_EMPTY of its index */
+    u64 to;  /* what makes a host address of a linear one, added to it */
 };
 
 /* An address space's name. root: CR3 page frame when PCIDs are off. */
@@ -55,7 +55,7 @@ struct tlb_tag {
  * opened it knows for which accesses, from the entries of those. */
 struct tlb_slot {
     u64 page, room;
-    u64 to; /* what makes a host address of a linear one, or of its distance from `page`, added to it */
+    u64 to;          /* as an entry's */
     u32 when, often; /* translated code's: see its runtime */
 };
 #define TLB_SLOTS 1024
@@ -132,7 +132,7 @@ static inline void *tlb_hit(const struct tlb_entry *table, u64 lin, unsigned siz
 {
     const struct tlb_entry *e = &table[tlb_index(lin)];
     if (likely(e->tag == ((lin + size - 1) & ~(PAGE_SIZE - 1))))
-        return (void *)(e->page | (lin & (PAGE_SIZE - 1)));
+        return (void *)(e->to + lin);
     return NULL;
 }
 

@@ -6,7 +6,7 @@
  */
 #include "jit/gen.h"
 
-_Static_assert(sizeof(struct tlb_entry) == 16 && offsetof(struct tlb_entry, page) == 8, "ORDER TLB_ENTRY");
+_Static_assert(sizeof(struct tlb_entry) == 16 && offsetof(struct tlb_entry, to) == 8, "ORDER TLB_ENTRY");
 _Static_assert(offsetof(struct segment, base) == 0, "ORDER SEGMENT");
 
 void slow_from(struct slow *s, size_t place)
@@ -64,6 +64,37 @@ void linear_address(struct gen *g)
     add_segment_base(g);
 }
 
+static bool by_slot(const struct gen *g)
+{
+    return g->trace && !g->in_twin && g->slot_misses < TRACE_MAX;
+}
+
+/* It needs no more than registers of the host's: then nothing that waits for its address has to wait for more
+ * than what is to be added to it. */
+static bool is_direct(const struct insn *in)
+{
+    bool base = in->base < 16, index = in->index != REG_ZERO;
+    return in->seg < FS && (base || (index && in->base == REG_ZERO)) &&
+           (!base || host_reg_of[in->base] != H_NONE) && (!index || host_reg_of[in->index] != H_NONE);
+}
+
+/* The operand of such an address in host memory. R10: what is to be added to the address; it gets the index
+ * if there is no room for it. */
+static struct mem direct_operand(struct gen *g, i32 by)
+{
+    const struct insn *in = g->in;
+    struct mem m = {.base = H_R10, .index = H_NONE, .scale = in->scale, .disp = in->disp + by};
+    if (in->index != REG_ZERO)
+        m.index = host_reg_of[in->index];
+    if (in->base == REG_ZERO)
+        return m;
+    if (m.index != H_NONE)
+        emit_lea(&g->e, H_R10, (struct mem){.base = H_R10, .index = m.index, .scale = m.scale});
+    m.index = host_reg_of[in->base];
+    m.scale = 0;
+    return m;
+}
+
 static struct tlb_miss *tlb_miss(struct gen *g, u32 refill)
 {
     bug_on(g->tlb_misses == TLB_MISSES_MAX, "too many accesses in a block");
@@ -75,7 +106,7 @@ static struct tlb_miss *tlb_miss(struct gen *g, u32 refill)
 }
 
 /* The entry's tag differs from the address by the offset in the page alone when it is a hit. */
-void look_in_tlb(struct gen *g, unsigned size, bool write)
+void look_in_tlb(struct gen *g, unsigned size, bool write, bool direct)
 {
     struct emit *e = &g->e;
     struct mem entry = {.base = H_R9, .index = H_R11, .disp = write ? VIEW_AT(write) : VIEW_AT(read)};
@@ -87,13 +118,15 @@ void look_in_tlb(struct gen *g, unsigned size, bool write)
         m = tlb_miss(g, g->rt->refill[write][jit_refill_of(size)]);
     else
         go_slow(g, CC_A);
-    entry.disp += (i32)offsetof(struct tlb_entry, page);
-    emit_mem(e, X_ADD, 8, H_R10, entry);
     if (m)
         m->back = e->len;
+    if (!direct)
+        emit_mem(e, X_XOR, 8, H_R10, entry); /* the address again */
+    entry.disp += (i32)offsetof(struct tlb_entry, to);
+    emit_mem(e, direct ? X_MOV : X_ADD, 8, H_R10, entry);
 }
 
-/* The routine comes back behind the jump when it has nothing. */
+/* The routine leaves R10 and R11 as the check does. It comes back behind the jump when it has nothing. */
 bool emit_tlb_misses(struct gen *g, unsigned index)
 {
     struct emit *e = &g->e;
@@ -115,26 +148,41 @@ bool emit_tlb_misses(struct gen *g, unsigned index)
 void host_address(struct gen *g, unsigned size, bool write)
 {
     flags_spare(g);
-    if (g->trace && !g->in_twin && g->slot_misses < TRACE_MAX)
-        look_in_slot(g, size, write);
+    if (by_slot(g))
+        look_in_slot(g, size, write, NULL);
     else
-        look_in_tlb(g, size, write);
+        look_in_tlb(g, size, write, false);
     flags_lost(g);
 }
 
-void stack_address(struct gen *g, i32 disp, unsigned size, bool write)
+/* `size` bytes, so far behind the operand's address (`by`), which is direct. */
+static struct mem find_direct(struct gen *g, i32 by, unsigned size, bool write)
+{
+    flags_spare(g);
+    if (by_slot(g)) {
+        look_in_slot(g, size, write, &by);
+    } else {
+        effective_address(g, by);
+        look_in_tlb(g, size, write, true);
+    }
+    flags_lost(g);
+    return direct_operand(g, by);
+}
+
+struct mem stack_place(struct gen *g, i32 disp, unsigned size, bool write)
 {
     struct emit *e = &g->e;
     flags_spare(g);
-    emit_lea(e, H_R10, MEM(host_reg_of[RSP], disp));
-    emit_mem(e, X_SUB, 8, H_R10, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, page)));
-    emit_mem(e, X_CMP, 8, H_R10, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, room)));
+    emit_lea(e, H_R11, MEM(host_reg_of[RSP], disp));
+    emit_mem(e, X_SUB, 8, H_R11, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, page)));
+    emit_mem(e, X_CMP, 8, H_R11, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, room)));
     struct stack_miss *m = &g->stack_miss[g->stack_misses++];
     *m = (struct stack_miss){
         .from = emit_jcc(e, CC_AE), .index = g->index, .disp = disp, .size = (u8)size, .write = write};
-    emit_mem(e, X_ADD, 8, H_R10, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, to)));
+    emit_mem(e, X_MOV, 8, H_R10, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, to)));
     m->back = e->len;
     flags_lost(g);
+    return (struct mem){.base = H_R10, .index = host_reg_of[RSP], .disp = disp};
 }
 
 void emit_stack_misses(struct gen *g)
@@ -146,7 +194,7 @@ void emit_stack_misses(struct gen *g)
         look_at(g, m->index);
         emit_lea(e, H_R10, MEM(host_reg_of[RSP], m->disp));
         call_runtime(g, g->rt->stack);
-        look_in_tlb(g, m->size, m->write);
+        look_in_tlb(g, m->size, m->write, true);
         emit_jmp_to(e, m->back);
     }
 }
@@ -164,15 +212,30 @@ static struct mem window(const struct group *k)
 /* Finds all that its group touches. */
 static void first_of_group(struct gen *g, const struct access *a, const struct group *k)
 {
-    unsigned slots = g->slot_misses;
-    effective_address(g, (i32)(k->low - a->at));
-    host_address(g, (unsigned)(k->high - k->low), k->write);
+    unsigned slots = g->slot_misses, size = (unsigned)(k->high - k->low);
+    i32 by = (i32)(k->low - a->at);
+    bool sum = g->in->index != REG_ZERO; /* made twice it would cost more than the wait */
+    if (is_direct(g->in) && !(sum && by_slot(g))) {
+        emit_lea(&g->e, H_R10, find_direct(g, by, size, k->write));
+    } else {
+        effective_address(g, by);
+        host_address(g, size, k->write);
+    }
     emit_mem(&g->e, X_MOV_TO, 8, H_R10, window(k));
     if (g->slot_misses > slots)
         twin_add(g, &g->slot_miss[slots]);
 }
 
 void operand_address(struct gen *g, unsigned size, bool write)
+{
+    operand_place(g, size, write);
+    if (g->operand.index == H_NONE)
+        return;
+    emit_lea(&g->e, H_R10, g->operand);
+    g->operand = MEM(H_R10, 0);
+}
+
+void operand_place(struct gen *g, unsigned size, bool write)
 {
     const struct access *a = &g->access[g->index];
     const struct group *k = &g->group[a->group];
@@ -188,7 +251,11 @@ void operand_address(struct gen *g, unsigned size, bool write)
         return;
     }
     if (near_stack(g->in, size)) {
-        stack_address(g, g->in->disp, size, write);
+        g->operand = stack_place(g, g->in->disp, size, write);
+        return;
+    }
+    if (is_direct(g->in)) {
+        g->operand = find_direct(g, 0, size, write);
         return;
     }
     linear_address(g);

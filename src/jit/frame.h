@@ -163,10 +163,9 @@ struct jit_runtime {
     u32 lookup;      /* R10: RIP, canonical; flags and R11 are lost */
     u32 link;        /* the same, R11: struct jit_exit that leads there */
     u32 stack;     /* R10: linear address whose page goes to JIT_STACK_SLOT if it may; R11, flags are lost */
-    u32 open_slot; /* R10: linear address, R11: struct jit_slot_use. CF: it was not found; else R10: host
-                      address */
-    /* By write and size. R10, R11: what the check of the soft TLB left. Back with the host address in R10, or
-     * JIT_REFILL_SKIPS bytes further on. R11 and flags are lost. */
+    u32 open_slot; /* R10: linear address, R11: struct jit_slot_use. CF: it was not found. R11 is lost */
+    /* By write and size. R10, R11: what the check of the soft TLB left. Back with what it leaves where the
+     * page is found, or JIT_REFILL_SKIPS bytes further on with nothing. Flags are lost. */
     u32 refill[2][JIT_REFILLS];
     /* Back with NE and nothing changed: for the meaning. R10, R11 and flags are lost. */
     u32 syscall, sysret; /* checked, frame.fl is right, RCX: RIP to return to; else they do not come back */

@@ -99,8 +99,10 @@ struct stack_miss {
 
 /* An access by a slot whose page is another. A slot pays when a trace runs so often between two misses. */
 struct slot_miss {
-    size_t from, back;
+    size_t from, opened, back; /* opened: where it goes on by its slot */
     unsigned index;
+    bool direct; /* R10 is not the address, which lies `by` behind the operand's */
+    i32 by;
     u16 size;
     struct jit_slot_use use;
     struct twin *twin; /* of a group's first operand: for when its bytes lie on two pages */
@@ -309,11 +311,15 @@ void effective_address(struct gen *g, i32 by);
 void linear_address(struct gen *g);
 /* R10: linear to host address for `size` bytes, or the slow case. Keeps the flags first; R11 is lost. */
 void host_address(struct gen *g, unsigned size, bool write);
-void look_in_tlb(struct gen *g, unsigned size, bool write); /* the same without the flags */
-/* g->operand: the memory operand in host memory, from R10. The same. */
+/* The same without the flags. direct: R10 becomes what is to be added to the address instead. */
+void look_in_tlb(struct gen *g, unsigned size, bool write, bool direct);
+/* g->operand: the memory operand in host memory, from R10 alone; of no group: what R10 points to. The same.
+ */
 void operand_address(struct gen *g, unsigned size, bool write);
-/* R10: host address of what lies at RSP plus disp. The same. */
-void stack_address(struct gen *g, i32 disp, unsigned size, bool write);
+/* The same, from R10 and registers of the address: for who reaches it once, before he writes any. */
+void operand_place(struct gen *g, unsigned size, bool write);
+/* What lies at RSP plus disp, from R10 and RSP. The same. */
+struct mem stack_place(struct gen *g, i32 disp, unsigned size, bool write);
 void emit_stack_misses(struct gen *g); /* out of line; they may miss in turn */
 /* The same of instruction `index`, behind the rest of it. True: there are some, and where they lead to
  * nothing the code goes on behind this. */
@@ -325,10 +331,11 @@ static inline struct mem slot_field(unsigned slot, size_t field)
 {
     return MEM(H_R9, jit_slot_at(slot) + (i32)field);
 }
-void look_in_slot(struct gen *g, unsigned size, bool write); /* as look_in_tlb() */
-void emit_slot_misses(struct gen *g);                        /* out of line */
-void twin_add(struct gen *g, struct slot_miss *m);           /* of the current instruction */
-void twin_set(struct gen *g, const struct twin *w);          /* the state it begins with */
+/* As look_in_tlb(). direct: or NULL; how far behind the operand's the address is. R10 holds nothing then. */
+void look_in_slot(struct gen *g, unsigned size, bool write, const i32 *direct);
+void emit_slot_misses(struct gen *g);               /* out of line */
+void twin_add(struct gen *g, struct slot_miss *m);  /* of the current instruction */
+void twin_set(struct gen *g, const struct twin *w); /* the state it begins with */
 
 /* coalesce.c: finds the groups. */
 void coalesce(struct gen *g);

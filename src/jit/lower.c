@@ -247,8 +247,9 @@ static void plain_memory(struct gen *g, const struct form *f, bool flags, bool h
 {
     const struct insn *in = g->in;
     enum host_reg reg = H_NONE;
-    operand_address(g, in->mem_size, f->rm_write);
-    if (((in->flags & INSN_LOCK) || g->how[g->index] == LOWER_ATOMIC) && in->mem_size > 1)
+    bool atomic = (in->flags & INSN_LOCK) || g->how[g->index] == LOWER_ATOMIC;
+    (atomic || high ? operand_address : operand_place)(g, in->mem_size, f->rm_write);
+    if (atomic && in->mem_size > 1)
         refuse_split(g, in->mem_size);
     if (flags)
         flags_need(g);
@@ -304,7 +305,7 @@ bool lower_plain(struct gen *g)
     if (!addressable(in) || (mem && high && g->how[g->index] == LOWER_KEEP))
         return false; /* CMPXCHG needs AL and AH at once */
     if (mem && keeps_operand(g, &f, &r)) {
-        operand_address(g, in->mem_size, f.rm_write);
+        (f.rm_write ? operand_address : operand_place)(g, in->mem_size, f.rm_write);
         by_register(g, &f, &r);
         flags_set_kept(g);
         return true;

@@ -259,8 +259,8 @@ static void load_target(struct gen *g)
 {
     const struct insn *in = g->in;
     if (in->flags & INSN_MEM) {
-        operand_address(g, 8, false);
-        emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
+        operand_place(g, 8, false);
+        emit_mem(&g->e, X_MOV, 8, H_R10, g->operand);
     } else {
         emit_reg(&g->e, X_MOV, 8, H_R10, guest_reg(g, in->rm, H_R10));
     }
@@ -285,9 +285,9 @@ bool lower_jmp_indirect(struct gen *g)
 void push_next(struct gen *g)
 {
     enum host_reg rsp = host_reg_of[RSP];
-    stack_address(g, -8, 8, true);
+    struct mem top = stack_place(g, -8, 8, true);
     rip_to(g, H_R11, g->next);
-    emit_mem(&g->e, X_MOV_TO, 8, H_R11, MEM(H_R10, 0));
+    emit_mem(&g->e, X_MOV_TO, 8, H_R11, top);
     emit_lea(&g->e, rsp, MEM(rsp, -8));
 }
 
@@ -325,8 +325,7 @@ static bool ret(struct gen *g, i32 release)
 {
     if (g->in->size != 8)
         return false;
-    stack_address(g, 0, 8, false);
-    emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
+    emit_mem(&g->e, X_MOV, 8, H_R10, stack_place(g, 0, 8, false));
     flags_keep(g);
     jump_late(g, true, 8 + release);
     return true;

@@ -35,7 +35,7 @@ bool lower_bmi(struct gen *g)
     if (!addressable(in))
         return false;
     if (mem)
-        operand_address(g, in->mem_size, false);
+        operand_place(g, in->mem_size, false);
     if (flags_outlive(g))
         flags_need(g);
     enum host_reg rm = mem ? H_R10 : guest_reg(g, in->rm, H_R10);
@@ -93,8 +93,8 @@ static bool divide(struct gen *g, bool is_signed)
     if (in->size == 1 || !addressable(in))
         return false;
     if (in->flags & INSN_MEM) {
-        operand_address(g, in->size, false);
-        emit_mem(&g->e, X_MOV, in->size, divisor = H_R11, MEM(H_R10, 0));
+        operand_place(g, in->size, false);
+        emit_mem(&g->e, X_MOV, in->size, divisor = H_R11, g->operand);
     } else {
         flags_spare(g);
         divisor = guest_reg(g, in->rm, H_R11);

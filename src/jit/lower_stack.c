@@ -7,18 +7,17 @@ static void move_rsp(struct gen *g, i32 by)
     emit_lea(&g->e, host_reg_of[RSP], MEM(host_reg_of[RSP], by));
 }
 
-/* R10: host address of the new top. */
-static void open_top(struct gen *g)
+static struct mem new_top(struct gen *g)
 {
-    stack_address(g, -8, 8, true);
+    return stack_place(g, -8, 8, true);
 }
 
 void push_scratch(struct gen *g)
 {
     emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(scratch));
-    open_top(g);
+    struct mem top = new_top(g);
     emit_mem(&g->e, X_MOV, 8, H_R11, FRAME(scratch));
-    emit_mem(&g->e, X_MOV_TO, 8, H_R11, MEM(H_R10, 0));
+    emit_mem(&g->e, X_MOV_TO, 8, H_R11, top);
     move_rsp(g, -8);
 }
 
@@ -26,8 +25,8 @@ static bool push_memory(struct gen *g)
 {
     if (g->in->adsize != 8)
         return false;
-    operand_address(g, 8, false);
-    emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
+    operand_place(g, 8, false);
+    emit_mem(&g->e, X_MOV, 8, H_R10, g->operand);
     push_scratch(g);
     return true;
 }
@@ -39,8 +38,8 @@ bool lower_push(struct gen *g)
         return false;
     if (in->flags & INSN_MEM)
         return push_memory(g);
-    open_top(g);
-    emit_mem(&g->e, X_MOV_TO, 8, guest_reg(g, in->rm, H_R11), MEM(H_R10, 0));
+    struct mem top = new_top(g);
+    emit_mem(&g->e, X_MOV_TO, 8, guest_reg(g, in->rm, H_R11), top);
     move_rsp(g, -8);
     return true;
 }
@@ -49,8 +48,7 @@ bool lower_push_imm(struct gen *g)
 {
     if (g->in->size != 8)
         return false;
-    open_top(g);
-    emit_op_mem(&g->e, (struct prefixes){.rex_w = true}, 0xc7, 0, MEM(H_R10, 0));
+    emit_op_mem(&g->e, (struct prefixes){.rex_w = true}, 0xc7, 0, new_top(g));
     emit32(&g->e, (u32)g->in->imm);
     move_rsp(g, -8);
     return true;
@@ -61,12 +59,11 @@ static bool pop_memory(struct gen *g)
 {
     if (g->in->adsize != 8 || g->in->base == RSP)
         return false;
-    stack_address(g, 0, 8, false);
-    emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, 0));
+    emit_mem(&g->e, X_MOV, 8, H_R10, stack_place(g, 0, 8, false));
     emit_mem(&g->e, X_MOV_TO, 8, H_R10, FRAME(scratch));
-    operand_address(g, 8, true);
+    operand_place(g, 8, true);
     emit_mem(&g->e, X_MOV, 8, H_R11, FRAME(scratch));
-    emit_mem(&g->e, X_MOV_TO, 8, H_R11, MEM(H_R10, 0));
+    emit_mem(&g->e, X_MOV_TO, 8, H_R11, g->operand);
     move_rsp(g, 8);
     return true;
 }
@@ -78,12 +75,12 @@ bool lower_pop(struct gen *g)
         return false;
     if (in->flags & INSN_MEM)
         return pop_memory(g);
-    stack_address(g, 0, 8, false);
+    struct mem top = stack_place(g, 0, 8, false);
     if (in->rm == RSP) {
-        emit_mem(&g->e, X_MOV, 8, host_reg_of[RSP], MEM(H_R10, 0));
+        emit_mem(&g->e, X_MOV, 8, host_reg_of[RSP], top);
         return true;
     }
-    emit_mem(&g->e, X_MOV, 8, result_reg(in->rm, H_R11), MEM(H_R10, 0));
+    emit_mem(&g->e, X_MOV, 8, result_reg(in->rm, H_R11), top);
     go_home(g, in->rm, H_R11, true);
     move_rsp(g, 8);
     return true;

@@ -51,8 +51,9 @@ void trace_look(struct gen *g)
     emit_mem(e, X_ADD, 8, H_R11, FRAME(tlb_x));
     emit_mem(e, X_CMP, 8, H_R10, MEM(H_R11, offsetof(struct tlb_entry, tag)));
     go_slow(g, CC_NE);
-    emit_mov_imm(e, H_R10, (u64)trace_page_at(g, g->index + 1));
-    emit_mem(e, X_CMP, 8, H_R10, MEM(H_R11, offsetof(struct tlb_entry, page)));
+    emit_mem(e, X_ADD, 8, H_R10, MEM(H_R11, offsetof(struct tlb_entry, to)));
+    emit_mov_imm(e, H_R11, (u64)trace_page_at(g, g->index + 1));
+    emit_reg(e, X_CMP, 8, H_R10, H_R11);
     go_slow(g, CC_NE);
     flags_lost(g);
 }

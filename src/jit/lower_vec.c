@@ -149,10 +149,10 @@ static void encode(struct gen *g, const struct vec_form *f, unsigned reg, unsign
 static void reach_memory(struct gen *g)
 {
     const struct insn *in = g->in;
-    operand_address(g, in->mem_size, g->info->attr & ATTR_STORE);
+    operand_place(g, in->mem_size, g->info->attr & ATTR_STORE);
     if (!(g->info->attr & ATTR_ALIGN) || g->access[g->index].role == ACCESS_LATER)
         return;
-    if (g->operand.disp)
+    if (g->operand.disp || g->operand.index != H_NONE)
         emit_lea(&g->e, H_R10, g->operand);
     g->operand = MEM(H_R10, 0);
     refuse_split(g, in->mem_size);

@@ -73,10 +73,10 @@ static size_t find_code(struct emit *e)
     emit_imm(e, X_IMM_AND, 8, H_RAX, -(i32)PAGE_SIZE);
     runtime_tlb_index(e);
     emit_mem(e, X_ADD, 8, H_R11, FRAME(tlb_x));
-    emit_mem(e, X_CMP, 8, H_RAX, MEM(H_R11, 0));
+    emit_mem(e, X_CMP, 8, H_RAX, MEM(H_R11, offsetof(struct tlb_entry, tag)));
     size_t miss = emit_jcc(e, CC_NE);
-    emit_reg(e, X_XOR, 8, H_RAX, H_R10);
-    emit_mem(e, X_ADD, 8, H_RAX, MEM(H_R11, 8));
+    emit_mem(e, X_MOV, 8, H_RAX, MEM(H_R11, offsetof(struct tlb_entry, to)));
+    emit_reg(e, X_ADD, 8, H_RAX, H_R10);
     emit_reg(e, X_MOV, 8, H_R11, H_RAX);
     return miss;
 }

@@ -8,7 +8,7 @@
 #include "cpu/mmu.h"
 
 /* With the return address they keep the stack aligned. */
-static const enum host_reg lost[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9};
+static const enum host_reg lost[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11};
 enum { BIAS = 8 * (ARRAY_SIZE(lost) + 1) };
 _Static_assert(BIAS % 16 == 0, "the stack stays aligned");
 
@@ -23,11 +23,12 @@ static void emit_ask(struct emit *e, bool write)
     emit_mov_imm(e, H_RCX, write);
     emit_mov_imm(e, H_RAX, (u64)mmu_refill);
     emit_op_reg(e, none, CALL_MEM, 2, H_RAX);
-    emit_reg(e, X_MOV, 8, H_R10, H_RAX);
+    emit_reg(e, X_TEST, 8, H_RAX, H_RAX);
     for (unsigned i = ARRAY_SIZE(lost); i-- > 0;)
-        emit_pop(e, lost[i]);
-    emit_reg(e, X_TEST, 8, H_R10, H_R10);
+        emit_pop(e, lost[i]); /* flags stay */
     size_t nothing = emit_jcc(e, CC_E);
+    runtime_tlb_index(e);
+    emit_imm(e, X_IMM_AND, 8, H_R10, PAGE_SIZE - 1);
     emit8(e, 0xc3);
     emit_patch(e, nothing, e->len);
     emit_op_mem(e, wide, 0x83, X_IMM_ADD, MEM(H_RSP, 0));

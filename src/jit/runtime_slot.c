@@ -43,7 +43,7 @@ static void emit_stack(struct emit *e)
     runtime_tlb_index(e);
     size_t no_read = jump_if_other(e, VIEW_AT(read)), no_write = jump_if_other(e, VIEW_AT(write));
     emit_lea(e, H_RBX, MEM(H_R9, jit_slot_at(JIT_STACK_SLOT)));
-    emit_mem(e, X_MOV, 8, H_R11, entry_at(VIEW_AT(write), offsetof(struct tlb_entry, page)));
+    emit_mem(e, X_MOV, 8, H_R11, entry_at(VIEW_AT(write), offsetof(struct tlb_entry, to)));
     emit_mem(e, X_MOV_TO, 8, H_R11, SLOT_FIELD(H_RBX, to));
     emit_reg(e, X_MOV, 8, H_RAX, H_R10);
     emit_imm(e, X_IMM_AND, 8, H_R10, -(i32)PAGE_SIZE);
@@ -95,7 +95,8 @@ static void table_of_use(struct emit *e)
     emit_reg(e, X_MOVZX16, 4, H_RCX, H_RCX);
 }
 
-/* R10: page; R11: its host address; RDX: struct jit_slot_use. R10, R11, RBX, RCX and RDX are lost. */
+/* R10: page; R11: what is to be added to it; RDX: struct jit_slot_use. R10, R11, RBX, RCX and RDX are lost.
+ */
 static void open_slot(struct emit *e, i32 bias)
 {
     _Static_assert(sizeof(struct tlb_slot) == 1 << 5, "ORDER TLB_SLOT");
@@ -103,7 +104,6 @@ static void open_slot(struct emit *e, i32 bias)
     emit_reg(e, X_MOV, 4, H_RBX, H_RCX);
     emit_shift(e, X_SHL, 4, H_RBX, 5);
     emit_lea(e, H_RBX, (struct mem){.base = H_RBX, .index = H_R9, .disp = VIEW_AT(slot)});
-    emit_reg(e, X_SUB, 8, H_R11, H_R10);
     emit_mem(e, X_MOV_TO, 8, H_R11, SLOT_FIELD(H_RBX, to));
     emit_mem(e, X_MOV_TO, 8, H_R10, SLOT_FIELD(H_RBX, page));
     emit_reg(e, X_MOV, 4, H_R11, H_RCX);
@@ -127,8 +127,8 @@ static void emit_open_slot(struct emit *e)
     emit_reg(e, X_CMP, 8, H_RAX, H_RCX);
     emit8(e, 0xf5); /* cmc: CF now says that it was not found */
     size_t miss = emit_jcc(e, CC_B);
-    emit_mem(e, X_MOV, 8, H_R11, entry_at(VIEW_AT(read), offsetof(struct tlb_entry, page)));
-    emit_reg(e, X_ADD, 8, H_RAX, H_R11);
+    emit_mem(e, X_MOV, 8, H_R11, entry_at(VIEW_AT(read), offsetof(struct tlb_entry, to)));
+    emit_reg(e, X_MOV, 8, H_RAX, H_R10);
     emit_imm(e, X_IMM_AND, 8, H_R10, -(i32)PAGE_SIZE);
     open_slot(e, 8 * (ARRAY_SIZE(used) + 1));
     emit_reg(e, X_MOV, 8, H_R10, H_RAX);

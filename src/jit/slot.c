@@ -27,21 +27,27 @@ static unsigned take_slot(struct gen *g, unsigned kind, bool write)
 
 /* In traces: the page that this place went to last, by its slot. What uses the address does not wait for the
  * check. */
-void look_in_slot(struct gen *g, unsigned size, bool write)
+void look_in_slot(struct gen *g, unsigned size, bool write, const i32 *direct)
 {
     struct emit *e = &g->e;
     unsigned kind = slot_kind(size), slot = take_slot(g, kind, write);
-    emit_reg(e, X_MOV, 8, H_R11, H_R10);
+    if (direct)
+        address_to(g, H_R11, 8, *direct);
+    else
+        emit_reg(e, X_MOV, 8, H_R11, H_R10);
     emit_mem(e, X_SUB, 8, H_R11, slot_field(slot, offsetof(struct tlb_slot, page)));
     emit_mem(e, X_CMP, 8, H_R11, slot_field(slot, offsetof(struct tlb_slot, room)));
     struct slot_miss *m = &g->slot_miss[g->slot_misses++];
     *m = (struct slot_miss){.from = emit_jcc(e, CC_AE), .index = g->index, .size = (u16)size};
+    m->opened = e->len;
+    m->direct = direct;
+    m->by = direct ? *direct : 0;
     m->use = (struct jit_slot_use){.number = (u16)slot,
                                    .room = (u16)(PAGE_SIZE + 1 - size),
                                    .write = write,
                                    .slot_room = (u16)(PAGE_SIZE + 1 - jit_slot_widths[kind]),
                                    .rare = (u16)(SLOT_PAYS * g->b->count)};
-    emit_mem(e, X_ADD, 8, H_R10, slot_field(slot, offsetof(struct tlb_slot, to)));
+    emit_mem(e, direct ? X_MOV : X_ADD, 8, H_R10, slot_field(slot, offsetof(struct tlb_slot, to)));
     m->back = e->len;
 }
 
@@ -52,6 +58,8 @@ static void emit_slot_miss(struct gen *g, const struct slot_miss *m)
     u64 use;
     memcpy(&use, &m->use, sizeof(use));
     emit_patch(e, m->from, e->len);
+    if (m->direct)
+        effective_address(g, m->by);
     if (m->twin) {
         emit_reg(e, X_MOV, 4, H_R11, H_R10);
         emit_imm(e, X_IMM_AND, 4, H_R11, PAGE_SIZE - 1);
@@ -63,9 +71,9 @@ static void emit_slot_miss(struct gen *g, const struct slot_miss *m)
     size_t often = emit_jcc(e, CC_AE);
     emit_mov_imm(e, H_R11, use);
     call_runtime(g, g->rt->open_slot);
-    emit_patch(e, emit_jcc(e, CC_AE), m->back);
+    emit_patch(e, emit_jcc(e, CC_AE), m->opened);
     emit_patch(e, often, e->len);
-    look_in_tlb(g, m->size, m->use.write);
+    look_in_tlb(g, m->size, m->use.write, m->direct);
     emit_jmp_to(e, m->back);
 }
 

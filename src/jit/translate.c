@@ -195,10 +195,11 @@ static void check_second_page(struct gen *g, struct entry *n)
     rip_to(g, H_R10, PAGE_SIZE);
     runtime_tlb_index(e);
     emit_mem(e, X_ADD, 8, H_R11, FRAME(tlb_x));
-    emit_mem(e, X_CMP, 8, H_R10, MEM(H_R11, 0));
+    emit_mem(e, X_CMP, 8, H_R10, MEM(H_R11, offsetof(struct tlb_entry, tag)));
     n->across[0] = emit_jcc(e, CC_NE);
-    emit_mov_imm(e, H_R10, (u64)g->b->host2);
-    emit_mem(e, X_CMP, 8, H_R10, MEM(H_R11, 8));
+    emit_mem(e, X_ADD, 8, H_R10, MEM(H_R11, offsetof(struct tlb_entry, to)));
+    emit_mov_imm(e, H_R11, (u64)g->b->host2);
+    emit_reg(e, X_CMP, 8, H_R10, H_R11);
     n->across[1] = emit_jcc(e, CC_NE);
     n->across[2] = check_version(g, g->b->page2, g->b->version2);
 }
