@@ -4,7 +4,7 @@
 
 #include "jit/gen.h"
 
-enum { NO_PAGE = TRACE_PAGES, UNROLLED = 64, UNROLL_MOST = 4 };
+enum { NO_PAGE = TRACE_PAGES, UNROLLED = 64, UNROLL_MOST = 8 };
 
 static unsigned least(unsigned a, unsigned b)
 {
