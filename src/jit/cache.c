@@ -125,6 +125,10 @@ static size_t size_of(unsigned sites)
     return ALIGN_UP(sizeof(struct jit_block) + sites * sizeof(struct jit_site), 16);
 }
 
+_Static_assert(CODE_SIZE / CACHE_REGIONS / (sizeof(struct jit_block) + sizeof(struct jit_site)) <=
+                   JIT_PART_BLOCKS,
+               "no region has more blocks than watch.h says");
+
 static void each_block(struct jit_cache *k, unsigned n, void (*fn)(struct jit_cache *k, struct jit_block *u))
 {
     for (size_t at = n * k->region_size; at < k->region[n].low;) {
@@ -146,12 +150,21 @@ static void region_evict(struct jit_cache *k, unsigned n)
     k->evictions++;
 }
 
+/* Of one that was evicted, and nobody is inside. */
+static void region_reuse(struct jit_cache *k, unsigned n)
+{
+    const struct jit_watch *w = &k->options.watch;
+    if (w->emptied && k->region[n].low != n * k->region_size)
+        w->emptied(w->opaque, n);
+    region_begin(k, n);
+}
+
 bool cache_next_region(struct jit_cache *k)
 {
     unsigned next = (k->filling + 1) % CACHE_REGIONS;
     if (!is_empty(k, &k->region[next]))
         return false;
-    region_begin(k, next);
+    region_reuse(k, next);
     k->filling = next;
     region_evict(k, (next + 1) % CACHE_REGIONS);
     return true;
@@ -162,7 +175,7 @@ void cache_forget(struct jit_cache *k)
     pthread_mutex_lock(&k->lock);
     for (unsigned n = 0; n < CACHE_REGIONS; n++) {
         region_evict(k, n);
-        region_begin(k, n);
+        region_reuse(k, n);
     }
     k->filling = 0;
     pthread_mutex_unlock(&k->lock);
@@ -219,7 +232,7 @@ static void emit_runtime(struct jit_cache *k)
     runtime_emit(&e, &k->rt, &k->options);
     void *code = exec_pages_add(&k->pages, e.buf, e.len);
     bug_on(e.overflow || code != k->pages.rx, "the translator's routines do not fit");
-    struct jit_view v = {.code = code, .len = e.len};
+    struct jit_view v = {.code = code, .len = e.len, .routines = &k->rt};
     if (k->options.watch.translated)
         k->options.watch.translated(k->options.watch.opaque, 0, &v);
 }

@@ -28,7 +28,7 @@
 #include "jit/jit.h"
 #include "jit/translate.h"
 
-enum { CACHE_REGIONS = 16 };
+enum { CACHE_REGIONS = JIT_PARTS };
 enum { CACHE_BUCKET_BITS = 15, CACHE_PAGE_BITS = 12, CACHE_HEAT_BITS = 12, CACHE_HEAT_WAYS = 4 };
 
 /* That a block was made from a page as it was at a version. */

@@ -166,7 +166,7 @@ struct jit_runtime {
     u32 open_slot; /* R10: linear address, R11: struct jit_slot_use. CF: it was not found. R11 is lost */
     /* By write and size. R10, R11: what the check of the soft TLB left. Back with what it leaves where the
      * page is found, or JIT_REFILL_SKIPS bytes further on with nothing. Flags are lost. */
-    u32 refill[2][JIT_REFILLS];
+    u32 refill[2][JIT_REFILLS], refill_ask[2]; /* the last: where they go on */
     /* Back with NE and nothing changed: for the meaning. R10, R11 and flags are lost. */
     u32 syscall, sysret; /* checked, frame.fl is right, RCX: RIP to return to; else they do not come back */
     u32 stac, clac;      /* CPL is 0 */

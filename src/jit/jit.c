@@ -56,6 +56,7 @@ static void tell(struct jit *j, const struct block *b, const struct trace *trace
                          .rip = rip,
                          .code = j->cache->pages.rx + u->far,
                          .len = t->len,
+                         .part = j->cache->filling,
                          .at = t->at,
                          .trace = trace,
                          .native = t->native,

@@ -13,8 +13,6 @@
 #define SITE(field) ((i32)offsetof(struct jit_site, field))
 #define FRAME_SIZE  ((i32)sizeof(struct jit_frame))
 
-static const enum host_reg saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
-
 /* bias: how far the frame lies above RSP. */
 static struct mem slot(size_t off, i32 bias)
 {
@@ -83,8 +81,8 @@ static void copy(struct emit *e, struct mem to, struct mem from)
 /* RDI: struct cpu, RSI: code, RDX: the caller's frame. */
 static void emit_enter(struct emit *e)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(saved); i++)
-        emit_push(e, saved[i]);
+    for (unsigned i = 0; i < ARRAY_SIZE(saved_regs); i++)
+        emit_push(e, saved_regs[i]);
     emit_push(e, H_RDX);
     emit_imm(e, X_IMM_SUB, 8, H_RSP, FRAME_SIZE);
     emit_mem(e, X_MOV_TO, 8, H_RDI, SLOT(cpu, 0));
@@ -112,8 +110,8 @@ static void emit_leave_done(struct emit *e)
     copy(e, FRAME_OF(H_RDX, what), SLOT(what, 0));
     emit_imm(e, X_IMM_ADD, 8, H_RSP, FRAME_SIZE);
     emit_pop(e, H_RDX);
-    for (unsigned i = ARRAY_SIZE(saved); i-- > 0;)
-        emit_pop(e, saved[i]);
+    for (unsigned i = ARRAY_SIZE(saved_regs); i-- > 0;)
+        emit_pop(e, saved_regs[i]);
     emit8(e, 0xc3);
 }
 

@@ -19,6 +19,10 @@ enum {
 
 static const struct prefixes none = {0}, wide = {.rex_w = true};
 
+/* What `enter` saves of its caller's, from its return address downward; then its third argument, then the
+ * frame. */
+static const enum host_reg saved_regs[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
+
 static inline void emit_push(struct emit *e, enum host_reg r)
 {
     emit_op_plus(e, none, 0x50, r);

@@ -39,7 +39,7 @@ static void emit_ask(struct emit *e, bool write)
 void runtime_refill_emit(struct emit *e, struct jit_runtime *rt)
 {
     for (unsigned write = 0; write < 2; write++) {
-        size_t ask = e->len;
+        size_t ask = rt->refill_ask[write] = (u32)e->len;
         emit_ask(e, write);
         for (unsigned i = 0; i < JIT_REFILLS; i++) {
             rt->refill[write][i] = (u32)e->len;

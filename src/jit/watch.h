@@ -8,7 +8,11 @@
 #include "base/types.h"
 
 struct block;
+struct jit_runtime;
 struct trace;
+
+/* The code cache is evicted part by part. No part has more blocks. */
+enum { JIT_PARTS = 16, JIT_PART_BLOCKS = 1 << 14 };
 
 /* One piece of host code, while the callback runs. */
 struct jit_view {
@@ -16,6 +20,8 @@ struct jit_view {
     u64 rip;                   /* the block's, when it was translated */
     const u8 *code;            /* where it runs */
     size_t len;
+    unsigned part;                      /* of the code cache, that a block lies in */
+    const struct jit_runtime *routines; /* where they begin; NULL: a block */
     /* Where the code of each instruction begins, as an offset; behind the last, where out-of-line code does.
      */
     const u16 *at;
@@ -27,6 +33,8 @@ struct jit_watch {
     /* Or NULL. On the vCPU's thread, while nobody else can translate; of the routines (vcpu 0), in
      * jit_cache_new(). */
     void (*translated)(void *opaque, unsigned vcpu, const struct jit_view *v);
+    /* Or NULL. That part of the code cache holds none of the code any more that was told of it; likewise. */
+    void (*emptied)(void *opaque, unsigned part);
     void *opaque;
     /* How often a row (enum insn_id) called its meaning: it always does [0], its own code could not go on
      * [1]. ID_COUNT of them, for all vCPUs together; or NULL. */

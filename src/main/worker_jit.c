@@ -81,7 +81,8 @@ int worker_jit_begin(struct run_job *job, struct jit_watch *out, struct err *err
         return 0;
     if (c->trace_jit && open_blocks(job, err) < 0)
         return -1;
-    *out = (struct jit_watch){on_translated, job, c->trace_jit ? job->jit->counts : NULL};
+    *out = (struct jit_watch){
+        .translated = on_translated, .opaque = job, .counts = c->trace_jit ? job->jit->counts : NULL};
     return 0;
 }
 

@@ -243,6 +243,11 @@ static struct jit_block *add_nth(struct rig *r, unsigned n)
 
 enum { MANY = 40000 };
 
+static void count_emptied(void *opaque, unsigned part)
+{
+    ((unsigned *)opaque)[part]++;
+}
+
 static void evicted(void **state)
 {
     struct rig *r = *state;
@@ -294,6 +299,29 @@ static void kept(void **state)
     assert_false(cache_enter(r->cache, &r->user[1]));
 }
 
+/* Who watches hears of a region when it is to be filled again, not when it is evicted: somebody may be in it.
+ */
+static void watched(void **state)
+{
+    struct rig *r = *state;
+    unsigned told[CACHE_REGIONS] = {0}, n = 0, all = 0;
+    r->cache->options.watch = (struct jit_watch){.emptied = count_emptied, .opaque = told};
+    while (!r->cache->evictions)
+        assert_non_null(add_nth(r, n++));
+    unsigned evicted = (r->cache->filling + 1) % CACHE_REGIONS;
+    assert_int_equal(told[evicted], 0);
+    while (r->cache->filling != evicted) {
+        cache_enter(r->cache, &r->user[0]);
+        assert_non_null(add_nth(r, n++));
+    }
+    for (unsigned i = 0; i < CACHE_REGIONS; i++)
+        assert_int_equal(told[i], i == evicted);
+    cache_forget(r->cache);
+    for (unsigned i = 0; i < CACHE_REGIONS; i++)
+        all += told[i];
+    assert_int_equal(all, 1 + CACHE_REGIONS);
+}
+
 static void forgotten(void **state)
 {
     struct rig *r = *state;
@@ -322,7 +350,7 @@ int main(void)
 #define UNIT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         UNIT(found),    UNIT(linked),  UNIT(linked_far), UNIT(replaced),  UNIT(changed), UNIT(of_two_pages),
-        UNIT(outdated), UNIT(evicted), UNIT(kept),       UNIT(forgotten), UNIT(hot),
+        UNIT(outdated), UNIT(evicted), UNIT(kept),       UNIT(forgotten), UNIT(hot),     UNIT(watched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
