@@ -167,8 +167,8 @@ static int check_nested_trace(const struct run_config *c, struct err *err)
 
 static int check_jit_trace(const struct run_config *c, struct err *err)
 {
-    const char *what = c->trace_jit ? "jit" : "perf";
-    if (!c->trace_jit && !c->trace_perf)
+    const char *what = c->trace_jit ? "jit" : c->trace_perf ? "perf" : "gdbjit";
+    if (!c->trace_jit && !c->trace_perf && !c->trace_gdbjit)
         return 0;
     if (c->engine == RUN_ENGINE_KVM)
         return err_set(err, EXIT_STATUS_USAGE,

@@ -62,7 +62,7 @@ struct run_config {
     enum run_serial serial;
     const char *serial_path;
     bool nested, no_reboot, test_devices, icount;
-    bool trace_stats, trace_exits, trace_nested, trace_jit, trace_perf;
+    bool trace_stats, trace_exits, trace_nested, trace_jit, trace_perf, trace_gdbjit;
     const char *stats_path, *exits_path, *nested_path, *jit_path; /* NULL: to stderr */
     const char *perf_path;                                        /* NULL: where perf looks */
     const char *hash_path;

@@ -409,12 +409,10 @@ int run_parse_trace(struct run_value *v, struct err *err)
     const struct {
         const char *name;
         bool *on;
-        const char **path;
-    } kinds[] = {{"stats", &c->trace_stats, &c->stats_path},
-                 {"exits", &c->trace_exits, &c->exits_path},
-                 {"nested", &c->trace_nested, &c->nested_path},
-                 {"jit", &c->trace_jit, &c->jit_path},
-                 {"perf", &c->trace_perf, &c->perf_path}};
+        const char **path; /* NULL: it goes to no file */
+    } kinds[] = {{"stats", &c->trace_stats, &c->stats_path},    {"exits", &c->trace_exits, &c->exits_path},
+                 {"nested", &c->trace_nested, &c->nested_path}, {"jit", &c->trace_jit, &c->jit_path},
+                 {"perf", &c->trace_perf, &c->perf_path},       {"gdbjit", &c->trace_gdbjit, NULL}};
     static const char twice[] = "is given twice: give it once";
     const char *hash = after(v->text, "hash="), *equals = strchr(v->text, '=');
     if (hash && *hash && c->hash_path)
@@ -424,12 +422,13 @@ int run_parse_trace(struct run_value *v, struct err *err)
         return 0;
     }
     for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
-        if (!is_trace(v->text, kinds[i].name))
+        if (!is_trace(v->text, kinds[i].name) || (equals && !kinds[i].path))
             continue;
         if (*kinds[i].on)
             return bad(v, err, twice);
         *kinds[i].on = true;
-        *kinds[i].path = equals ? equals + 1 : NULL;
+        if (kinds[i].path)
+            *kinds[i].path = equals ? equals + 1 : NULL;
         return 0;
     }
     return bad_form(v, err);

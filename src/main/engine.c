@@ -59,7 +59,7 @@ static void choose_auto(struct run_job *job)
     u64 speed = 0;
     bool counted = job->config.icount, traced = job->config.trace_exits || job->config.trace_nested;
     bool debugged = job->config.gdb_port || job->config.gdb_path;
-    bool translated = job->config.trace_jit || job->config.trace_perf;
+    bool translated = job->config.trace_jit || job->config.trace_perf || job->config.trace_gdbjit;
     if (!counted && !traced && !debugged && !translated && open_kvm(job, &limits, &err) == 0 &&
         kvm_measure(job->device, &speed, &err) == 0 && speed >= KVM_WORTH_IT) {
         job->engine = &accel_kvm;
@@ -76,7 +76,7 @@ static void choose_auto(struct run_job *job)
     else if (debugged)
         log_line("engine soft (--gdb: kvm cannot stop and step a guest unseen)");
     else if (translated)
-        log_line("engine soft (--trace jit, --trace perf: kvm translates nothing)");
+        log_line("engine soft (--trace jit, perf, gdbjit: kvm translates nothing)");
     else if (err.status)
         log_line("engine soft (kvm: %s)", err.text);
     else

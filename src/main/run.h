@@ -35,7 +35,7 @@ struct run_job {
     atomic_bool trace_failed;       /* a trace could not be written, and it was said */
     struct nested_ring *rings;      /* one a vCPU, shared by all processes, or NULL */
     struct worker_nested *nested;   /* of the worker */
-    struct worker_jit *jit;         /* of the worker, for --trace jit */
+    struct worker_jit *jit;         /* of the worker, for --trace jit, perf, gdbjit */
     u64 start_ns;                   /* of the program, CLOCK_MONOTONIC */
     bool terminal;                  /* stdin is a terminal that is ours to use */
 };

@@ -2,7 +2,7 @@
 /*
  * What the translator makes, on its way out: --trace jit (blocks as they are translated, at the end which
  * rows still call their meanings), --trace perf (a map for perf(1): Linux,
- * tools/perf/Documentation/jit-interface.txt).
+ * tools/perf/Documentation/jit-interface.txt), --trace gdbjit (jit/gdb.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,11 +12,13 @@
 #include <unistd.h>
 
 #include "insn_ids.h"
+#include "jit/gdb.h"
 #include "main/worker_trace.h"
 
 struct worker_jit {
     FILE *out; /* its buffer is there before vCPUs run: their threads' first malloc() would open files */
     u64 counts[ID_COUNT][2];
+    struct jit_gdb *gdb;
 };
 
 static void write_block(struct run_job *job, unsigned vcpu, const struct jit_view *v)
@@ -46,6 +48,15 @@ static void on_translated(void *opaque, unsigned vcpu, const struct jit_view *v)
         write_block(job, vcpu, v);
     if (job->config.trace_perf)
         write_symbol(job, vcpu, v);
+    if (job->config.trace_gdbjit)
+        jit_gdb_translated(job->jit->gdb, v);
+}
+
+static void on_emptied(void *opaque, unsigned part)
+{
+    struct run_job *job = opaque;
+    if (job->config.trace_gdbjit)
+        jit_gdb_emptied(job->jit->gdb, part);
 }
 
 /* perf(1) reads a map of a process at this place only, and if it is ours. */
@@ -66,10 +77,8 @@ static int open_blocks(struct run_job *job, struct err *err)
 {
     enum { BUFFER = 128 * 1024 };
     char *buffer = malloc(BUFFER);
-    job->jit = calloc(1, sizeof(*job->jit));
-    if (job->jit)
-        job->jit->out = fdopen(job->config.jit_path ? job->files.jit : STDERR_FILENO, "w");
-    if (!buffer || !job->jit || !job->jit->out || setvbuf(job->jit->out, buffer, _IOFBF, BUFFER))
+    job->jit->out = fdopen(job->config.jit_path ? job->files.jit : STDERR_FILENO, "w");
+    if (!buffer || !job->jit->out || setvbuf(job->jit->out, buffer, _IOFBF, BUFFER))
         return err_set(err, EXIT_STATUS_HOST, "no memory for --trace jit");
     return 0;
 }
@@ -77,12 +86,18 @@ static int open_blocks(struct run_job *job, struct err *err)
 int worker_jit_begin(struct run_job *job, struct jit_watch *out, struct err *err)
 {
     const struct run_config *c = &job->config;
-    if (!c->trace_jit && !c->trace_perf)
+    if (!c->trace_jit && !c->trace_perf && !c->trace_gdbjit)
         return 0;
-    if (c->trace_jit && open_blocks(job, err) < 0)
+    job->jit = calloc(1, sizeof(*job->jit));
+    if (!job->jit)
+        return err_set(err, EXIT_STATUS_HOST, "no memory for --trace");
+    if ((c->trace_jit && open_blocks(job, err) < 0) ||
+        (c->trace_gdbjit && !(job->jit->gdb = jit_gdb_new(err))))
         return -1;
-    *out = (struct jit_watch){
-        .translated = on_translated, .opaque = job, .counts = c->trace_jit ? job->jit->counts : NULL};
+    *out = (struct jit_watch){.translated = on_translated,
+                              .emptied = on_emptied,
+                              .opaque = job,
+                              .counts = c->trace_jit ? job->jit->counts : NULL};
     return 0;
 }
 
