@@ -2,10 +2,10 @@
 /*
  * The clock: a time read without locks, and a binary heap of timers under a mutex.
  *
- * In REAL mode time is the host's monotonic clock less `offset`, or `frozen` while paused; the pair is read
- * under a sequence count, so no reader sees time jump. In ICOUNT mode `frozen` is the time itself and only
- * clock_advance() moves it. The earliest deadline is kept beside the heap for readers that must not take the
- * lock. No callback and no wake ever runs with the lock held.
+ * In REAL mode time is the host's monotonic clock (host_time.h) less `offset`, or `frozen` while paused; the
+ * pair is read under a sequence count, so no reader sees time jump. In ICOUNT mode `frozen` is the time
+ * itself and only clock_advance() moves it. The earliest deadline is kept beside the heap for readers that
+ * must not take the lock. No callback and no wake ever runs with the lock held.
  */
 #include "base/clock.h"
 
@@ -19,6 +19,7 @@
 struct clock {
     enum clock_mode mode;
     u64 wall_ns;
+    struct host_time *host;
     atomic_uint sequence; /* odd while the two below change */
     _Atomic u64 frozen;   /* the time while it does not follow the host, else CLOCK_NEVER */
     _Atomic u64 offset;   /* host time of our time 0 */
@@ -34,27 +35,23 @@ struct clock {
 /* A callback that arms itself in the past must not keep the loop from its other work. */
 #define FIRES_PER_CALL 256
 
-static u64 host_time(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
-}
-
-static u64 host_now(void)
-{
-    return host_time(CLOCK_MONOTONIC);
-}
+/* More than struct host_time may be behind the kernel's clock. */
+#define BEHIND_NS 10000
 
 struct clock *clock_new(enum clock_mode mode, u64 wall_ns)
 {
     struct clock *c = calloc(1, sizeof(*c));
-    if (!c)
+    struct host_time *host = host_time_new();
+    if (!c || !host) {
+        free(c);
+        host_time_free(host);
         return NULL;
+    }
+    c->host = host;
     c->mode = mode;
     c->wall_ns = wall_ns;
     c->frozen = mode == CLOCK_MODE_ICOUNT ? 0 : CLOCK_NEVER;
-    c->offset = host_now();
+    c->offset = host_time_now(host, NULL);
     c->next = CLOCK_NEVER;
     pthread_mutex_init(&c->lock, NULL);
     return c;
@@ -65,6 +62,7 @@ void clock_free(struct clock *c)
     if (!c)
         return;
     pthread_mutex_destroy(&c->lock);
+    host_time_free(c->host);
     free(c->heap);
     free(c);
 }
@@ -74,29 +72,55 @@ enum clock_mode clock_mode(const struct clock *c)
     return c->mode;
 }
 
-static u64 read_by(const struct clock *c, clockid_t id)
+/* The host's time when it need not be exact, never ahead of host_time_now(). */
+static u64 host_lately(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec - BEHIND_NS;
+}
+
+/* line: NULL, or becomes the line that it was read by, of this clock's time. */
+static u64 read_by(const struct clock *c, bool lately, struct clock_line *line)
 {
     for (;;) {
+        struct time_line l = {.ticks = ~0ull};
         unsigned s = atomic_load_explicit(&c->sequence, memory_order_acquire);
-        u64 now = atomic_load_explicit(&c->frozen, memory_order_acquire);
+        u64 now = l.ns = atomic_load_explicit(&c->frozen, memory_order_acquire);
         if (now == CLOCK_NEVER) {
-            u64 host = host_time(id), offset = atomic_load_explicit(&c->offset, memory_order_acquire);
+            u64 host = lately ? host_lately() : host_time_now(c->host, &l),
+                offset = atomic_load_explicit(&c->offset, memory_order_acquire);
             now = host > offset ? host - offset : 0;
+            l.ticks = l.ns >= offset ? l.ticks : 0;
+            l.ns -= offset;
         }
         atomic_thread_fence(memory_order_acquire);
-        if (likely(!(s & 1) && s == atomic_load_explicit(&c->sequence, memory_order_relaxed)))
-            return now;
+        if (unlikely((s & 1) || s != atomic_load_explicit(&c->sequence, memory_order_relaxed)))
+            continue;
+        if (line)
+            *line = (struct clock_line){.time = l, .changes = s};
+        return now;
     }
 }
 
 u64 clock_now(const struct clock *c)
 {
-    return read_by(c, CLOCK_MONOTONIC);
+    return read_by(c, false, NULL);
 }
 
 u64 clock_lately(const struct clock *c)
 {
-    return read_by(c, CLOCK_MONOTONIC_COARSE);
+    return read_by(c, true, NULL);
+}
+
+u64 clock_now_line(const struct clock *c, struct clock_line *l)
+{
+    return read_by(c, false, l);
+}
+
+const atomic_uint *clock_changes(const struct clock *c)
+{
+    return &c->sequence;
 }
 
 u64 clock_wall(const struct clock *c)
@@ -109,7 +133,7 @@ u64 clock_wall(const struct clock *c)
 static void set_time(struct clock *c, bool follow, bool keep, u64 now)
 {
     atomic_fetch_add(&c->sequence, 1);
-    u64 host = host_now();
+    u64 host = host_time_now(c->host, NULL);
     if (keep)
         now = c->frozen != CLOCK_NEVER ? c->frozen : host - c->offset;
     c->offset = host - now;

@@ -3,8 +3,9 @@
  * The machine's one source of time.
  *
  * TSC, APIC timer, HPET, PIT, PM timer and RTC all read this clock, and nothing in dev/ or cpu/ reads host
- * time. Modes: REAL follows the host's monotonic clock; ICOUNT advances only by clock_advance(), which the
- * single vCPU thread calls with the instructions it retired, so a run can be repeated; PAUSED stands still.
+ * time (translated code goes by struct clock_line). Modes: REAL follows the host's monotonic clock; ICOUNT
+ * advances only by clock_advance(), which the single vCPU thread calls with the instructions it retired, so a
+ * run can be repeated; PAUSED stands still.
  *
  * Timers. A timer's callback runs on the event loop thread in REAL mode and on the vCPU thread at an
  * instruction boundary in ICOUNT mode, never with the clock's lock held. It may arm any timer. A callback may
@@ -14,7 +15,9 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
-#include "base/types.h"
+#include <stdatomic.h>
+
+#include "base/host_time.h"
 
 enum clock_mode { CLOCK_MODE_REAL, CLOCK_MODE_ICOUNT };
 
@@ -38,9 +41,17 @@ void clock_free(struct clock *c);
 
 enum clock_mode clock_mode(const struct clock *c);
 u64 clock_now(const struct clock *c); /* nanoseconds since the machine was created, paused time left out */
-/* The same when it need not be exact, in a fifth of the time: never ahead of it, and behind it by what the
+/* The same when it need not be exact, in a fourth of the time: never ahead of it, and behind it by what the
  * host's CLOCK_MONOTONIC_COARSE is behind, some milliseconds. */
 u64 clock_lately(const struct clock *c);
+/* The same for who reads it so often that a call is too much: for readings of the host's TSC that the line
+ * holds for, time_line_at() is clock_now(), as long as the clock's changes, asked before, are `changes`. */
+struct clock_line {
+    struct time_line time;
+    unsigned changes;
+};
+u64 clock_now_line(const struct clock *c, struct clock_line *l);
+const atomic_uint *clock_changes(const struct clock *c);
 u64 clock_wall(const struct clock *c); /* nanoseconds since 1970 UTC, as the guest should see them */
 void clock_pause(struct clock *c);     /* counts; time stands still until as many clock_resume() */
 void clock_resume(struct clock *c);
