@@ -57,6 +57,11 @@ struct clock *clock_new(enum clock_mode mode, u64 wall_ns)
     return c;
 }
 
+void clock_by_tsc(struct clock *c)
+{
+    host_time_by_tsc(c->host);
+}
+
 void clock_free(struct clock *c)
 {
     if (!c)

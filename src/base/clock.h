@@ -38,6 +38,8 @@ struct timer {
 /* wall_ns: what the RTC shows at time 0, nanoseconds since 1970 UTC. NULL only when memory is gone. */
 struct clock *clock_new(enum clock_mode mode, u64 wall_ns);
 void clock_free(struct clock *c);
+/* Before others have it: where the host allows it, clock_now_line() gives lines. Opens host_time_files. */
+void clock_by_tsc(struct clock *c);
 
 enum clock_mode clock_mode(const struct clock *c);
 u64 clock_now(const struct clock *c); /* nanoseconds since the machine was created, paused time left out */

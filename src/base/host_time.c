@@ -123,10 +123,13 @@ static u64 tsc_now(void)
     return __rdtsc();
 }
 
+const char *const host_time_files[] = {"/sys/devices/system/clocksource/clocksource0/current_clocksource",
+                                       NULL};
+
 static bool kernel_trusts_tsc(void)
 {
     char name[16] = "";
-    FILE *f = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
+    FILE *f = fopen(host_time_files[0], "re");
     if (!f)
         return false;
     bool any = fgets(name, sizeof(name), f) != NULL;
@@ -139,9 +142,13 @@ struct host_time *host_time_new(void)
     struct host_time *h = calloc(1, sizeof(*h));
     if (!h)
         return NULL;
-    h->by_tsc = kernel_trusts_tsc();
     pthread_mutex_init(&h->lock, NULL);
     return h;
+}
+
+void host_time_by_tsc(struct host_time *h)
+{
+    h->by_tsc = kernel_trusts_tsc();
 }
 
 void host_time_free(struct host_time *h)

@@ -41,7 +41,12 @@ struct pace {
 void pace_follow(struct pace *p, const struct moment *now);
 
 struct host_time;
-struct host_time *host_time_new(void); /* NULL without memory */
+/* The kernel is asked each time. NULL without memory. */
+struct host_time *host_time_new(void);
+/* From now on by the TSC, where the kernel trusts it: opens host_time_files[0] to see. Before others have h.
+ */
+void host_time_by_tsc(struct host_time *h);
+extern const char *const host_time_files[]; /* ends with NULL */
 void host_time_free(struct host_time *h);
 /* Nanoseconds of CLOCK_MONOTONIC, within some. Any thread. line: NULL, or becomes the line that this is on,
  * which holds for TSC readings in its range for ever; without ticks there is none. */

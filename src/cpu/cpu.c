@@ -41,6 +41,7 @@ struct cpu *cpu_new(const struct cpu_init *init, struct err *err)
     c->memory = init->memory;
     c->ports = init->ports;
     c->clock = init->clock;
+    c->clock_changes = init->clock ? clock_changes(init->clock) : NULL;
     c->apic = init->apic;
     c->world = init->world;
     c->model = init->model;

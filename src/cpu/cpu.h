@@ -150,6 +150,8 @@ struct cpu {
     u64 tsc_offset, tsc_adjust;
     /* RDTSC gives tsc_host() times ratio (16.48 fixed point) plus offset: 1 and 0 in root operation. */
     u64 guest_tsc_ratio, guest_tsc_offset;
+    struct clock_line time; /* of the last RDTSC; none where the TSC is not the clock's nanoseconds */
+    const atomic_uint *clock_changes;
     u64 *msr_store; /* by msr.def row; see cpu/msr.h */
 
     /* Vector and x87 state. */

@@ -513,10 +513,18 @@ static bool tsc_allowed(const struct cpu *c)
     return !c->cpl || !(c->cr4 & CR4_TSD);
 }
 
+/* For translated code's next ones. */
+static void keep_time(struct cpu *c)
+{
+    if (likely(c->model->tsc_hz == 1000000000))
+        (void)clock_now_line(c->clock, &c->time);
+}
+
 static enum outcome rdtsc(struct cpu *c, const struct insn *in)
 {
     if (!tsc_allowed(c))
         return fault_gp0(c);
+    keep_time(c);
     return_pair(c, tsc_now(c));
     return DONE;
 }
@@ -526,6 +534,7 @@ static enum outcome rdtscp(struct cpu *c, const struct insn *in)
 {
     if (!tsc_allowed(c))
         return fault_gp0(c);
+    keep_time(c);
     return_pair(c, tsc_now(c));
     c->regs[RCX] = (u32)c->tsc_aux;
     return DONE;

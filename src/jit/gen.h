@@ -355,7 +355,10 @@ void vec_emit_again(struct gen *g, const struct slow *s, unsigned i);
 #define LOWER_KIND(kind, function) bool lower_##function(struct gen *g);
 #include "jit/lower.def"
 #undef LOWER_KIND
-bool lower_x87(struct gen *g);    /* arithmetic, whose rows share their meaning with vectors */
+bool lower_x87(struct gen *g); /* arithmetic, whose rows share their meaning with vectors */
+/* lower_system.c: the slow case where a hypervisor intercepts this instruction of its guest: unless all of
+ * these NESTED_PLAIN_* are set. Emits nothing outside of guests. Flags are spared first; R10 is lost. */
+void refuse_intercept(struct gen *g, u32 plain);
 void push_scratch(struct gen *g); /* lower_stack.c: pushes R10, or the slow case */
 
 /* lower_trace.c: the instruction i is a jump that its trace goes on behind, as recorded; the code of the

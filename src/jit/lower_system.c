@@ -4,8 +4,8 @@
  * ways between user and kernel (runtime_system.c goes them).
  *
  * Blocks run only where no instruction needs a look of its own: no single step, no breakpoint
- * (cpu_runs_blocks()). Code here keeps that so, or leaves it to the meaning. Intercepted instructions never
- * come here.
+ * (cpu_runs_blocks()). Code here keeps that so, or leaves it to the meaning. What a hypervisor may
+ * intercept asks refuse_intercept().
  */
 #include "cpu/nested/nested.h"
 #include "cpu/tlb.h"
@@ -33,6 +33,20 @@ bool lower_std(struct gen *g)
 {
     change_rflags(g, X_IMM_OR, FLAG_DF);
     return true;
+}
+
+void refuse_intercept(struct gen *g, u32 plain)
+{
+    if (!(g->b->mode & CODE_GUEST))
+        return;
+    flags_spare(g);
+    emit_mem(&g->e, X_MOV, 8, H_R10, FRAME(cpu));
+    emit_mem(&g->e, X_MOV, 8, H_R10, MEM(H_R10, CPU(nested)));
+    emit_op_mem(&g->e, (struct prefixes){0}, TEST_IMM, 0,
+                MEM(H_R10, (i32)offsetof(struct nested_state, plain)));
+    emit32(&g->e, plain);
+    go_slow(g, CC_E);
+    flags_lost(g);
 }
 
 static void check_supervisor(struct gen *g)
@@ -139,7 +153,10 @@ bool lower_mov_from_cr(struct gen *g)
     const struct insn *in = g->in;
     if (in->reg >= ARRAY_SIZE(field) || !field[in->reg] || (in->flags & INSN_LOCK))
         return false;
+    if (in->reg != 2 && in->reg != 3 && (g->b->mode & CODE_GUEST))
+        return false;
     enum host_reg r = result_reg(in->rm, H_R11);
+    refuse_intercept(g, in->reg == 2 ? NESTED_PLAIN_READ_CR2 : NESTED_PLAIN_READ_CR3);
     check_supervisor(g);
     emit_mem(&g->e, X_MOV, 8, r, MEM(H_R10, field[in->reg]));
     go_home(g, in->rm, H_R11, true);
@@ -181,6 +198,7 @@ bool lower_pushf(struct gen *g)
     struct emit *e = &g->e;
     if (g->in->size != 8)
         return false;
+    refuse_intercept(g, NESTED_PLAIN_PUSHF);
     flags_store(g);
     emit_mem(e, X_MOVZX16, 4, H_R10, FRAME(fl));
     emit_reg(e, X_MOV, 4, H_R11, H_R10);

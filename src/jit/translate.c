@@ -10,6 +10,7 @@
 
 #include "cpu/meanings.h"
 #include "insn_ids.h"
+#include "cpu/nested/nested.h"
 #include "jit/gen.h"
 
 bool lower_nop(struct gen *g)
@@ -51,10 +52,18 @@ enum lowering lowering_of_row(u16 id)
     return (enum lowering)how[meaning_no(id)];
 }
 
+/* It asks refuse_intercept(). */
+static bool lower_in_guest(enum lowering how)
+{
+    return how == LOWER_TIME || how == LOWER_PUSHF || how == LOWER_MOV_FROM_CR;
+}
+
 /* LOWER_NONE where the meaning on this CPU is not the row's own. */
 static enum lowering lowering_of(const struct uop *u)
 {
     const struct meaning *m = insn_meaning[u->in.id];
+    if (u->fn == nested_insn)
+        return lower_in_guest(lowering_of_row(u->in.id)) ? lowering_of_row(u->in.id) : LOWER_NONE;
     if (u->fn != (u->in.flags & INSN_MEM ? m->mem : m->reg)[__builtin_ctz(u->in.size) & 3])
         return LOWER_NONE; /* #UD here, or intercepted */
     return lowering_of_row(u->in.id);

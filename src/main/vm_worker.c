@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/host_time.h"
 #include "main/host_memory.h"
 #include "main/nested_kept.h"
 #include "main/vm_control.h"
@@ -80,8 +81,10 @@ static int close_files(struct vm_worker *w, struct err *err)
 {
     const int keep[] = {STDIN_FILENO, STDOUT_FILENO,  WORKER_FD_START, WORKER_FD_LISTEN,
                         w->outcome,   w->console_log, w->state,        w->host_memory};
-    return worker_sandbox_fds(&w->job, keep, ARRAY_SIZE(keep), err) || sandbox_files(NULL, false, err) ? -1
-                                                                                                       : 0;
+    return worker_sandbox_fds(&w->job, keep, ARRAY_SIZE(keep), err) ||
+                   sandbox_files(host_time_files, false, err)
+               ? -1
+               : 0;
 }
 
 static int build(struct vm_worker *w, struct err *err)

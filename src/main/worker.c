@@ -5,6 +5,7 @@
  */
 #include <unistd.h>
 
+#include "base/host_time.h"
 #include "cmd/run_console.h"
 #include "main/run.h"
 #include "main/worker_gdb.h"
@@ -90,7 +91,7 @@ int run_worker(void *job, int control)
     struct worker w = {.job = job};
     struct err err = {0};
     if (keep_descriptors(job, control, &err) < 0 || worker_trace_begin(job, &err) < 0 ||
-        sandbox_files(NULL, false, &err) < 0 || build(&w, control, &err) < 0 ||
+        sandbox_files(host_time_files, false, &err) < 0 || build(&w, control, &err) < 0 ||
         worker_sandbox_calls(job, w.gdb ? worker_gdb_calls : NULL, &err) < 0) {
         log_line("%s", err.text);
         return err.status;

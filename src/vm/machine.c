@@ -161,6 +161,7 @@ static int build_base(struct machine *m, struct err *err)
     m->has_self = pthread_key_create(&m->self, NULL) == 0;
     if (!m->vcpus || !m->clock || !m->memory || !m->ports || !m->has_self)
         return err_set(err, EXIT_STATUS_HOST, "out of memory for the machine");
+    clock_by_tsc(m->clock);
     m->loop = event_loop_new(m->clock, err);
     if (!m->loop)
         return -1;

@@ -7,6 +7,12 @@
     orl $1 << ((code) & 31), word; RUN(id, code, 776: __VA_ARGS__; 777:); movq $776b, %rax; cmp %rax, SAVE_RIP;        \
     CHECK(id, je); movq $777b, %rax; cmp %rax, CTL_NRIP; CHECK(id, je); andl $~(1 << ((code) & 31)), word
 
+/* `often` leaves at a label, with what RAX, RCX and RDX were. */
+#define OFTEN(id, word, code, label)                                                                                   \
+    orl $1 << ((code) & 31), word; RUN(id, code, mov $3, %ebp; call often); cmpq $label, SAVE_RIP; CHECK(id, je);      \
+    movabs $0x123456789a, %rax; cmp %rax, SAVE_RAX; CHECK(id, je); cmp %rax, %rdx; CHECK(id, je); cmp %rax, %rcx;       \
+    CHECK(id, je); andl $~(1 << ((code) & 31)), word
+
 main64:
     call svm_start
     ONE(1, CTL_I3, 0x72, cpuid)
@@ -135,6 +141,17 @@ main64:
     RUN(87, VMMCALL, pause; pause; pause)
     andl $~BIT3(0x77), CTL_I3
 
+    /* The same, often before it is intercepted; then it has done nothing. */
+    call svm_fill
+    movl $2, CTL_TSC + 4 /* offset */
+    RUN(95, VMMCALL, mov $200, %ebp; call often)
+    OFTEN(96, CTL_I3, 0x6e, often_rdtsc)
+    OFTEN(97, CTL_I4, 0x87, often_rdtscp)
+    OFTEN(98, CTL_I3, 0x70, often_pushf)
+    OFTEN(99, CTL_CR, 2, often_cr2)
+    OFTEN(100, CTL_CR, 3, often_cr3)
+    movq $0, CTL_TSC
+
     /* User mode: #GP comes before the intercept of HLT, not before that of CPUID. Linear USER maps 0. */
     orl $BIT3(0x78) | BIT3(0x72), CTL_I3
     orl $1 << 13, CTL_EXC
@@ -161,6 +178,33 @@ main64:
     movl $0, VMCB + 0x484
     RUN(94, 0x7f, ud2)
     PASS
+
+often:
+    movabs $0x123456789a, %rax
+    mov %rax, %rdx
+    mov %rax, %rcx
+    stc
+often_rdtsc: rdtsc
+    CHECK(101, jc)
+    shr $1, %edx
+    CHECK(102, jnz)
+    movabs $0x123456789a, %rax
+    mov %rax, %rdx
+often_rdtscp: rdtscp
+    shr $1, %edx
+    CHECK(103, jnz)
+    movabs $0x123456789a, %rax
+    mov %rax, %rdx
+    mov %rax, %rcx
+often_pushf: pushf
+    pop %r8
+often_cr2: mov %cr2, %r8
+often_cr3: mov %cr3, %r8
+    cmp $PML4, %r8
+    CHECK(104, je)
+    dec %ebp
+    jnz often
+    ret
 
 user_hlt: hlt
 user_cpuid: cpuid

@@ -6,6 +6,11 @@
 /* One guest instruction that must leave (with its length), stepped over. */
 #define NEXT(id, reason, length) RUN(id, reason); WANT(id, LENGTH, length); ADVANCE
 
+/* `often` leaves at a label, with what RCX was. */
+#define OFTEN(id, controls, reason, label)                                                                             \
+    CTL(PROC, 0x48e, controls); mov $3, %ebp; AT(often); RUN(id, reason); VMR(RIP); cmp $label, %rax; CHECK(id + 1, je);\
+    movabs $0x123456789a, %rax; cmp %rax, %rcx; CHECK(id + 1, je)
+
 main64:
     call vmx_setup
     /* CPUID needs no control; HLT, RDTSC, INVLPG, MOV DR, PAUSE, RDPMC do. */
@@ -124,6 +129,23 @@ main64:
     VMR(RIP)
     add $2, %rax
     VMWR(RIP, %rax)
+    /* The same, often before it leaves; then it has done nothing. Without its control RDTSCP is #UD. */
+    CTL(PROC2, 0x48b, 8)
+    CTL(PROC, 0x48e, 0x80000008)
+    VMW(0x2010, 1 << 33) /* TSC offset */
+    mov $200, %ebp
+    AT(often)
+    RUN(54, 18)
+    OFTEN(55, 0x80001008, 16, often_rdtsc)
+    mov $3, %ebp
+    AT(often_rdtscp)
+    RUN(57, 51)
+    OFTEN(58, 0x80010008, 28, often_cr3)
+    VMW(0x4004, 0x40)
+    OFTEN(60, 8, 0, often_rdtscp)
+    VMW(0x4004, 0)
+    CTL(PROC, 0x48e, 0)
+    AT(guest_faults)
     /* A fault while a fault is delivered: IDT-vectoring information. */
     VMW(0x4812, 0)
     VMW(0x4004, 0x2000)
@@ -182,5 +204,29 @@ guest_code:
     movabs $0x40000000000, %rbx
     mov %al, (%rbx)
     mov (%rbx), %al
+guest_faults:
     ud2
     FAIL(118)
+
+often:
+    movabs $0x123456789a, %rax
+    mov %rax, %rdx
+    mov %rax, %rcx
+    stc
+often_rdtsc: rdtsc
+    CHECK(110, jc)
+    shr $1, %edx
+    CHECK(111, jnz)
+often_rdtscp: rdtscp
+    shr $1, %edx
+    CHECK(112, jnz)
+    movabs $0x123456789a, %rcx
+    pushf
+    pop %r8
+    mov %cr2, %r8
+often_cr3: mov %cr3, %r8
+    cmp $PML4, %r8
+    CHECK(113, je)
+    dec %ebp
+    jnz often
+    vmcall

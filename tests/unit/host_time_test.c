@@ -135,6 +135,7 @@ static void *read_on(void *opaque)
 static void no_thread_sees_it_go_back(void **state)
 {
     struct shared s = {.h = host_time_new()};
+    host_time_by_tsc(s.h);
     pthread_t thread[4];
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&thread[i], NULL, read_on, &s), 0);
@@ -157,6 +158,7 @@ static u64 kernels(void)
 static void it_is_the_kernels_time(void **state)
 {
     struct host_time *h = host_time_new();
+    host_time_by_tsc(h);
     unsigned near = 0;
     for (unsigned i = 0; i < 2000; i++) {
         struct timespec nap = {0, 10000};

@@ -35,6 +35,7 @@ int nested_new(struct cpu *c, const struct nested_trace *trace)
     if (!c->nested->translations)
         return -1;
     c->nested->gif = true;
+    c->nested->deadline = CLOCK_NEVER;
     return vmx ? vmx_new(c) : svm_new(c);
 }
 

@@ -69,6 +69,15 @@ struct nested_ops {
     enum outcome (*translate)(struct cpu *c, u64 gpa, const struct second_access *a, struct second_found *f);
 };
 
+/* What in non-root operation does as outside of it: nothing is intercepted nor any value another. */
+enum {
+    NESTED_PLAIN_RDTSC = 1,
+    NESTED_PLAIN_RDTSCP = 2,
+    NESTED_PLAIN_PUSHF = 4,
+    NESTED_PLAIN_READ_CR2 = 8,
+    NESTED_PLAIN_READ_CR3 = 16,
+};
+
 struct vmx;
 struct svm;
 struct second_cache;
@@ -82,10 +91,13 @@ struct nested_state {
     u64 second_root;                   /* EPTP or nCR3: the TLB tag */
     struct second_cache *translations; /* second.h */
     u32 asid;                          /* VPID or ASID: the TLB tag */
-    u64 *pdpte;     /* four PDPTE registers that PAE paging uses (EPT), or NULL: from memory at every walk */
-    u64 entries;    /* successful VM entries; this and the next two: any thread reads them, atomically */
-    u64 last_entry; /* clock_now() of the last one */
-    bool operation; /* vmx_operation() or svm_operation() */
+    u32 plain;                         /* NESTED_PLAIN_* of the guest that runs */
+    u64 deadline; /* the guest leaves when it reads the time from here on, by the machine's clock; CLOCK_NEVER
+                   */
+    u64 *pdpte;   /* four PDPTE registers that PAE paging uses (EPT), or NULL: from memory at every walk */
+    u64 entries;  /* successful VM entries; this and the next two: any thread reads them, atomically */
+    u64 last_entry;            /* clock_now() of the last one */
+    bool operation;            /* vmx_operation() or svm_operation() */
     struct nested_trace trace; /* trace.h */
     u64 trace_time;            /* the newest that an event of this vCPU has taken */
     bool own_ring;

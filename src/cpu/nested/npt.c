@@ -212,6 +212,7 @@ void svm_set_nested(struct cpu *c)
     n->second = svm_nested_paging(s);
     n->second_root = n->second ? s->ctl.nested_cr3 : 0;
     n->asid = s->ctl.asid;
+    n->plain = svm_plain(s);
     if (!n->second)
         return;
     struct second_tag tag = tag_of(s);

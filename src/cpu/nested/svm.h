@@ -115,6 +115,8 @@ enum outcome svm_allowed(struct cpu *c);
 
 /* npt.c: c->nested as the VMCB and the host's registers at VMRUN ask for it; also after a saved state. */
 void svm_set_nested(struct cpu *c);
+/* svm_intercept.c: NESTED_PLAIN_* by the VMCB. */
+u32 svm_plain(const struct svm *s);
 /* Forgets nested translations: of one ASID. */
 void svm_forget_asid(struct cpu *c, u32 asid);
 

@@ -366,6 +366,22 @@ static enum outcome undefined(struct cpu *c, const struct insn *in, unsigned cod
     return fault_ud(c);
 }
 
+u32 svm_plain(const struct svm *s)
+{
+    static const struct {
+        u8 code, plain;
+    } row[] = {{SVM_EXIT_RDTSC, NESTED_PLAIN_RDTSC},
+               {SVM_EXIT_RDTSCP, NESTED_PLAIN_RDTSCP},
+               {SVM_EXIT_PUSHF, NESTED_PLAIN_PUSHF},
+               {SVM_EXIT_CR_READ + 2, NESTED_PLAIN_READ_CR2},
+               {SVM_EXIT_CR_READ + 3, NESTED_PLAIN_READ_CR3}};
+    u32 plain = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(row); i++)
+        if (!svm_intercepts(s, row[i].code))
+            plain |= row[i].plain;
+    return plain;
+}
+
 static const struct {
     intercept_fn fn;
     u8 code;

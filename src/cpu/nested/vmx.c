@@ -63,6 +63,7 @@ static void saving(void *obj)
     const struct nested_state *n = x->cpu->nested;
     x->saved_guest = n->guest;
     x->saved_stepping = x->cpu->stepping;
+    x->saved_deadline = n->deadline;
     x->saved_entries = n->entries;
     x->saved_last_entry = n->last_entry;
 }
@@ -93,6 +94,7 @@ static int loaded(void *obj)
                            x->apic_write > PAGE_SIZE + 1))
         return -1;
     x->second.reason &= 0xffff;
+    c->nested->deadline = x->saved_deadline;
     c->nested->entries = x->saved_entries;
     c->nested->last_entry = x->saved_last_entry;
     if (!x->saved_guest)
@@ -116,7 +118,7 @@ static const struct state_field fields[] = {
 #define VMCS_FIELD(name, encoding, group) {"vmcs." #name, offsetof(struct vmx, v.f[VMCS_##name]), 8, 1},
 #include "x86/vmcs.def"
 #undef VMCS_FIELD
-    STATE_FIELD(struct vmx, deadline),
+    {"deadline", offsetof(struct vmx, saved_deadline), 8, 1},
     STATE_FIELD(struct vmx, trap_flag),
     STATE_FIELD(struct vmx, virtual_pending),
     STATE_FIELD(struct vmx, apic_write),
@@ -164,7 +166,6 @@ int vmx_new(struct cpu *c)
     c->nested->vmx = x;
     c->nested->ops = &vmx_ops;
     x->current = VMCS_NONE;
-    x->deadline = CLOCK_NEVER;
     if (c->clock)
         timer_init(&x->timer, c->clock, timer_fired, c);
     return 0;
@@ -186,7 +187,7 @@ void vmx_reset(struct cpu *c)
     x->vmxon = 0;
     x->current = VMCS_NONE;
     set_held(c, false);
-    x->deadline = CLOCK_NEVER;
+    c->nested->deadline = CLOCK_NEVER;
     if (c->clock)
         timer_cancel(&x->timer);
     atomic_fetch_and(&c->requests, ~(unsigned)REQ_NESTED);

@@ -37,8 +37,7 @@ struct vmx {
     bool held;             /* v is the current one; else its page is, if there is one */
     bool checked_v86;      /* RFLAGS.VM when all checks passed */
     struct vmcs v;
-    u64 deadline; /* of the preemption timer, by the machine's clock; CLOCK_NEVER: off */
-    struct timer timer;
+    struct timer timer; /* of struct nested_state's deadline, the preemption timer's */
     struct second_fault second;
     bool trap_flag;       /* a VM exit is due when c->stepping is TAKEN */
     bool virtual_pending; /* a pending virtual interrupt is recognized */
@@ -48,7 +47,7 @@ struct vmx {
     unsigned failed;             /* the row the last entry failed, or 0 */
     u8 saved_stepping;           /* struct cpu's */
     bool saved_guest;            /* struct nested_state's, as a saved state holds them */
-    u64 saved_entries, saved_last_entry;
+    u64 saved_entries, saved_last_entry, saved_deadline;
 };
 
 static inline struct vmx *vmx_of(const struct cpu *c)
@@ -125,6 +124,7 @@ void vmx_exit_behind(struct cpu *c, u32 reason, u64 qualification);
 
 /* vmx_intercept.c */
 enum outcome vmx_insn(struct cpu *c, const struct insn *in);
+u32 vmx_plain(const struct vmcs *v); /* vmx_intercept.c: NESTED_PLAIN_* by the VM-execution controls */
 
 /* vmx_event.c */
 bool vmx_fault(struct cpu *c, const struct fault *f, const struct event *during);

@@ -81,6 +81,7 @@ void vmx_set_nested(struct cpu *c)
         vmx_select_eptp(c, F(EPTP));
     n->pdpte = ctl2(v, EPT) ? &vmx_of(c)->v.f[VMCS_PDPTE0] : NULL;
     n->asid = ctl2(v, VPID) ? (u16)F(VPID) : 0;
+    n->plain = vmx_plain(v);
     bool keeps = ctl(v, PIN, NMI) && !ctl(v, PIN, VIRTUAL_NMI); /* 25.3 IRET */
     n->iret_keeps_nmi = keeps;
     c->guest_tsc_offset = ctl(v, PROC, TSC_OFFSET) ? F(TSC_OFFSET) : 0;
@@ -99,11 +100,11 @@ static u64 ns_of_ticks(u64 ticks, u64 hz)
 static bool load_timer(struct cpu *c, struct vmx *x)
 {
     u64 counts = x->v.f[VMCS_TIMER], whole = BIT(VMX_TIMER_SHIFT);
-    x->deadline = CLOCK_NEVER;
+    c->nested->deadline = CLOCK_NEVER;
     if (!ctl(&x->v, PIN, TIMER))
         return false;
     u64 now = clock_now(c->clock), ticks = counts ? counts * whole - (tsc_host_at(c, now) & (whole - 1)) : 0;
-    x->deadline = now + ns_of_ticks(ticks, c->model->tsc_hz);
+    c->nested->deadline = now + ns_of_ticks(ticks, c->model->tsc_hz);
     if (ticks)
         vmx_keep_timer(c);
     return !ticks;

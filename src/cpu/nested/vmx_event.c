@@ -77,15 +77,14 @@ bool vmx_fault(struct cpu *c, const struct fault *f, const struct event *during)
 
 bool vmx_timer_over(const struct cpu *c)
 {
-    const struct vmx *x = vmx_of(c);
-    return x->deadline != CLOCK_NEVER && clock_now(c->clock) >= x->deadline;
+    return c->nested->deadline != CLOCK_NEVER && clock_now(c->clock) >= c->nested->deadline;
 }
 
 void vmx_keep_timer(struct cpu *c)
 {
     struct vmx *x = vmx_of(c);
-    if (x->deadline != CLOCK_NEVER && timer_deadline(&x->timer) > x->deadline)
-        timer_arm(&x->timer, x->deadline);
+    if (c->nested->deadline != CLOCK_NEVER && timer_deadline(&x->timer) > c->nested->deadline)
+        timer_arm(&x->timer, c->nested->deadline);
 }
 
 /* At a boundary, by priority. SDM 3A table 6-2; 3C 25.5.1, 25.2, 26.7 */

@@ -75,7 +75,7 @@ static void save_events(struct cpu *c, struct vmx *x, struct vmcs *v)
     SET(INJECT_INFO, F(INJECT_INFO) & ~(u64)INTR_VALID);
     if (ctl(v, EXIT, SAVE_TIMER)) {
         u64 now = clock_now(c->clock), hz = c->model->tsc_hz;
-        u64 ns = x->deadline > now ? x->deadline - now : 0;
+        u64 ns = c->nested->deadline > now ? c->nested->deadline - now : 0;
         u64 ticks = ns / 1000000000 * hz + ns % 1000000000 * hz / 1000000000;
         F(TIMER) = (u32)((ticks + BIT(VMX_TIMER_SHIFT) - 1) >> VMX_TIMER_SHIFT);
     }
@@ -200,7 +200,7 @@ void vmx_exit(struct cpu *c, const struct vmx_exit *e)
     save_segments(c, v);
     save_registers(c, v, e->rf);
     save_events(c, x, v);
-    x->deadline = CLOCK_NEVER;
+    c->nested->deadline = CLOCK_NEVER;
     nested_withdraw_look(c);
     c->guest_tsc_ratio = TSC_RATIO_1;
     c->guest_tsc_offset = 0; /* the area takes the host's TSC */

@@ -385,6 +385,14 @@ static INTERCEPT(on_int1)
     return soft_exception(c, in, v, VEC_DB, INTR_PRIVILEGED);
 }
 
+u32 vmx_plain(const struct vmcs *v)
+{
+    u32 plain = NESTED_PLAIN_PUSHF | NESTED_PLAIN_READ_CR2;
+    if (!ctl(v, PROC, RDTSC))
+        plain |= ctl2(v, RDTSCP) ? NESTED_PLAIN_RDTSC | NESTED_PLAIN_RDTSCP : NESTED_PLAIN_RDTSC;
+    return ctl(v, PROC, CR3_STORE) ? plain : plain | NESTED_PLAIN_READ_CR3;
+}
+
 static const intercept_fn table[ID_COUNT] = {
     [ID_CPUID] = on_cpuid,
     [ID_VMCALL] = on_vmcall,
