@@ -169,30 +169,38 @@ static struct mem find_direct(struct gen *g, i32 by, unsigned size, bool write)
     return direct_operand(g, by);
 }
 
-struct mem stack_place(struct gen *g, i32 disp, unsigned size, bool write)
+/* R10: what is to be added to the address. */
+static struct stack_miss *look_at_stack(struct gen *g, unsigned slot, i32 disp, unsigned size, bool write)
 {
     struct emit *e = &g->e;
     flags_spare(g);
     emit_lea(e, H_R11, MEM(host_reg_of[RSP], disp));
-    emit_mem(e, X_SUB, 8, H_R11, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, page)));
-    emit_mem(e, X_CMP, 8, H_R11, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, room)));
+    emit_mem(e, X_SUB, 8, H_R11, slot_field(slot, offsetof(struct tlb_slot, page)));
+    emit_mem(e, X_CMP, 8, H_R11, slot_field(slot, offsetof(struct tlb_slot, room)));
     struct stack_miss *m = &g->stack_miss[g->stack_misses++];
     *m = (struct stack_miss){
-        .from = emit_jcc(e, CC_AE), .index = g->index, .disp = disp, .size = (u8)size, .write = write};
-    emit_mem(e, X_MOV, 8, H_R10, slot_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, to)));
+        .from = emit_jcc(e, CC_AE), .index = g->index, .disp = disp, .size = (u16)size, .write = write};
+    emit_mem(e, X_MOV, 8, H_R10, slot_field(slot, offsetof(struct tlb_slot, to)));
     m->back = e->len;
     flags_lost(g);
+    return m;
+}
+
+static struct mem by_rsp(i32 disp)
+{
     return (struct mem){.base = H_R10, .index = host_reg_of[RSP], .disp = disp};
 }
 
 void emit_stack_misses(struct gen *g)
 {
     struct emit *e = &g->e;
-    for (unsigned i = 0; i < g->stack_misses; i++) {
-        const struct stack_miss *m = &g->stack_miss[i];
+    while (g->stack_misses_out < g->stack_misses) {
+        const struct stack_miss *m = &g->stack_miss[g->stack_misses_out++];
         emit_patch(e, m->from, e->len);
         look_at(g, m->index);
         emit_lea(e, H_R10, MEM(host_reg_of[RSP], m->disp));
+        if (m->twin)
+            go_to_twin(g, m->twin, m->size);
         call_runtime(g, g->rt->stack);
         look_in_tlb(g, m->size, m->write, true);
         emit_jmp_to(e, m->back);
@@ -223,7 +231,44 @@ static void first_of_group(struct gen *g, const struct access *a, const struct g
     }
     emit_mem(&g->e, X_MOV_TO, 8, H_R10, window(k));
     if (g->slot_misses > slots)
-        twin_add(g, &g->slot_miss[slots]);
+        g->slot_miss[slots].twin = twin_add(g);
+}
+
+/* The same of a group by RSP; disp: of the current one. */
+static void first_of_stack(struct gen *g, const struct access *a, const struct group *k, i32 disp)
+{
+    disp += (i32)(k->low - a->at);
+    struct stack_miss *m = look_at_stack(g, JIT_SPAN_SLOT, disp, (unsigned)(k->high - k->low), k->write);
+    m->twin = twin_add(g);
+    emit_lea(&g->e, H_R10, by_rsp(disp));
+    emit_mem(&g->e, X_MOV_TO, 8, H_R10, window(k));
+}
+
+/* disp: from RSP, if the group is by it. What leaves a block is emitted in several places: the window is all
+ * that is known there. */
+static struct mem place_in_group(struct gen *g, i32 disp)
+{
+    const struct access *a = &g->access[g->index];
+    const struct group *k = &g->group[a->group];
+    if (g->info->attr & ATTR_BRANCH)
+        g->at_r10 = NULL;
+    if (a->role == ACCESS_FIRST && k->stack)
+        first_of_stack(g, a, k, disp);
+    else if (a->role == ACCESS_FIRST)
+        first_of_group(g, a, k);
+    else if (g->at_r10 != k || g->e.r10)
+        emit_mem(&g->e, X_MOV, 8, H_R10, window(k));
+    g->at_r10 = k;
+    g->e.r10 = false;
+    return MEM(H_R10, (i32)(a->at - k->low));
+}
+
+struct mem stack_place(struct gen *g, i32 disp, unsigned size, bool write)
+{
+    if (g->access[g->index].role != ACCESS_ALONE)
+        return place_in_group(g, disp);
+    look_at_stack(g, JIT_STACK_SLOT, disp, size, write);
+    return by_rsp(disp);
 }
 
 void operand_address(struct gen *g, unsigned size, bool write)
@@ -237,17 +282,9 @@ void operand_address(struct gen *g, unsigned size, bool write)
 
 void operand_place(struct gen *g, unsigned size, bool write)
 {
-    const struct access *a = &g->access[g->index];
-    const struct group *k = &g->group[a->group];
     g->operand = MEM(H_R10, 0);
-    if (a->role != ACCESS_ALONE) {
-        if (a->role == ACCESS_FIRST)
-            first_of_group(g, a, k);
-        else if (g->at_r10 != k || g->e.r10)
-            emit_mem(&g->e, X_MOV, 8, H_R10, window(k));
-        g->at_r10 = k;
-        g->e.r10 = false;
-        g->operand.disp = (i32)(a->at - k->low);
+    if (g->access[g->index].role != ACCESS_ALONE) {
+        g->operand = place_in_group(g, g->in->disp);
         return;
     }
     if (near_stack(g->in, size)) {

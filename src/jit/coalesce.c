@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory operands that lie near each other, by the same registers, need one look into the soft TLB.
+ * Accesses that lie near each other, by the same registers, need one look into the soft TLB: memory operands,
+ * and what is pushed and popped.
  *
  * The first one of a group looks for all bytes that any of them touches, and notes in a window of the frame
  * (frame.window[]) where they lie in the host's memory; the later ones go there. That is sound because
@@ -17,6 +18,13 @@
 
 enum { SPAN_MAX = 512 };
 
+/* An access, however the instruction names it. */
+struct place {
+    u8 base, index, scale, size, align;
+    bool write;
+    i32 disp;
+};
+
 /* A register: the same version twice differs by the deltas. */
 struct version {
     u16 number;
@@ -26,9 +34,8 @@ struct version {
 /* A group that may still grow. */
 struct open_group {
     struct group *group; /* NULL: none */
-    struct insn key;     /* base, index, scale */
+    struct place key;    /* the first one */
     u16 base, index;     /* versions */
-    u8 align;            /* of the first one */
     i64 first_at;        /* place_of() it */
 };
 
@@ -71,6 +78,21 @@ static bool is_native(const struct gen *g, unsigned i)
     }
 }
 
+/* It pushes or pops, and nothing else that could fault. */
+static bool is_stacks(const struct gen *g, unsigned i)
+{
+    enum lowering how = (enum lowering)g->how[i];
+    bool one = how == LOWER_PUSH || how == LOWER_PUSH_IMM || how == LOWER_POP;
+    return one && is_native(g, i);
+}
+
+/* The same at a block's end or a trace's inner call, which may be one of a group but not its first. */
+static bool is_stacks_last(const struct gen *g, unsigned i)
+{
+    enum lowering how = (enum lowering)g->how[i];
+    return g->b->uop[i].in.size == 8 && (how == LOWER_CALL || how == LOWER_RET);
+}
+
 static bool may_join(const struct gen *g, unsigned i)
 {
     const struct insn *in = &g->b->uop[i].in;
@@ -88,6 +110,32 @@ static bool writes_memory(const struct insn *in)
         if ((o->kind == OP_E || o->kind == OP_M || o->kind == OP_W) && (o->access & ACC_WRITE))
             return true;
     return false;
+}
+
+static u8 align_of(const struct insn *in)
+{
+    return insn_infos[in->id].attr & ATTR_ALIGN ? (u8)in->mem_size : 1;
+}
+
+static struct place operand_of(const struct gen *g, unsigned i)
+{
+    const struct insn *in = &g->b->uop[i].in;
+    bool pops = g->how[i] == LOWER_POP || g->how[i] == LOWER_RET;
+    if (is_stacks(g, i) || is_stacks_last(g, i))
+        return (struct place){
+            .base = RSP, .index = REG_ZERO, .size = 8, .align = 1, .write = !pops, .disp = pops ? 0 : -8};
+    return (struct place){.base = in->base,
+                          .index = in->index,
+                          .scale = in->scale,
+                          .size = (u8)in->mem_size,
+                          .align = align_of(in),
+                          .write = writes_memory(in),
+                          .disp = in->disp};
+}
+
+static bool by_stack(const struct place *o)
+{
+    return o->base == RSP && o->index == REG_ZERO;
 }
 
 /* ---- registers ---- */
@@ -138,12 +186,11 @@ static void note_writes(struct pass *p, const struct insn *in, enum lowering how
 /* ---- groups ---- */
 
 /* Where the operand lies from its registers' versions on; of one by RIP, in the page. */
-static i64 place_of(const struct pass *p, unsigned i)
+static i64 place_of(const struct pass *p, unsigned i, const struct place *in)
 {
-    const struct insn *in = &p->g->b->uop[i].in;
     i64 at = in->disp;
     if (in->base == REG_RIP)
-        return at + p->g->offset[i] + in->len + trace_delta(p->g, i);
+        return at + p->g->offset[i] + p->g->b->uop[i].in.len + trace_delta(p->g, i);
     if (in->base < 16)
         at += p->reg[in->base].delta;
     if (in->index < 16)
@@ -156,53 +203,47 @@ static u16 version_of(const struct pass *p, unsigned reg)
     return reg < 16 ? p->reg[reg].number : 0;
 }
 
-static u8 align_of(const struct insn *in)
-{
-    return insn_infos[in->id].attr & ATTR_ALIGN ? (u8)in->mem_size : 1;
-}
-
 static i64 least(i64 a, i64 b)
 {
     return a < b ? a : b;
 }
 
 /* The same registers, not far, and where it must be aligned the first one's alignment says that it is. */
-static bool fits(const struct pass *p, const struct open_group *o, unsigned i)
+static bool fits(const struct pass *p, const struct open_group *o, unsigned i, const struct place *in)
 {
-    const struct insn *in = &p->g->b->uop[i].in, *key = &o->key;
+    const struct place *key = &o->key;
     if (!o->group || key->base != in->base || key->index != in->index ||
         (in->index != REG_ZERO && key->scale != in->scale) || o->base != version_of(p, in->base) ||
         o->index != version_of(p, in->index))
         return false;
-    i64 at = place_of(p, i), end = at + in->mem_size, low = least(at, o->group->low);
-    return -least(-end, -o->group->high) - low <= SPAN_MAX && o->align % align_of(in) == 0 &&
-           (at - o->first_at) % align_of(in) == 0;
+    i64 at = place_of(p, i, in), end = at + in->size, low = least(at, o->group->low);
+    return -least(-end, -o->group->high) - low <= (by_stack(in) ? JIT_STACK_SPAN : SPAN_MAX) &&
+           key->align % in->align == 0 && (at - o->first_at) % in->align == 0;
 }
 
-static void join(struct pass *p, struct open_group *o, unsigned i)
+static void join(struct pass *p, struct open_group *o, unsigned i, const struct place *in)
 {
-    const struct insn *in = &p->g->b->uop[i].in;
     struct group *k = o->group;
-    i64 at = place_of(p, i);
+    i64 at = place_of(p, i, in);
     k->low = least(k->low, at);
-    k->high = -least(-k->high, -(at + in->mem_size));
-    k->write |= writes_memory(in);
+    k->high = -least(-k->high, -(at + in->size));
+    k->write |= in->write;
     k->last = (u8)i;
     p->g->access[i] = (struct access){.role = ACCESS_LATER, .group = (u8)(k - p->g->group), .at = at};
 }
 
-static void begin(struct pass *p, unsigned i)
+static void begin(struct pass *p, unsigned i, const struct place *in)
 {
     struct gen *g = p->g;
-    const struct insn *in = &g->b->uop[i].in;
     struct open_group *o = &p->open[p->next];
     struct group *k = &g->group[g->groups];
-    i64 at = place_of(p, i);
+    i64 at = place_of(p, i, in);
     if (g->groups == GROUPS_MAX)
         return;
     *k = (struct group){.low = at,
-                        .high = at + in->mem_size,
-                        .write = writes_memory(in),
+                        .high = at + in->size,
+                        .write = in->write,
+                        .stack = by_stack(in),
                         .first = (u8)i,
                         .last = (u8)i,
                         .window = (u8)p->next};
@@ -210,21 +251,23 @@ static void begin(struct pass *p, unsigned i)
                              .key = *in,
                              .base = version_of(p, in->base),
                              .index = version_of(p, in->index),
-                             .align = align_of(in),
                              .first_at = at};
     g->access[i] = (struct access){.role = ACCESS_FIRST, .group = (u8)g->groups++, .at = at};
     p->next = (p->next + 1) % WINDOWS_MAX;
 }
 
-static void take(struct pass *p, unsigned i)
+/* first: it may be that of a group. */
+static void take(struct pass *p, unsigned i, bool first)
 {
+    const struct place in = operand_of(p->g, i);
     for (struct open_group *o = p->open; o < p->open + WINDOWS_MAX; o++) {
-        if (fits(p, o, i)) {
-            join(p, o, i);
+        if (fits(p, o, i, &in)) {
+            join(p, o, i, &in);
             return;
         }
     }
-    begin(p, i);
+    if (first)
+        begin(p, i, &in);
 }
 
 static void forget_lonely(struct gen *g)
@@ -239,10 +282,12 @@ void coalesce(struct gen *g)
     struct pass p = {.g = g};
     for (unsigned i = 0; i < g->b->count; i++) {
         enum lowering how = (enum lowering)g->how[i];
+        if (is_stacks_last(g, i))
+            take(&p, i, false);
         if (!is_native(g, i))
             memset(p.open, 0, sizeof(p.open));
-        if (may_join(g, i))
-            take(&p, i);
+        if (may_join(g, i) || is_stacks(g, i))
+            take(&p, i, true);
         note_writes(&p, &g->b->uop[i].in, how);
     }
     forget_lonely(g);

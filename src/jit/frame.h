@@ -66,11 +66,18 @@ static inline i32 jit_slot_at(unsigned slot)
 
 /* The slot of the stack's page, which may be read and written; accesses through it are at most that wide. */
 enum { JIT_STACK_SLOT = TLB_SLOTS - 1, JIT_STACK_SIZE = 16, JIT_STACK_ROOM = PAGE_SIZE - JIT_STACK_SIZE + 1 };
+/* The same for several accesses at once. */
+enum {
+    JIT_STACK_SPAN = 128,
+    JIT_SPAN_SLOT = TLB_SLOTS - 1 - TLB_SLOTS / 8,
+    JIT_SPAN_ROOM = PAGE_SIZE - JIT_STACK_SPAN + 1
+};
 
 /* The slots of places in traces, by what they are opened for: reads or writes, of at most so many bytes.
  * Several places may share one. */
 static const u16 jit_slot_widths[] = {8, 32, 64, 512};
 enum { JIT_SLOT_KINDS = 2 * ARRAY_SIZE(jit_slot_widths), JIT_SLOTS_EACH = TLB_SLOTS / JIT_SLOT_KINDS };
+_Static_assert(JIT_SLOTS_EACH == TLB_SLOTS / 8, "the last slot of a kind is no place's");
 
 /* What open_slot is told in R11. A slot that was opened JIT_SLOT_OFTEN times with fewer than `rare`
  * instructions from one time to the next does not pay. */
@@ -162,7 +169,7 @@ struct jit_runtime {
     u32 slice;       /* R10: RIP, R11: its block's near entry, to which it comes back if it may */
     u32 lookup;      /* R10: RIP, canonical; flags and R11 are lost */
     u32 link;        /* the same, R11: struct jit_exit that leads there */
-    u32 stack;     /* R10: linear address whose page goes to JIT_STACK_SLOT if it may; R11, flags are lost */
+    u32 stack; /* R10: linear address whose page goes to the stack's slots if it may; R11, flags are lost */
     u32 open_slot; /* R10: linear address, R11: struct jit_slot_use. CF: it was not found. R11 is lost */
     /* By write and size. R10, R11: what the check of the soft TLB left. Back with what it leaves where the
      * page is found, or JIT_REFILL_SKIPS bytes further on with nothing. Flags are lost. */

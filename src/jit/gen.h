@@ -93,8 +93,9 @@ struct stack_miss {
     size_t from, back;
     unsigned index;
     i32 disp;
-    u8 size;
+    u16 size;
     bool write;
+    struct twin *twin; /* as in struct slot_miss */
 };
 
 /* An access by a slot whose page is another. A slot pays when a trace runs so often between two misses. */
@@ -124,9 +125,9 @@ struct access {
     i64 at; /* in its group's terms */
 };
 struct group {
-    i64 low, high; /* its bytes */
-    bool write;
-    u8 first, last; /* instructions */
+    i64 low, high;     /* its bytes */
+    bool write, stack; /* stack: by RSP alone */
+    u8 first, last;    /* instructions */
     u8 window;
 };
 #define GROUPS_MAX TRACE_MAX
@@ -174,6 +175,7 @@ struct gen {
 
     unsigned exits, fars, misses, sides, slot_misses, twins, stack_misses, tlb_misses, waits, flags_misses,
         groups;
+    unsigned stack_misses_out; /* so many are emitted */
     /* Undefined beyond their counts, or the block's. */
     size_t exit_from[TRACE_EXITS];
     struct far far[TRACE_EXITS];
@@ -320,7 +322,7 @@ void operand_address(struct gen *g, unsigned size, bool write);
 void operand_place(struct gen *g, unsigned size, bool write);
 /* What lies at RSP plus disp, from R10 and RSP. The same. */
 struct mem stack_place(struct gen *g, i32 disp, unsigned size, bool write);
-void emit_stack_misses(struct gen *g); /* out of line; they may miss in turn */
+void emit_stack_misses(struct gen *g); /* out of line, those that were not yet; they may miss in turn */
 /* The same of instruction `index`, behind the rest of it. True: there are some, and where they lead to
  * nothing the code goes on behind this. */
 bool emit_tlb_misses(struct gen *g, unsigned index);
@@ -333,8 +335,10 @@ static inline struct mem slot_field(unsigned slot, size_t field)
 }
 /* As look_in_tlb(). direct: or NULL; how far behind the operand's the address is. R10 holds nothing then. */
 void look_in_slot(struct gen *g, unsigned size, bool write, const i32 *direct);
-void emit_slot_misses(struct gen *g);               /* out of line */
-void twin_add(struct gen *g, struct slot_miss *m);  /* of the current instruction */
+void emit_slot_misses(struct gen *g); /* out of line */
+struct twin *twin_add(struct gen *g); /* of the current instruction */
+/* Where `size` bytes at R10 lie on two pages; R11 and flags are lost. */
+void go_to_twin(struct gen *g, struct twin *w, unsigned size);
 void twin_set(struct gen *g, const struct twin *w); /* the state it begins with */
 
 /* coalesce.c: finds the groups. */

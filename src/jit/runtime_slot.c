@@ -35,6 +35,28 @@ static size_t jump_if_other(struct emit *e, i32 table)
     return emit_jcc(e, CC_A);
 }
 
+static struct mem stack_field(unsigned slot, size_t field)
+{
+    return MEM(H_R9, jit_slot_at(slot) + (i32)field);
+}
+
+/* R10: page; R11: what is to be added to it. */
+static void set_stack_slot(struct emit *e, unsigned slot)
+{
+    emit_mem(e, X_MOV_TO, 8, H_R10, stack_field(slot, offsetof(struct tlb_slot, page)));
+    emit_mem(e, X_MOV_TO, 8, H_R11, stack_field(slot, offsetof(struct tlb_slot, to)));
+}
+
+/* R10, R11 and RBX are lost. */
+static void open_stack_slot(struct emit *e, unsigned slot, u32 room)
+{
+    emit_lea(e, H_RBX, stack_field(slot, 0));
+    emit_mov_imm(e, H_R11, slot);
+    note_slot(e);
+    emit_op_mem(e, wide, 0xc7, 0, SLOT_FIELD(H_RBX, room));
+    emit32(e, room);
+}
+
 /* R10: linear address. Both tables must have its page. */
 static void emit_stack(struct emit *e)
 {
@@ -42,16 +64,13 @@ static void emit_stack(struct emit *e)
     emit_push(e, H_RBX);
     runtime_tlb_index(e);
     size_t no_read = jump_if_other(e, VIEW_AT(read)), no_write = jump_if_other(e, VIEW_AT(write));
-    emit_lea(e, H_RBX, MEM(H_R9, jit_slot_at(JIT_STACK_SLOT)));
     emit_mem(e, X_MOV, 8, H_R11, entry_at(VIEW_AT(write), offsetof(struct tlb_entry, to)));
-    emit_mem(e, X_MOV_TO, 8, H_R11, SLOT_FIELD(H_RBX, to));
     emit_reg(e, X_MOV, 8, H_RAX, H_R10);
     emit_imm(e, X_IMM_AND, 8, H_R10, -(i32)PAGE_SIZE);
-    emit_mem(e, X_MOV_TO, 8, H_R10, SLOT_FIELD(H_RBX, page));
-    emit_mov_imm(e, H_R11, JIT_STACK_SLOT);
-    note_slot(e);
-    emit_op_mem(e, wide, 0xc7, 0, SLOT_FIELD(H_RBX, room));
-    emit32(e, JIT_STACK_ROOM);
+    set_stack_slot(e, JIT_STACK_SLOT);
+    set_stack_slot(e, JIT_SPAN_SLOT);
+    open_stack_slot(e, JIT_STACK_SLOT, JIT_STACK_ROOM);
+    open_stack_slot(e, JIT_SPAN_SLOT, JIT_SPAN_ROOM);
     emit_reg(e, X_MOV, 8, H_R10, H_RAX);
     emit_patch(e, no_read, e->len);
     emit_patch(e, no_write, e->len);

@@ -17,7 +17,7 @@ static unsigned slot_kind(unsigned size)
     return kind;
 }
 
-/* A slot of this place's; places of traces made long before or after may have it too. The stack's is none of
+/* A slot of this place's; places of traces made long before or after may have it too. The stack's are none of
  * them. */
 static unsigned take_slot(struct gen *g, unsigned kind, bool write)
 {
@@ -60,12 +60,8 @@ static void emit_slot_miss(struct gen *g, const struct slot_miss *m)
     emit_patch(e, m->from, e->len);
     if (m->direct)
         effective_address(g, m->by);
-    if (m->twin) {
-        emit_reg(e, X_MOV, 4, H_R11, H_R10);
-        emit_imm(e, X_IMM_AND, 4, H_R11, PAGE_SIZE - 1);
-        emit_imm(e, X_IMM_CMP, 4, H_R11, (i32)(PAGE_SIZE - m->size));
-        m->twin->from = emit_jcc(e, CC_A);
-    }
+    if (m->twin)
+        go_to_twin(g, m->twin, m->size);
     emit_imm_mem(e, X_IMM_CMP, 4, slot_field(m->use.number, offsetof(struct tlb_slot, often)),
                  JIT_SLOT_OFTEN);
     size_t often = emit_jcc(e, CC_AE);
@@ -85,10 +81,20 @@ void emit_slot_misses(struct gen *g)
     }
 }
 
-void twin_add(struct gen *g, struct slot_miss *m)
+void go_to_twin(struct gen *g, struct twin *w, unsigned size)
 {
-    struct twin *w = m->twin = &g->twin[g->twins++];
+    struct emit *e = &g->e;
+    emit_reg(e, X_MOV, 4, H_R11, H_R10);
+    emit_imm(e, X_IMM_AND, 4, H_R11, PAGE_SIZE - 1);
+    emit_imm(e, X_IMM_CMP, 4, H_R11, (i32)(PAGE_SIZE - size));
+    w->from = emit_jcc(e, CC_A);
+}
+
+struct twin *twin_add(struct gen *g)
+{
+    struct twin *w = &g->twin[g->twins++];
     *w = (struct twin){.index = g->index, .flags = g->flags, .vec = g->vec};
+    return w;
 }
 
 void twin_set(struct gen *g, const struct twin *w)

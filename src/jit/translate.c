@@ -83,6 +83,10 @@ bool lower_observes(const struct gen *g, unsigned i)
         return false;
     case LOWER_LEA:
         return !lea_is_native(in);
+    case LOWER_PUSH:
+    case LOWER_PUSH_IMM:
+    case LOWER_POP:
+        return g->access[i].role != ACCESS_LATER;
     case LOWER_PLAIN:
     case LOWER_LOGIC:
     case LOWER_BMI:
@@ -319,11 +323,12 @@ static void emit_twins(struct gen *g)
         bug_on(!native, "an operand of a group is none of host code");
         g->access[w->index].role = ACCESS_FIRST;
         flags_keep(g);
-        count_down(&g->e, X_IMM_ADD, g->b->count - w->index - 1);
-        if (g->exits + g->sides + EXITS_MAX < TRACE_EXITS)
+        if (g->trace && g->exits + g->sides + EXITS_MAX < TRACE_EXITS) {
+            count_down(&g->e, X_IMM_ADD, g->b->count - w->index - 1);
             go_to(g, g->next);
-        else
+        } else {
             leave_behind(g, w->index);
+        }
     }
     g->in_twin = false;
 }
@@ -386,6 +391,7 @@ bool translate(const struct block *b, const struct trace *trace, struct jit_site
     translate_body(&g, t);
     emit_entry_refusals(&g, &n);
     emit_slot_misses(&g);
+    emit_stack_misses(&g);
     emit_twins(&g);
     emit_sides(&g);
     emit_exits(&g);
