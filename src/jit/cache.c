@@ -247,6 +247,8 @@ static void set_options(struct jit_cache *k, const struct jit_options *options)
         k->options.slice = JIT_SLICE;
     if (!k->options.samples)
         k->options.samples = JIT_SAMPLES;
+    if (!k->options.exits)
+        k->options.exits = JIT_TRACE_EXITS;
     k->chaos = k->options.chaos;
     if (k->chaos)
         k->rt.chaos = &k->chaos;

@@ -99,7 +99,7 @@ static inline unsigned jit_refill_of(unsigned size)
 }
 
 /* What is as always in struct jit_options: a slice takes some microseconds. */
-enum { JIT_SLICE = 8192, JIT_SAMPLES = 4 };
+enum { JIT_SLICE = 8192, JIT_SAMPLES = 4, JIT_TRACE_EXITS = 32, JIT_LINK_AFTER = 8 };
 
 /* Vector state in the host's registers: XMM, with or without YMM. _FP: and MXCSR masks all exceptions. X87:
  * x87 and MMX, whose control word masks all. */
@@ -137,8 +137,10 @@ struct jit_exit {
     bool far;       /* on another page */
     u8 ref;         /* if not: which of its block's pages (struct jit_page_ref) it is */
     u8 missed;      /* how often it was not there, about; translated code's */
+    u8 rare, begun; /* jit.c: verdicts on an exit of a trace */
     u32 slot;
-    i64 key; /* what the target's address is to be increased by to be the link */
+    i64 key;   /* what the target's address is to be increased by to be the link */
+    u64 asked; /* retired instructions when C was asked last */
     /* The cache's (blocks.c). */
     u32 unlinked;                /* the displacement of the way out */
     struct jit_block *from, *to; /* to: NULL while it goes out */
@@ -166,6 +168,8 @@ struct jit_runtime {
     u32 call_last;   /* the same for a block's last instruction: never comes back */
     u32 leave_at;    /* R10: RIP */
     u32 leave_chain; /* R10: RIP, R11: struct jit_exit */
+    u32 leave_trace; /* the same of one of a trace: leaves once in so many times, else looks up; flags are
+                        lost */
     u32 slice;       /* R10: RIP, R11: its block's near entry, to which it comes back if it may */
     u32 lookup;      /* R10: RIP, canonical; flags and R11 are lost */
     u32 link;        /* the same, R11: struct jit_exit that leads there */

@@ -20,6 +20,11 @@
 #define BUDGET_MOST  (1ull << 62)
 #define SAMPLED_TIME (8 * MIB) /* instructions */
 
+/* An exit of a trace is taken often with fewer instructions than that from one time to the next; it is linked
+ * all the same when it was seen to be rare so many times, and no more traces are begun behind it than that.
+ */
+enum { EXIT_OFTEN = 4096, RARE_MOST = 3, BEGUN_MOST = 2 };
+
 struct jit {
     struct jit_cache *cache;
     struct cache_user user;
@@ -27,6 +32,9 @@ struct jit {
     u64 chaos;   /* as in struct jit_runtime */
     bool single; /* jit_run_block(): nothing follows the block */
     bool recording;
+    bool wanted; /* a trace from wanted_rip on, if that is what runs next */
+    bool behind; /* the one that is recorded was wanted */
+    u64 wanted_rip;
     struct trace trace;
     u64 sampled_since; /* retired instructions when `sample` was cleared */
     u8 sample[1u << JIT_SAMPLE_BITS];
@@ -243,11 +251,31 @@ const void *jit_after(struct cpu *c, const struct jit_site *s, struct jit_frame 
     return code;
 }
 
+/* A slice ends where a trace is entered, seldom behind its exits: those that are the main way are found here.
+ * True: the exit stays as it is, to be looked at again, and the way from there may be worth a trace. The
+ * first answer of all says nothing. */
+static bool watch_exit(struct jit *j, const struct cpu *c, struct jit_exit *x, const struct jit_block *to)
+{
+    u64 since = c->retired - x->asked;
+    unsigned times = x->far ? JIT_LINK_AFTER : j->cache->options.exits;
+    bool often = x->asked && since < (u64)EXIT_OFTEN * times;
+    x->asked = c->retired;
+    if (!to || to->trace || (often && x->begun == BEGUN_MOST) || x->rare == RARE_MOST)
+        return false;
+    ++*(often ? &x->begun : &x->rare);
+    j->wanted = often;
+    j->wanted_rip = c->rip;
+    return true;
+}
+
 /* c->rip is where the exit leads. */
 static void link_exit(struct jit *j, const struct cpu *c, struct jit_exit *x)
 {
-    const u8 *host = x->far ? tlb_hit(c->tlb->x, c->rip, 1) : NULL;
-    cache_link(j->cache, x, host, host ? code_version_of(space_page_of_host(c->memory, host)) : 0);
+    const u8 *host = tlb_hit(c->tlb->x, c->rip, 1);
+    u32 version = host ? code_version_of(space_page_of_host(c->memory, host)) : 0;
+    if (!x->from->trace ||
+        !watch_exit(j, c, x, host ? cache_find(j->cache, c->code_mode, host, version) : NULL))
+        cache_link(j->cache, x, host, version);
 }
 
 static enum outcome run_from(struct jit *j, struct cpu *c, const struct jit_block *u)
@@ -301,6 +329,13 @@ static bool often_sampled(struct jit *j, const struct cpu *c, const struct jit_b
     return false;
 }
 
+static bool is_wanted(struct jit *j, const struct cpu *c, const struct jit_block *u)
+{
+    bool wanted = j->wanted && j->wanted_rip == c->rip && !u->trace;
+    j->wanted = false;
+    return j->behind = wanted;
+}
+
 /* Whatever comes of it, the next slice that ends there is no reason to leave. */
 static bool begin_trace(struct jit *j, u64 rip, const struct block *b, const struct jit_block *u)
 {
@@ -315,8 +350,10 @@ static void make_trace(struct jit *j)
     if (!trace_pays(&j->trace) || !cache_lock(j->cache))
         return;
     const struct jit_block *u = cache_find(j->cache, b->mode, b->host, b->version);
-    if (u && !u->trace && make(j, b, &j->trace, j->trace.rip))
+    if (u && !u->trace && make(j, b, &j->trace, j->trace.rip)) {
+        j->stats.behind += j->behind;
         tlb_forget_notes(j->user.cpu->tlb); /* late jumps find it */
+    }
     cache_unlock(j->cache);
 }
 
@@ -338,7 +375,7 @@ static bool run_inside(struct jit *j, struct cpu *c, const struct block *b, enum
         (unlikely(j->recording) && record(j, b, c->rip)))
         return false;
     struct jit_block *u = find(j, b, c->rip);
-    if (!u || (unlikely(often_sampled(j, c, u)) && begin_trace(j, c->rip, b, u)) ||
+    if (!u || (unlikely(is_wanted(j, c, u) || often_sampled(j, c, u)) && begin_trace(j, c->rip, b, u)) ||
         c->retired + u->count > c->budget_end)
         return false;
     if (asked(c))

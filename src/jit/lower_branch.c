@@ -172,7 +172,7 @@ void emit_exits(struct gen *g)
         emit_patch(&g->e, g->exit_from[i], g->e.len);
         rip_to(g, H_R10, x->target);
         emit_mov_imm(&g->e, H_R11, (u64)x);
-        jump_runtime(g, g->rt->leave_chain);
+        jump_runtime(g, g->trace ? g->rt->leave_trace : g->rt->leave_chain);
     }
     for (unsigned i = 0; i < g->fars; i++)
         emit_far(g, &g->far[i]);

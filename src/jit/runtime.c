@@ -343,7 +343,7 @@ void runtime_emit(struct emit *e, struct jit_runtime *rt, const struct jit_optio
     emit_leave(e, JIT_CHAIN, done);
     rt->slice = (u32)e->len;
     emit_slice(e, options, rt->leave_at);
-    runtime_jump_emit(e, rt);
+    runtime_jump_emit(e, rt, options);
     runtime_system_emit(e, rt);
     runtime_refill_emit(e, rt);
     runtime_slot_emit(e, rt);

@@ -37,7 +37,7 @@ static inline void emit_pop(struct emit *e, enum host_reg r)
 void runtime_load_view(struct emit *e);
 
 /* They jump to what is emitted before them: leave_at, leave_chain. */
-void runtime_jump_emit(struct emit *e, struct jit_runtime *rt);
+void runtime_jump_emit(struct emit *e, struct jit_runtime *rt, const struct jit_options *options);
 void runtime_vec_emit(struct emit *e, struct jit_runtime *rt);
 void runtime_refill_emit(struct emit *e, struct jit_runtime *rt);
 void runtime_slot_emit(struct emit *e, struct jit_runtime *rt);

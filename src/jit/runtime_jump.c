@@ -7,6 +7,7 @@
 #include "jit/runtime.h"
 
 #include "jit/hostmap.h"
+#include "jit/watch.h"
 
 #define FRAME(field) MEM(H_RSP, (i32)offsetof(struct jit_frame, field))
 
@@ -125,7 +126,6 @@ static void emit_lookup(struct emit *e, u32 leave_at)
 }
 
 _Static_assert(TLB_NOTES_CHUNK == 1 << 6, "ORDER LINKED");
-enum { LINK_AFTER = 8 }; /* times */
 #define EXIT(field) MEM(H_RAX, (i32)offsetof(struct jit_exit, field))
 
 /* R10: RIP, RAX: the exit. It is linked in this view. Its index is in RAX afterwards. */
@@ -167,7 +167,7 @@ static void emit_link(struct emit *e, const struct jit_runtime *rt)
     emit8(e, 0);
     emit_patch(e, emit_jcc(e, CC_NE), go);
     emit_op_mem(e, none, 0x80, X_IMM_ADD, EXIT(missed));
-    emit8(e, 256 / LINK_AFTER);
+    emit8(e, 256 / JIT_LINK_AFTER);
     emit_patch(e, emit_jcc(e, CC_NE), go);
     emit_reg(e, X_MOV, 8, H_R11, H_RAX);
     emit_mem(e, X_MOV, 8, H_RAX, FRAME(scratch));
@@ -177,10 +177,20 @@ static void emit_link(struct emit *e, const struct jit_runtime *rt)
     emit_jmp_to(e, rt->lookup);
 }
 
-void runtime_jump_emit(struct emit *e, struct jit_runtime *rt)
+static void emit_leave_trace(struct emit *e, const struct jit_runtime *rt, unsigned exits)
+{
+    emit_op_mem(e, none, 0x80, X_IMM_ADD, MEM(H_R11, (i32)offsetof(struct jit_exit, missed)));
+    emit8(e, (u8)(256 / exits));
+    emit_patch(e, emit_jcc(e, CC_E), rt->leave_chain);
+    emit_jmp_to(e, rt->lookup);
+}
+
+void runtime_jump_emit(struct emit *e, struct jit_runtime *rt, const struct jit_options *options)
 {
     rt->lookup = (u32)e->len;
     emit_lookup(e, rt->leave_at);
+    rt->leave_trace = (u32)e->len;
+    emit_leave_trace(e, rt, options->exits);
     rt->link = (u32)e->len;
     emit_link(e, rt);
 }

@@ -36,6 +36,7 @@ unsigned jit_routines(const struct jit_runtime *rt, struct jit_routine out[JIT_R
     ROUTINE(call_last, CALLED);
     ROUTINE(leave_at, JUMPED_TO);
     ROUTINE(leave_chain, JUMPED_TO);
+    ROUTINE(leave_trace, JUMPED_TO);
     ROUTINE(slice, JUMPED_TO);
     ROUTINE(lookup, JUMPED_TO);
     ROUTINE(link, JUMPED_TO);

@@ -47,6 +47,7 @@ struct jit_options {
     unsigned hot;     /* runs of a block before it is translated */
     unsigned slice;   /* instructions between two looks at what others ask; no fewer than a trace has */
     unsigned samples; /* of slices, how many end at a block before a trace begins there; at most 255 */
+    unsigned exits;   /* through one exit of a trace before C looks where it leads; a power of 2, 2 to 128 */
     bool stop;        /* a run ends where C ends it, with a fault not yet delivered */
     /* Not 0, but a seed: at random, the oldest of what is translated is evicted, blocks are interpreted all
      * the same, the TLB is emptied, code takes its slow cases, and the cache is tiny. A guest may not see

@@ -377,7 +377,7 @@ int main(int argc, char **argv)
     world_watch(world, memory);
     b.init = &init;
     b.cpu = cpu_new(&init, &err);
-    static const struct jit_options at_once = {.hot = 1, .slice = TRACE_MAX, .samples = 1};
+    static const struct jit_options at_once = {.hot = 1, .slice = TRACE_MAX, .samples = 1, .exits = 2};
     b.cache = translated ? jit_cache_new(&at_once, &err) : NULL;
     if (!b.cpu || (translated && (!b.cache || jit_attach(b.cpu, b.cache, &err)))) {
         fprintf(stderr, "%s\n", err.text);

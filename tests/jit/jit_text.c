@@ -36,6 +36,7 @@ static struct {
     DO(call_last, 0x30)                                                                                      \
     DO(leave_at, 0x40)                                                                                       \
     DO(leave_chain, 0x50)                                                                                    \
+    DO(leave_trace, 0x58)                                                                                    \
     DO(slice, 0x60)                                                                                          \
     DO(lookup, 0x70)                                                                                         \
     DO(link, 0x78)                                                                                           \

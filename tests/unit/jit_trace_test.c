@@ -345,7 +345,7 @@ static void run_case(u64 seed)
 static void random_loops_are_the_same_as_traces(void **state)
 {
     const struct jit_options plain = {
-        .hot = 1, .slice = SLICE, .samples = 1, .watch = {.translated = translated}};
+        .hot = 1, .slice = SLICE, .samples = 1, .exits = 2, .watch = {.translated = translated}};
     struct jit_options chaos = plain;
     chaos.chaos = 1;
     t.base = RIG_LOW;
@@ -355,10 +355,13 @@ static void random_loops_are_the_same_as_traces(void **state)
     rig_open(&t.rig[2], &chaos);
     for (unsigned i = 0; i < cases; i++)
         run_case(first_seed + i);
+    struct jit_stats s;
+    jit_stats(t.rig[1].cpu, &s);
     for (struct rig *r = t.rig; r < t.rig + MACHINES; r++)
         rig_close(r);
-    print_message("%u traces (%u loops, %u of them unrolled; %u of several pages), %u faults\n", seen.traces,
-                  seen.loops, seen.unrolled, seen.pages, seen.faults);
+    print_message(
+        "%u traces (%u loops, %u of them unrolled; %u of several pages; %llu behind exits), %u faults\n",
+        seen.traces, seen.loops, seen.unrolled, seen.pages, (unsigned long long)s.behind, seen.faults);
     assert_true(cases < CASES || (seen.loops > cases / 2 && seen.unrolled > cases / 16 &&
                                   seen.pages > cases / 8 && seen.faults > cases / 4));
 }
