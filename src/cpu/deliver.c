@@ -50,7 +50,8 @@ static enum outcome deliver_real(struct cpu *c, const struct event *e)
         return vector_error(c, e, VEC_GP);
     if (mmu_load_system(c, c->idtr.base + entry, 4, &target) != DONE)
         return FAULT;
-    struct stack_frame f = frame_current(c, 2);
+    struct stack_frame f;
+    frame_current(c, 2, &f);
     frame_add(&f, pushed_flags(c, e));
     frame_add(&f, c->seg[CS].sel);
     frame_add(&f, e->rip);
@@ -184,7 +185,8 @@ static void push_v86_segments(struct cpu *c, struct stack_frame *f)
 static enum outcome deliver_legacy(struct cpu *c, const struct event *e, struct gate *g)
 {
     bool inner = g->cpl != c->cpl, v86 = v86_mode(c);
-    struct stack_frame f = frame_current(c, g->size);
+    struct stack_frame f;
+    frame_current(c, g->size, &f);
     f.ss_error = ext_bit(e);
     u64 ss = 0;
     if (inner) {

@@ -166,7 +166,8 @@ static enum outcome jump_far(struct cpu *c, u16 sel, u64 offset)
 
 static enum outcome call_same_level(struct cpu *c, const struct far_target *t, unsigned size)
 {
-    struct stack_frame f = frame_current(c, size);
+    struct stack_frame f;
+    frame_current(c, size, &f);
     frame_add(&f, c->seg[CS].sel);
     frame_add(&f, c->regs[REG_RIP]);
     if (frame_push(c, &f) != DONE)
@@ -195,7 +196,8 @@ static enum outcome call_inner64(struct cpu *c, const struct call_gate *g)
 static enum outcome push_params(struct cpu *c, struct stack_frame *f, unsigned count)
 {
     u64 v[32];
-    struct stack_frame old = frame_current(c, f->size);
+    struct stack_frame old;
+    frame_current(c, f->size, &old);
     for (unsigned i = 0; i < count; i++)
         if (frame_pop(c, &old, &v[i]) != DONE)
             return FAULT;
@@ -238,7 +240,8 @@ static enum outcome call_far(struct cpu *c, u16 sel, u64 offset, unsigned size)
     struct call_gate g;
     bool gated;
     if (!protected_mode(c)) {
-        struct stack_frame f = frame_current(c, size);
+        struct stack_frame f;
+        frame_current(c, size, &f);
         if (offset > 0xffff && offset > c->seg[CS].limit)
             return fault_gp0(c);
         frame_add(&f, c->seg[CS].sel);
@@ -307,7 +310,8 @@ DEFINE_MEANING_ONE(call_far_M, call_far_M);
 
 static enum outcome return_real(struct cpu *c, unsigned size, unsigned drop)
 {
-    struct stack_frame f = frame_current(c, size);
+    struct stack_frame f;
+    frame_current(c, size, &f);
     u64 rip, cs;
     if (frame_pop(c, &f, &rip) != DONE || frame_pop(c, &f, &cs) != DONE)
         return FAULT;
@@ -320,7 +324,8 @@ static enum outcome return_real(struct cpu *c, unsigned size, unsigned drop)
 
 static enum outcome ret_far_by(struct cpu *c, unsigned size, unsigned drop)
 {
-    struct stack_frame f = frame_current(c, size);
+    struct stack_frame f;
+    frame_current(c, size, &f);
     u64 rip, cs, rsp, ss;
     struct far_return r;
     if (!protected_mode(c))

@@ -111,7 +111,8 @@ static void load_flags(struct cpu *c, u64 v, u64 mask)
 
 static enum outcome iret_real(struct cpu *c, unsigned size)
 {
-    struct stack_frame f = frame_current(c, size);
+    struct stack_frame f;
+    frame_current(c, size, &f);
     u64 rip, cs, flags;
     if (v86_mode(c) && iopl(c) < 3)
         return fault_gp0(c);
@@ -152,7 +153,8 @@ static enum outcome iret_to_v86(struct cpu *c, struct stack_frame *f, u64 rip, u
 
 static enum outcome iret_protected(struct cpu *c, unsigned size)
 {
-    struct stack_frame f = frame_current(c, size);
+    struct stack_frame f;
+    frame_current(c, size, &f);
     struct far_return r;
     u64 rip, cs, flags, rsp = 0, ss = 0;
     if (frame_pop(c, &f, &rip) != DONE || frame_pop(c, &f, &cs) != DONE || frame_pop(c, &f, &flags) != DONE)

@@ -44,9 +44,9 @@ void stlb_fill(struct stlb *s, u32 id, u64 lin, unsigned shift, const void *host
     *e = (struct stlb_entry){.key = key, .page = (u64)host | rights};
 }
 
-void stlb_forget(struct stlb *s, u32 id, u64 lin)
+void stlb_forget(struct stlb *s, u32 id, u64 lin, unsigned size)
 {
-    for (unsigned size = 0; size < STLB_SIZES; size++) {
+    for (; size < STLB_SIZES; size++) {
         struct stlb_entry *e = find(s, stlb_key(id, lin, size));
         if (e)
             e->key = 0;

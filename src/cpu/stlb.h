@@ -36,8 +36,8 @@ struct stlb *stlb_new(void); /* NULL without memory; freed by free() */
 bool stlb_id(struct stlb *s, u32 *id);
 /* host: of the first byte of the page around lin of 1 << shift bytes (12, 21 or 30). */
 void stlb_fill(struct stlb *s, u32 id, u64 lin, unsigned shift, const void *host, unsigned rights);
-/* The page of each size around lin. */
-void stlb_forget(struct stlb *s, u32 id, u64 lin);
+/* The page of each size around lin, from that size on. */
+void stlb_forget(struct stlb *s, u32 id, u64 lin, unsigned size);
 
 static inline u64 stlb_key(u32 id, u64 lin, unsigned size)
 {
@@ -50,10 +50,13 @@ static inline unsigned stlb_set(u64 key)
 }
 
 /* Host address of the byte at lin, which is canonical, or NULL. sizes: bit n set: pages of size n may be
- * there. */
+ * there. Large ones first: their sets are few and in the host's caches, and a page of theirs has none of its
+ * own. */
 static inline u8 *stlb_find(const struct stlb *s, u32 id, u64 lin, unsigned sizes, unsigned *rights)
 {
-    for (unsigned size = 0; sizes >> size; size++) {
+    for (unsigned size = STLB_SIZES; size-- > 0;) {
+        if (!(sizes >> size & 1))
+            continue;
         u64 key = stlb_key(id, lin, size);
         const struct stlb_entry *e = s->set[stlb_set(key)];
         for (unsigned way = 0; way < STLB_WAYS; way++) {

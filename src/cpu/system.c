@@ -61,12 +61,16 @@ static u64 ss_mask(const struct segment *ss)
     return ss->attr & SEG_DB ? 0xffffffff : 0xffff;
 }
 
-struct stack_frame frame_current(const struct cpu *c, unsigned size)
+void frame_current(const struct cpu *c, unsigned size, struct stack_frame *f)
 {
-    struct stack_frame f = {.ss = c->seg[SS], .sp = c->regs[RSP], .size = size, .flat = c->mode == MODE_64};
-    f.mask = f.flat ? ~0ull : ss_mask(&f.ss);
-    f.sp &= f.mask;
-    return f;
+    f->ss = c->seg[SS];
+    f->flat = c->mode == MODE_64;
+    f->mask = f->flat ? ~0ull : ss_mask(&f->ss);
+    f->sp = c->regs[RSP] & f->mask;
+    f->super = false;
+    f->ss_error = 0;
+    f->size = size;
+    f->count = 0;
 }
 
 /* Linear address of `size` bytes at a stack offset, limit and canonical form checked. */

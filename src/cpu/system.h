@@ -123,7 +123,8 @@ struct stack_frame {
     unsigned count; /* items to push */
     u64 item[16];
 };
-struct stack_frame frame_current(const struct cpu *c, unsigned size);
+/* A frame on the current stack, without items. */
+void frame_current(const struct cpu *c, unsigned size, struct stack_frame *f);
 static inline void frame_add(struct stack_frame *f, u64 v)
 {
     f->item[f->count++] = v;

@@ -128,6 +128,7 @@ static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
     memset(x->large, 0, sizeof(x->large));
     memset(x->giant, 0, sizeof(x->giant));
     memset(x->written, 0, sizeof(x->written));
+    memset(x->held, 0, sizeof(x->held));
     tables_clear(x);
 }
 
@@ -144,6 +145,7 @@ static void entry_fill(struct tlb_ctx *x, unsigned table, const struct tlb_entry
     unsigned i = tlb_index(e->tag), place = table * TLB_SIZE + i;
     struct tlb_entry *to = entry_at(x, place);
     bool noted = to->tag != TLB_EMPTY(i);
+    note(x->held, TLB_HELD, e->tag >> PAGE_SHIFT);
     to->tag = e->tag; /* a copy of the whole would call memcpy() under ASan, which uses vector registers */
     to->to = e->to;
     if (noted)
@@ -370,6 +372,8 @@ void tlb_remember(struct tlb *t, u64 lin, const void *base, u8 span, u8 shift, u
     note_size(x, lin, shift);
     x->sizes |= (u8)(1u << (span - PAGE_SHIFT) / 9);
     x->pieces |= span < shift;
+    if (span == PAGE_SHIFT)
+        note(x->held, TLB_HELD, lin >> PAGE_SHIFT);
     stlb_fill(t->second, x->second_id, lin, span, base, rights);
 }
 
@@ -444,6 +448,7 @@ void tlb_flush_pcid(struct cpu *c, u16 pcid)
 static void large_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
 {
     unsigned first = tlb_index(lin & ~(BIT(21) - 1));
+    slots_close(x);
     for (unsigned i = 0; i < BIT(21 - PAGE_SHIFT); i++)
         index_clear(x, first + i, lin, 21);
     if (x->pieces)
@@ -454,8 +459,11 @@ static void large_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
 /* What translates this address, but not other pieces of a large page. */
 static void address_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
 {
+    bool held = noted(x->held, TLB_HELD, lin >> PAGE_SHIFT);
+    stlb_forget(t->second, x->second_id, lin, held ? 0 : 1);
+    if (!held)
+        return;
     slots_close(x);
-    stlb_forget(t->second, x->second_id, lin);
     index_clear(x, tlb_index(lin), lin, PAGE_SHIFT);
     if (noted(x->fetched, TLB_FETCHED, lin >> PAGE_SHIFT))
         fetches_changed(t, x);

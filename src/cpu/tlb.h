@@ -49,6 +49,7 @@ struct tlb_tag {
 #define TLB_LARGE   512
 #define TLB_GIANT   64
 #define TLB_WRITTEN 8192
+#define TLB_HELD    16384
 
 /* A page that one place of translated code went to last, so that it need not look for it: an entry without an
  * index. It is of linear addresses from `page` on, less than `room` above it; room 0: it is closed. Who
@@ -97,8 +98,9 @@ struct tlb_ctx {
     bool pieces;   /* some of them may be pieces of larger pages */
     /* Where entries may be pieces of a large page, by hashes: INVLPG forgets all of them. The lower and the
      * upper half of the address space apart: kernels map memory by large pages, programs suffer faults. */
-    u64 large[2][TLB_LARGE / 64];  /* regions of 2 MiB, for pages of at most that */
-    u64 giant[2][TLB_GIANT / 64];  /* of 1 GiB, for larger ones */
+    u64 large[2][TLB_LARGE / 64]; /* regions of 2 MiB, for pages of at most that */
+    u64 giant[2][TLB_GIANT / 64]; /* of 1 GiB, for larger ones */
+    u64 held[TLB_HELD / 64]; /* pages of 4 KiB that may have had an entry of their own since then, likewise */
     u64 written[TLB_WRITTEN / 64]; /* host pages that may have had a write entry under it, by hashes */
     unsigned filled;               /* places in journal; TLB_JOURNAL + 1: too many, clear everything */
     u16 journal[TLB_JOURNAL];      /* which places hold entries, so that a flush costs what was filled */

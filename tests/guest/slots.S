@@ -119,6 +119,29 @@ round:
     jnz 7b
 8:  test %ecx, %ecx
     CHECK(9, jz)
+
+    /* A page of 2 MiB: INVLPG of an address that nobody used ends what is kept of the others. */
+    mov $50, %r15d
+9:  mov %r15d, %eax
+    and $1, %eax
+    add $3, %eax
+    shl $21, %eax
+    mov %eax, %ebx /* 6 or 8 MiB */
+    add $0x5000, %ebx
+    mov %r15d, (%rbx)
+    or $0x87, %eax
+    mov %eax, PD_USER + 8 * 2
+    invlpg USER + 0x523000
+    mov $200, %ecx
+    xor %edx, %edx
+10: add USER + 0x405000, %edx
+    dec %ecx
+    jnz 10b
+    imul $200, %r15d, %eax
+    cmp %eax, %edx
+    CHECK(10, je)
+    dec %r15d
+    jnz 9b
     PASS
 
 store_some:
