@@ -6,7 +6,14 @@
 
 static uint32_t words[WORDS];
 
-void sort_prepare(void) {}
+/* Other words each time: the host's branch prediction learns those of a few runs, and how many runs there are
+ * would decide about the figure. */
+static uint32_t sort_random;
+
+void sort_prepare(void)
+{
+    sort_random = 11;
+}
 
 static int compare(const void *a, const void *b)
 {
@@ -16,11 +23,10 @@ static int compare(const void *a, const void *b)
 
 uint64_t sort_run(uint64_t n)
 {
-    uint32_t r = 11;
     uint64_t sum = 0;
     for (uint64_t i = 0; i < n; i++) {
         for (int k = 0; k < WORDS; k++)
-            words[k] = random_next(&r);
+            words[k] = random_next(&sort_random);
         qsort(words, WORDS, sizeof(words[0]), compare);
         sum += words[WORDS / 2];
     }

@@ -34,12 +34,17 @@ static uint64_t time_of(const struct program *p, uint64_t n)
     return now() - start;
 }
 
-/* Operations that take at least so long; the runs on the way warm everything up. */
+/* Operations that take at least so long, also when nothing disturbs; the runs on the way warm everything up.
+ */
 static uint64_t enough(const struct program *p, uint64_t ns)
 {
     uint64_t n = 1;
     for (;;) {
         uint64_t t = time_of(p, n);
+        for (int again = 0; t >= ns && again < 3; again++) {
+            uint64_t other = time_of(p, n);
+            t = other < t ? other : t;
+        }
         if (t >= ns)
             return n;
         n = t < ns / 16 ? n * 8 : n * ns / t + 1;
