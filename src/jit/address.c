@@ -17,7 +17,7 @@ void slow_from(struct slow *s, size_t place)
 
 void go_slow(struct gen *g, u8 cc)
 {
-    g->e.r10 = true;
+    scratch_lost(g);
     slow_from(&g->slow[g->index], chaos_one_in(g->rt->chaos, 32) ? emit_jmp(&g->e) : emit_jcc(&g->e, cc));
 }
 
@@ -244,23 +244,42 @@ static void first_of_stack(struct gen *g, const struct access *a, const struct g
     emit_mem(&g->e, X_MOV_TO, 8, H_R10, window(k));
 }
 
+/* The register that holds its window: R11 where R10 holds one that will be used again. */
+static enum host_reg reach_window(struct gen *g, const struct group *k)
+{
+    bool r10 = g->at_r10 && !g->e.r10, r11 = g->at_r11 && !g->e.r11;
+    if (r10 && g->at_r10 == k)
+        return H_R10;
+    if (g->spares_r11 && r11 && g->at_r11 == k)
+        return H_R11;
+    enum host_reg r = g->spares_r11 && r10 && g->at_r10->last > g->index ? H_R11 : H_R10;
+    emit_mem(&g->e, X_MOV, 8, r, window(k));
+    return r;
+}
+
+static void hold_window(struct gen *g, const struct group *k, enum host_reg r)
+{
+    *(r == H_R10 ? &g->at_r10 : &g->at_r11) = k;
+    *(r == H_R10 ? &g->e.r10 : &g->e.r11) = false;
+}
+
 /* disp: from RSP, if the group is by it. What leaves a block is emitted in several places: the window is all
  * that is known there. */
 static struct mem place_in_group(struct gen *g, i32 disp)
 {
     const struct access *a = &g->access[g->index];
     const struct group *k = &g->group[a->group];
+    enum host_reg base = H_R10;
     if (g->info->attr & ATTR_BRANCH)
         g->at_r10 = NULL;
     if (a->role == ACCESS_FIRST && k->stack)
         first_of_stack(g, a, k, disp);
     else if (a->role == ACCESS_FIRST)
         first_of_group(g, a, k);
-    else if (g->at_r10 != k || g->e.r10)
-        emit_mem(&g->e, X_MOV, 8, H_R10, window(k));
-    g->at_r10 = k;
-    g->e.r10 = false;
-    return MEM(H_R10, (i32)(a->at - k->low));
+    else
+        base = reach_window(g, k);
+    hold_window(g, k, base);
+    return MEM(base, (i32)(a->at - k->low));
 }
 
 struct mem stack_place(struct gen *g, i32 disp, unsigned size, bool write)

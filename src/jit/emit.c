@@ -63,10 +63,16 @@ static u8 high(unsigned reg)
     return reg != H_NONE && reg >= 8;
 }
 
+static void touch(struct emit *e, unsigned reg)
+{
+    e->r10 |= reg == H_R10;
+    e->r11 |= reg == H_R11;
+}
+
 void emit_op_mem(struct emit *e, struct prefixes p, u32 op, unsigned reg, struct mem m)
 {
     u8 rex = (u8)(high(reg) << 2 | high(m.index) << 1 | high(m.base));
-    e->r10 |= reg == H_R10;
+    touch(e, reg);
     head(e, p, rex, p.byte_reg && low_byte_needs_rex(reg), op);
     address(e, reg, m);
 }
@@ -74,14 +80,15 @@ void emit_op_mem(struct emit *e, struct prefixes p, u32 op, unsigned reg, struct
 void emit_op_reg(struct emit *e, struct prefixes p, u32 op, unsigned reg, enum host_reg rm)
 {
     bool force = (p.byte_reg && low_byte_needs_rex(reg)) || (p.byte_rm && low_byte_needs_rex(rm));
-    e->r10 |= reg == H_R10 || rm == H_R10;
+    touch(e, reg);
+    touch(e, rm);
     head(e, p, (u8)(high(reg) << 2 | high(rm)), force, op);
     modrm(e, 3, reg, rm);
 }
 
 void emit_op_plus(struct emit *e, struct prefixes p, u32 op, enum host_reg reg)
 {
-    e->r10 |= reg == H_R10;
+    touch(e, reg);
     head(e, p, high(reg), p.byte_rm && low_byte_needs_rex(reg), op + (reg & 7));
 }
 
@@ -102,14 +109,15 @@ void emit_vex(struct emit *e, struct vex v, u8 op)
 
 void emit_vex_mem(struct emit *e, struct vex v, u8 op, struct mem m)
 {
-    e->r10 |= v.reg == H_R10;
+    touch(e, v.reg);
     vex_head(e, v, (u8)(high(m.index) << 1 | high(m.base)), op);
     address(e, v.reg, m);
 }
 
 void emit_vex_reg(struct emit *e, struct vex v, u8 op, unsigned rm)
 {
-    e->r10 |= v.reg == H_R10 || rm == H_R10;
+    touch(e, v.reg);
+    touch(e, rm);
     vex_head(e, v, high(rm), op);
     modrm(e, 3, v.reg, rm);
 }
@@ -189,6 +197,7 @@ void emit_lea(struct emit *e, enum host_reg reg, struct mem m)
 void emit_lea_rip(struct emit *e, enum host_reg reg, size_t target)
 {
     const u8 head[] = {(u8)(0x48 | high(reg) << 2), X_LEA, (u8)((reg & 7) << 3 | 5)};
+    touch(e, reg);
     emit_bytes(e, head, sizeof(head));
     emit32(e, (u32)(target - (e->len + 4)));
 }

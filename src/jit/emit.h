@@ -56,7 +56,7 @@ struct emit {
     u8 *buf;
     size_t len, cap;
     bool overflow;
-    bool r10; /* set by what may change R10 */
+    bool r10, r11; /* set by what may change R10, R11 */
 };
 
 /* A memory operand: base + (index << scale) + disp. H_NONE: without. RSP is no index. */

@@ -75,6 +75,7 @@ static void load_fl(struct gen *g)
 static struct flags_miss *look_at_fix(struct gen *g, bool zero)
 {
     bug_on(g->flags_misses == FLAGS_MISSES_MAX, "flags are looked for too often in one block");
+    g->e.r11 = true;
     emit_imm_mem(&g->e, X_IMM_CMP, 8, FRAME(fix), 0);
     struct flags_miss *m = &g->flags_miss[g->flags_misses++];
     *m = (struct flags_miss){.from = emit_jcc(&g->e, zero ? CC_E : CC_NE), .load = zero};

@@ -39,15 +39,15 @@ struct jit_frame {
      * R11 is lost. flags_recipe.c */
     u64 fix;
     u64 kept[2];
-    u64 scratch; /* of an instruction or a routine */
-    /* Seldom looked at. */
-    u64 places;              /* table of entries, by host address */
-    u64 end;                 /* retired instructions when `left` is 0: the slice's end */
-    u64 limit;               /* the same for the whole run */
-    u64 changes_at;          /* where space_code_changes() lies */
-    u64 changes;             /* what it was when the run began */
+    u64 scratch;             /* of an instruction or a routine */
     u64 window[WINDOWS_MAX]; /* host addresses of what a block uses again: coalesce.c */
-    u64 samples;             /* table of how often a slice ended at a block: jit_sample_of() */
+    /* Seldom looked at. */
+    u64 places;     /* table of entries, by host address */
+    u64 end;        /* retired instructions when `left` is 0: the slice's end */
+    u64 limit;      /* the same for the whole run */
+    u64 changes_at; /* where space_code_changes() lies */
+    u64 changes;    /* what it was when the run began */
+    u64 samples;    /* table of how often a slice ended at a block: jit_sample_of() */
     /* How it ended; until then scratch, as is `spare`. */
     u64 reason; /* enum jit_reason */
     u64 what;   /* its argument */

@@ -169,9 +169,11 @@ struct gen {
     bool recipe_ends; /* the current instruction changes its registers */
     bool set_flags;   /* and has set flags */
     bool in_twin;
-    struct mem operand;         /* of the current instruction in host memory: operand_address() */
-    const struct group *at_r10; /* R10 is its window while e.r10 is false; or NULL */
-    u8 vec;                     /* VEC_* that hold here */
+    struct mem operand; /* of the current instruction in host memory: operand_address() */
+    const struct group *at_r10,
+        *at_r11;     /* R10 is its window while e.r10 is false; or NULL; the same of R11 */
+    bool spares_r11; /* the current one uses R11 for its operand's address or not at all */
+    u8 vec;          /* VEC_* that hold here */
 
     unsigned exits, fars, misses, sides, slot_misses, twins, stack_misses, tlb_misses, waits, flags_misses,
         groups;
@@ -203,6 +205,12 @@ struct gen {
     struct access access[TRACE_MAX];
     struct group group[GROUPS_MAX];
 };
+
+/* R10 and R11 are lost where the code goes on, in what is emitted elsewhere. */
+static inline void scratch_lost(struct gen *g)
+{
+    g->e.r10 = g->e.r11 = true;
+}
 
 #define FRAME(field) MEM(H_RSP, (i32)offsetof(struct jit_frame, field))
 

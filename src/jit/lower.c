@@ -248,6 +248,8 @@ static void plain_memory(struct gen *g, const struct form *f, bool flags, bool h
     const struct insn *in = g->in;
     enum host_reg reg = H_NONE;
     bool atomic = (in->flags & INSN_LOCK) || g->how[g->index] == LOWER_ATOMIC;
+    bool home = f->has_reg && !high && host_reg_of[in->reg] == H_NONE;
+    g->spares_r11 = !atomic && !high && !flags && !home;
     (atomic || high ? operand_address : operand_place)(g, in->mem_size, f->rm_write);
     if (atomic && in->mem_size > 1)
         refuse_split(g, in->mem_size);

@@ -31,7 +31,7 @@ void jump_runtime(struct gen *g, u32 routine)
 
 void call_runtime(struct gen *g, u32 routine)
 {
-    g->e.r10 = true;
+    scratch_lost(g);
     emit8(&g->e, 0xe8);
     emit32(&g->e, (u32)routine_at(g, routine));
 }

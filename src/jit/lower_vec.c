@@ -43,7 +43,7 @@ void vec_need(struct gen *g, u8 bit)
     flags_spare(g);
     test_vec(g, bit);
     s->vec_need = bit;
-    g->e.r10 = true;
+    scratch_lost(g);
     s->vec_from = emit_jcc(&g->e, CC_E);
     s->vec_back = g->e.len;
     flags_lost(g);
@@ -195,6 +195,7 @@ bool lower_vec(struct gen *g)
     if (!form_of(in, &f))
         return false;
     vec_need(g, bit_for(attr, in->flags & INSN_VEX));
+    g->spares_r11 = !f.gpr_reg && !f.gpr_rm && !writes_flags;
     if (mem)
         reach_memory(g);
     unsigned reg = f.reg >= 0 ? (unsigned)f.reg : in->modrm >> 3 & 7u,

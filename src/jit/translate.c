@@ -167,6 +167,7 @@ static bool translate_one(struct gen *g)
     enum lowering how = (enum lowering)g->how[g->index];
     struct slow *s = &g->slow[g->index];
     bool inner = trace_inner(g, g->index), turns = !inner && trace_turns(g, g->index);
+    g->spares_r11 = false;
     flags_begin(g);
     if (turns) {
         flags_spare(g);
