@@ -17,6 +17,7 @@ void slow_from(struct slow *s, size_t place)
 
 void go_slow(struct gen *g, u8 cc)
 {
+    bug_on(g->rsp_due, "C would find another RSP");
     scratch_lost(g);
     slow_from(&g->slow[g->index], chaos_one_in(g->rt->chaos, 32) ? emit_jmp(&g->e) : emit_jcc(&g->e, cc));
 }

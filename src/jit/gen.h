@@ -169,6 +169,7 @@ struct gen {
     bool recipe_ends; /* the current instruction changes its registers */
     bool set_flags;   /* and has set flags */
     bool in_twin;
+    i32 rsp_due;        /* how far guest RSP still has to move */
     struct mem operand; /* of the current instruction in host memory: operand_address() */
     const struct group *at_r10,
         *at_r11;     /* R10 is its window while e.r10 is false; or NULL; the same of R11 */
@@ -372,6 +373,8 @@ bool lower_x87(struct gen *g); /* arithmetic, whose rows share their meaning wit
  * these NESTED_PLAIN_* are set. Emits nothing outside of guests. Flags are spared first; R10 is lost. */
 void refuse_intercept(struct gen *g, u32 plain);
 void push_scratch(struct gen *g); /* lower_stack.c: pushes R10, or the slow case */
+/* RSP moves: now, or together with the instructions that come next. */
+void move_rsp(struct gen *g, i32 by);
 
 /* lower_trace.c: the instruction i is a jump that its trace goes on behind, as recorded; the code of the
  * current one, which is. */

@@ -284,11 +284,10 @@ bool lower_jmp_indirect(struct gen *g)
 
 void push_next(struct gen *g)
 {
-    enum host_reg rsp = host_reg_of[RSP];
     struct mem top = stack_place(g, -8, 8, true);
     rip_to(g, H_R11, g->next);
     emit_mem(&g->e, X_MOV_TO, 8, H_R11, top);
-    emit_lea(&g->e, rsp, MEM(rsp, -8));
+    move_rsp(g, -8);
 }
 
 bool lower_call(struct gen *g)

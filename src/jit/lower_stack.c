@@ -1,10 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* PUSH, POP, LEAVE with 8-byte operands. RSP moves when nothing can fault any more. */
+/* PUSH, POP, LEAVE with 8-byte operands. RSP moves when nothing can fault any more, once for a run of them.
+ */
 #include "jit/gen.h"
 
-static void move_rsp(struct gen *g, i32 by)
+/* The next instruction moves RSP, too, and does no more with it, nor can it fail: it is a later one of a
+ * group. */
+static bool moves_on(const struct gen *g)
 {
-    emit_lea(&g->e, host_reg_of[RSP], MEM(host_reg_of[RSP], by));
+    unsigned next = g->index + 1u;
+    if (g->in_twin || next >= g->b->count || g->access[next].role != ACCESS_LATER ||
+        trace_turns(g, g->index) || trace_turns(g, next))
+        return false;
+    const struct insn *in = &g->b->uop[next].in;
+    switch (g->how[next]) {
+    case LOWER_PUSH:
+        return !(in->flags & INSN_MEM) && in->rm != RSP;
+    case LOWER_PUSH_IMM:
+    case LOWER_POP:
+        return !(in->flags & INSN_MEM);
+    case LOWER_CALL:
+        return trace_inner(g, next);
+    default:
+        return false;
+    }
+}
+
+void move_rsp(struct gen *g, i32 by)
+{
+    g->rsp_due += by;
+    if (moves_on(g))
+        return;
+    emit_lea(&g->e, host_reg_of[RSP], MEM(host_reg_of[RSP], g->rsp_due));
+    g->rsp_due = 0;
 }
 
 static struct mem new_top(struct gen *g)
