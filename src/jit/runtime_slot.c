@@ -57,9 +57,31 @@ static void open_stack_slot(struct emit *e, unsigned slot, u32 room)
     emit32(e, room);
 }
 
+enum { STACK_AFTER = 4 }; /* times */
+
+/* R10: linear address. Jumps away where the slot, which is open, had better stay: its page is that one, but
+ * not all bytes of the access are surely in it, or there was no other page for several times. A stack that is
+ * on two pages goes from one to the other and back. R11 is lost. */
+static void stay_open(struct emit *e, size_t stays[2])
+{
+    emit_op_mem(e, wide, 0x83, X_IMM_CMP, stack_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, room)));
+    emit8(e, 0);
+    size_t shut = emit_jcc(e, CC_E);
+    emit_reg(e, X_MOV, 8, H_R11, H_R10);
+    emit_mem(e, X_SUB, 8, H_R11, stack_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, page)));
+    emit_imm(e, X_IMM_CMP, 8, H_R11, PAGE_SIZE - 1);
+    stays[0] = emit_jcc(e, CC_BE);
+    emit_op_mem(e, none, 0x80, X_IMM_ADD, stack_field(JIT_STACK_SLOT, offsetof(struct tlb_slot, often)));
+    emit8(e, 256 / STACK_AFTER);
+    stays[1] = emit_jcc(e, CC_NE);
+    emit_patch(e, shut, e->len);
+}
+
 /* R10: linear address. Both tables must have its page. */
 static void emit_stack(struct emit *e)
 {
+    size_t stays[2];
+    stay_open(e, stays);
     emit_push(e, H_RAX);
     emit_push(e, H_RBX);
     runtime_tlb_index(e);
@@ -76,6 +98,8 @@ static void emit_stack(struct emit *e)
     emit_patch(e, no_write, e->len);
     emit_pop(e, H_RBX);
     emit_pop(e, H_RAX);
+    emit_patch(e, stays[0], e->len);
+    emit_patch(e, stays[1], e->len);
     emit8(e, 0xc3);
 }
 
