@@ -137,6 +137,7 @@ struct jit_exit {
     bool far;       /* on another page */
     u8 ref;         /* if not: which of its block's pages (struct jit_page_ref) it is */
     u8 missed;      /* how often it was not there, about; translated code's */
+    bool side;      /* of a trace, but not its end */
     u8 rare, begun; /* jit.c: verdicts on an exit of a trace */
     u32 slot;
     i64 key;   /* what the target's address is to be increased by to be the link */

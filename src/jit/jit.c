@@ -22,8 +22,9 @@
 
 /* An exit of a trace is taken often with fewer instructions than that from one time to the next; it is linked
  * all the same when it was seen to be rare so many times, and no more traces are begun behind it than that.
- */
-enum { EXIT_OFTEN = 4096, RARE_MOST = 3, BEGUN_MOST = 2 };
+ * Nor are more traces of one place given up, by a count that forgets: traces of other places may share it. */
+enum { EXIT_OFTEN = 4096, RARE_MOST = 3, BEGUN_MOST = 2, AGAIN_MOST = 3, AGAIN_BITS = 12 };
+#define AGAIN_TIME (1ull << 32) /* instructions */
 
 struct jit {
     struct jit_cache *cache;
@@ -32,12 +33,14 @@ struct jit {
     u64 chaos;   /* as in struct jit_runtime */
     bool single; /* jit_run_block(): nothing follows the block */
     bool recording;
-    bool wanted; /* a trace from wanted_rip on, if that is what runs next */
-    bool behind; /* the one that is recorded was wanted */
-    u64 wanted_rip;
+    const u8 *wanted;  /* or NULL: where in host memory a trace is to begin, if that is seen to run soon */
+    unsigned patience; /* how many other blocks may be seen before */
+    bool behind;       /* the one that is recorded was wanted */
     struct trace trace;
     u64 sampled_since; /* retired instructions when `sample` was cleared */
+    u64 again_since;   /* the same of `again` */
     u8 sample[1u << JIT_SAMPLE_BITS];
+    u8 again[1u << AGAIN_BITS]; /* traces given up, by their place */
 };
 
 /* Chaos: whether to do otherwise, once in n times. */
@@ -251,6 +254,31 @@ const void *jit_after(struct cpu *c, const struct jit_site *s, struct jit_frame 
     return code;
 }
 
+static void want(struct jit *j, const u8 *host)
+{
+    enum { PATIENCE = 8 };
+    j->wanted = host;
+    j->patience = PATIENCE;
+}
+
+/* A trace that is often left for a way which is none by itself: the next one from its beginning may have that
+ * in it. */
+static void give_up(struct jit *j, const struct cpu *c, struct jit_block *u)
+{
+    u8 *again = &j->again[(u64)u->host * 0x9e3779b97f4a7c15ull >> (64 - AGAIN_BITS)];
+    if (c->retired - j->again_since > AGAIN_TIME) {
+        j->again_since = c->retired;
+        memset(j->again, 0, sizeof(j->again));
+    }
+    if (*again == AGAIN_MOST || !cache_lock(j->cache))
+        return;
+    ++*again;
+    cache_shut(j->cache, u);
+    cache_unlock(j->cache);
+    j->stats.given_up++;
+    want(j, u->host);
+}
+
 /* A slice ends where a trace is entered, seldom behind its exits: those that are the main way are found here.
  * True: the exit stays as it is, to be looked at again, and the way from there may be worth a trace. The
  * first answer of all says nothing. */
@@ -260,11 +288,16 @@ static bool watch_exit(struct jit *j, const struct cpu *c, struct jit_exit *x, c
     unsigned times = x->far ? JIT_LINK_AFTER : j->cache->options.exits;
     bool often = x->asked && since < (u64)EXIT_OFTEN * times;
     x->asked = c->retired;
-    if (!to || to->trace || (often && x->begun == BEGUN_MOST) || x->rare == RARE_MOST)
+    if (!to || to->trace || x->rare == RARE_MOST)
         return false;
+    if (often && x->begun == BEGUN_MOST) {
+        if (x->side)
+            give_up(j, c, x->from);
+        return false;
+    }
     ++*(often ? &x->begun : &x->rare);
-    j->wanted = often;
-    j->wanted_rip = c->rip;
+    if (often)
+        want(j, to->host);
     return true;
 }
 
@@ -329,10 +362,11 @@ static bool often_sampled(struct jit *j, const struct cpu *c, const struct jit_b
     return false;
 }
 
-static bool is_wanted(struct jit *j, const struct cpu *c, const struct jit_block *u)
+static bool is_wanted(struct jit *j, const struct jit_block *u)
 {
-    bool wanted = j->wanted && j->wanted_rip == c->rip && !u->trace;
-    j->wanted = false;
+    bool wanted = j->wanted == u->host && !u->trace;
+    if (wanted || (j->wanted && !j->patience--))
+        j->wanted = NULL;
     return j->behind = wanted;
 }
 
@@ -375,7 +409,7 @@ static bool run_inside(struct jit *j, struct cpu *c, const struct block *b, enum
         (unlikely(j->recording) && record(j, b, c->rip)))
         return false;
     struct jit_block *u = find(j, b, c->rip);
-    if (!u || (unlikely(is_wanted(j, c, u) || often_sampled(j, c, u)) && begin_trace(j, c->rip, b, u)) ||
+    if (!u || (unlikely(is_wanted(j, u) || often_sampled(j, c, u)) && begin_trace(j, c->rip, b, u)) ||
         c->retired + u->count > c->budget_end)
         return false;
     if (asked(c))

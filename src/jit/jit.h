@@ -34,6 +34,7 @@ struct jit_stats {
     u64 native;    /* guest instructions translated */
     u64 called;    /* guest instructions translated to a call of their meaning */
     u64 behind;    /* traces that begin where an exit of another one leads */
+    u64 given_up;  /* traces, for another one from the same place */
     u64 evictions; /* of a part of the cache, for new code */
 };
 void jit_stats(const struct cpu *c, struct jit_stats *s); /* zeroes when not attached */

@@ -84,6 +84,7 @@ static struct jit_exit *add_exit(struct gen *g, size_t from, i64 target)
     *x = (struct jit_exit){.host = trace_page_at(g, g->index) + target,
                            .place = g->base + (u32)from,
                            .target = (i32)target,
+                           .side = g->trace && g->index + 1u < g->b->count,
                            .ref = g->trace ? g->trace->at[g->index] : 0};
     return x;
 }

@@ -359,11 +359,13 @@ static void random_loops_are_the_same_as_traces(void **state)
     jit_stats(t.rig[1].cpu, &s);
     for (struct rig *r = t.rig; r < t.rig + MACHINES; r++)
         rig_close(r);
-    print_message(
-        "%u traces (%u loops, %u of them unrolled; %u of several pages; %llu behind exits), %u faults\n",
-        seen.traces, seen.loops, seen.unrolled, seen.pages, (unsigned long long)s.behind, seen.faults);
-    assert_true(cases < CASES || (seen.loops > cases / 2 && seen.unrolled > cases / 16 &&
-                                  seen.pages > cases / 8 && seen.faults > cases / 4));
+    print_message("%u traces (%u loops, %u of them unrolled; %u of several pages; %llu behind exits, %llu "
+                  "given up), %u faults\n",
+                  seen.traces, seen.loops, seen.unrolled, seen.pages, (unsigned long long)s.behind,
+                  (unsigned long long)s.given_up, seen.faults);
+    assert_true(cases < CASES ||
+                (seen.loops > cases / 2 && seen.unrolled > cases / 16 && seen.pages > cases / 8 &&
+                 seen.faults > cases / 4 && s.behind > cases / 8 && s.given_up > cases / 100));
 }
 
 int main(int argc, char **argv)
