@@ -49,7 +49,7 @@ enum {
     X_MOVZX16 = 0x0fb7,
 };
 enum { X_IMM_ADD = 0, X_IMM_OR = 1, X_IMM_AND = 4, X_IMM_SUB = 5, X_IMM_CMP = 7 }; /* /digit of 81 */
-enum { X_SHL = 4, X_SHR = 5, X_SAR = 7 };                                          /* /digit of C1 */
+enum { X_ROL = 0, X_ROR = 1, X_SHL = 4, X_SHR = 5, X_SAR = 7 };                    /* /digit of C1 */
 enum { CC_B = 2, CC_AE = 3, CC_E = 4, CC_NE = 5, CC_BE = 6, CC_A = 7, CC_S = 8 };
 
 struct emit {

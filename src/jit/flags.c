@@ -35,8 +35,9 @@ void flags_wait(struct gen *g, const struct recipe *r)
 
 static bool same(const struct recipe *a, const struct recipe *b)
 {
-    return a->how == b->how && a->size == b->size && a->op[0] == b->op[0] && a->op[1] == b->op[1] &&
-           a->imm == b->imm;
+    bool tails = a->tail == b->tail && a->tail_size == b->tail_size && a->tail_by == b->tail_by;
+    return a->how == b->how && a->size == b->size && memcmp(a->op, b->op, sizeof(a->op)) == 0 &&
+           a->imm == b->imm && tails;
 }
 
 /* Where the code of the same recipe lies already, or 0. */
@@ -225,6 +226,25 @@ void flags_set_kept(struct gen *g)
         return;
     flags_keep(g);
     g->flags.recipe_if_fix = true;
+}
+
+bool flags_extend(struct gen *g, struct recipe *r)
+{
+    *r = g->flags.recipe;
+    if (!g->seen[g->index] || !g->flags.has_recipe || g->flags.recipe_if_fix || !recipe_extend(g->in, r))
+        return false;
+    struct recipe tail = *r;
+    r->tail = 0;
+    recipe_keep(g, r, 1u << g->in->rm);
+    memcpy(tail.op, r->op, RECIPE_TAIL);
+    *r = tail;
+    return true;
+}
+
+void flags_set_extended(struct gen *g, const struct recipe *r)
+{
+    g->set_flags = true;
+    g->flags = (struct flags_state){.host = g->flags.host, .has_recipe = true, .recipe = *r};
 }
 
 void flags_liveness(struct gen *g)

@@ -5,8 +5,9 @@
  * What a comparison, a sum, a difference or a logical operation left in the flags follows from two operands,
  * or from the result and one of them; a shift by a constant is done again. A recipe names where they are: in
  * registers, in the instruction, or in frame.kept[], where a register's value goes when the register is about
- * to change (recipe_keep()), and a memory operand or what is shifted at once (lower.c). Its code runs out of
- * line before C does, or inline when the guest reads flags that code of ours has overwritten.
+ * to change (recipe_keep()), and a memory operand or what is shifted at once (lower.c). INC, DEC and
+ * rotations by a constant leave flags alone: their result is the tail of the recipe of those. Its code runs
+ * out of line before C does, or inline when the guest reads flags that code of ours has overwritten.
  */
 #include "insn_ids.h"
 #include "jit/gen.h"
@@ -33,6 +34,17 @@ static struct maker maker_of(u16 id)
         [NO_shl_I] = {LEFT, BY},        [NO_shr_I] = {RIGHT, BY},       [NO_sar_I] = {SIGNED, BY},
     };
     return makers[meaning_no(id)];
+}
+
+enum tail { NO_TAIL, INCREMENTED, DECREMENTED, ROTATED_LEFT, ROTATED_RIGHT };
+
+static enum tail tail_of(const struct insn *in)
+{
+    static const u8 tails[MEANINGS] = {[NO_inc] = INCREMENTED,
+                                       [NO_dec] = DECREMENTED,
+                                       [NO_rol_I] = ROTATED_LEFT,
+                                       [NO_ror_I] = ROTATED_RIGHT};
+    return (enum tail)tails[meaning_no(in->id)];
 }
 
 /* Both operands are one register. */
@@ -86,10 +98,25 @@ bool recipe_make(const struct insn *in, struct recipe *r)
     return true;
 }
 
+/* A second tail takes the place of the first if it overwrites the same flags. */
+bool recipe_extend(const struct insn *in, struct recipe *r)
+{
+    enum tail tail = tail_of(in);
+    bool rotates = tail >= ROTATED_LEFT;
+    if (tail == NO_TAIL || (in->flags & INSN_MEM) || lower_names_high(in) || (rotates && !lower_count(in)) ||
+        (r->tail != NO_TAIL && (r->tail >= ROTATED_LEFT) != rotates))
+        return false;
+    r->tail = tail;
+    r->tail_size = in->size;
+    r->tail_by = rotates ? (u8)lower_count(in) : 0;
+    r->op[RECIPE_TAIL] = in->rm;
+    return true;
+}
+
 u32 recipe_registers(const struct recipe *r)
 {
     u32 mask = 0;
-    for (unsigned k = 0; k < 2; k++)
+    for (unsigned k = 0; k < (r->tail ? RECIPE_OPS : RECIPE_TAIL); k++)
         mask |= r->op[k] < 16 ? 1u << r->op[k] : 0;
     return mask;
 }
@@ -111,7 +138,7 @@ void recipe_put(struct gen *g, unsigned k, enum host_reg reg)
 
 void recipe_keep(struct gen *g, struct recipe *r, u32 registers)
 {
-    for (unsigned k = 0; k < 2; k++) {
+    for (unsigned k = 0; k < (r->tail ? RECIPE_OPS : RECIPE_TAIL); k++) {
         if (r->op[k] >= 16 || !(registers >> r->op[k] & 1))
             continue;
         recipe_put(g, k, guest_reg(g, r->op[k], H_R11));
@@ -168,7 +195,32 @@ static void shift(struct gen *g, const struct recipe *r)
     emit8(&g->e, (u8)r->imm);
 }
 
-void recipe_emit(struct gen *g, const struct recipe *r)
+/* From the result to what it was, by what overwrites the same flags or none, and back. */
+static void emit_tail(struct gen *g, const struct recipe *r)
+{
+    unsigned n = r->tail_size;
+    struct prefixes p = {.rex_w = n == 8, .opsize = n == 2, .byte_rm = n == 1};
+    enum host_reg result = H_R11;
+    if (r->op[RECIPE_TAIL] == RECIPE_KEPT)
+        emit_mem(&g->e, X_MOV, 8, H_R11, kept(RECIPE_TAIL));
+    else
+        result = guest_reg(g, r->op[RECIPE_TAIL], H_R11);
+    if (result != H_R11)
+        emit_reg(&g->e, X_MOV, 8, H_R11, result);
+    if (r->tail < ROTATED_LEFT) {
+        emit_lea(&g->e, H_R11, MEM(H_R11, r->tail == INCREMENTED ? -1 : 1));
+        emit_op_reg(&g->e, p, n == 1 ? 0xfe : 0xff, r->tail == INCREMENTED ? 0 : 1, H_R11);
+        return;
+    }
+    unsigned digit = r->tail == ROTATED_LEFT ? X_ROL : X_ROR;
+    for (unsigned k = 0; k < 2; k++) {
+        digit ^= X_ROL ^ X_ROR;
+        emit_op_reg(&g->e, p, n == 1 ? 0xc0 : 0xc1, digit, H_R11);
+        emit8(&g->e, r->tail_by);
+    }
+}
+
+static void emit_base(struct gen *g, const struct recipe *r)
 {
     bool changes = r->how == ADDED || r->how == SUBTRACTED || r->how == NEGATED || r->how >= LEFT;
     enum host_reg a = r->how == ZERO ? H_R11 : first(g, r, changes);
@@ -202,4 +254,11 @@ void recipe_emit(struct gen *g, const struct recipe *r)
     default:
         emit_reg(&g->e, X_XOR, 4, a, a);
     }
+}
+
+void recipe_emit(struct gen *g, const struct recipe *r)
+{
+    emit_base(g, r);
+    if (r->tail)
+        emit_tail(g, r);
 }

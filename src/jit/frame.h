@@ -38,9 +38,9 @@ struct jit_frame {
     /* 0, or where code lies that makes flags of registers and of `kept`, not of fl, and jumps to fix_back;
      * R11 is lost. flags_recipe.c */
     u64 fix;
-    u64 kept[2];
-    u64 scratch;             /* of an instruction or a routine */
+    u64 kept[3];
     u64 window[WINDOWS_MAX]; /* host addresses of what a block uses again: coalesce.c */
+    u64 scratch;             /* of an instruction or a routine */
     /* Seldom looked at. */
     u64 places;     /* table of entries, by host address */
     u64 end;        /* retired instructions when `left` is 0: the slice's end */

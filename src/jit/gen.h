@@ -36,10 +36,13 @@ enum meaning_no {
 #define SLOW_JUMPS 8
 
 /* How flags are made again: flags_recipe.c. op: a guest register below 16, RECIPE_KEPT (in frame.kept[] of
- * the same index) or RECIPE_IMM. */
+ * the same index) or RECIPE_IMM. A last instruction that leaves some of them alone: `tail`, if not 0, its
+ * size, its result (op[RECIPE_TAIL]) and how far it rotates. */
 enum { RECIPE_KEPT = 16, RECIPE_IMM };
+enum { RECIPE_TAIL = 2, RECIPE_OPS };
 struct recipe {
-    u8 how, size, op[2];
+    u8 how, size, op[RECIPE_OPS];
+    u8 tail, tail_size, tail_by;
     i32 imm;
 };
 #define WAITS_MAX (2 * TRACE_MAX)
@@ -280,6 +283,10 @@ void flags_called(struct gen *g);   /* C ran: frame.fl holds them */
 void flags_set(struct gen *g);      /* the host's are the guest's new ones; R11 stays */
 void flags_set_put(struct gen *g);  /* the same, and recipe_put() ran as recipe_make() asks */
 void flags_set_kept(struct gen *g); /* the same, and its slow case comes back behind it */
+/* Before the current instruction: r is the recipe of what it leaves, some of which it leaves alone; then
+ * flags_set_extended() instead of flags_need() and flags_set(). False: it has none. */
+bool flags_extend(struct gen *g, struct recipe *r);
+void flags_set_extended(struct gen *g, const struct recipe *r);
 /* frame.fix names the recipe; R11 stays. */
 void flags_wait(struct gen *g, const struct recipe *r);
 void flags_emit_rest(struct gen *g); /* out of line */
@@ -289,6 +296,9 @@ void flags_liveness(struct gen *g);
  * holds where it is written; and so is the register that a shift changes: what it held. */
 bool recipe_make(const struct insn *in, struct recipe *r);
 bool recipe_takes_put(const struct recipe *r);
+/* r, without a tail, gets the instruction as its tail. False: it is none, or of another kind than that it
+ * had. */
+bool recipe_extend(const struct insn *in, struct recipe *r);
 u32 recipe_registers(const struct recipe *r); /* a mask */
 /* Those of its registers that are in the mask are about to change: it looks for their values in the frame.
  * Flags stay, R11 is lost. */

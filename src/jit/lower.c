@@ -298,6 +298,36 @@ bool flags_outlive(const struct gen *g)
            (touched && (g->live[g->index] & ~lower_flags_killed(g, g->index)));
 }
 
+static void set_if_written(struct gen *g)
+{
+    if ((g->info->flags_written | g->info->flags_undefined) & FLAGS_ARITH)
+        flags_set(g);
+}
+
+/* flags: they are to be right before it. */
+static void in_registers(struct gen *g, const struct form *f, bool flags)
+{
+    const struct insn *in = g->in;
+    struct recipe r;
+    if (move_home(g) || fill_home(g))
+        return;
+    if (flags && flags_extend(g, &r)) {
+        plain_registers(g, f);
+        flags_set_extended(g, &r);
+        return;
+    }
+    if (flags)
+        flags_need(g);
+    if (g->seen[g->index] && recipe_make(in, &r) && recipe_takes_put(&r)) {
+        recipe_put(g, 0, guest_reg(g, in->rm, H_R11));
+        plain_registers(g, f);
+        flags_set_put(g);
+        return;
+    }
+    plain_registers(g, f);
+    set_if_written(g);
+}
+
 bool lower_plain(struct gen *g)
 {
     const struct insn *in = g->in;
@@ -324,20 +354,11 @@ bool lower_plain(struct gen *g)
             g->flags.host = had;
             return false;
         }
-    } else if (g->seen[g->index] && recipe_make(in, &r) && recipe_takes_put(&r)) {
-        if (flags)
-            flags_need(g);
-        recipe_put(g, 0, guest_reg(g, in->rm, H_R11));
-        plain_registers(g, &f);
-        flags_set_put(g);
+    } else {
+        in_registers(g, &f, flags);
         return true;
-    } else if (!move_home(g) && !fill_home(g)) {
-        if (flags)
-            flags_need(g);
-        plain_registers(g, &f);
     }
-    if ((g->info->flags_written | g->info->flags_undefined) & FLAGS_ARITH)
-        flags_set(g);
+    set_if_written(g);
     return true;
 }
 
