@@ -172,7 +172,9 @@ struct gen {
     bool recipe_ends; /* the current instruction changes its registers */
     bool set_flags;   /* and has set flags */
     bool in_twin;
-    i32 rsp_due;        /* how far guest RSP still has to move */
+    u32 looked;      /* the pages of the trace that are surely mapped, a mask */
+    unsigned relies; /* slow cases of instructions before this one do not come back, so that they stay so */
+    i32 rsp_due;     /* how far guest RSP still has to move */
     struct mem operand; /* of the current instruction in host memory: operand_address() */
     const struct group *at_r10,
         *at_r11;     /* R10 is its window while e.r10 is false; or NULL; the same of R11 */
@@ -391,8 +393,9 @@ void move_rsp(struct gen *g, i32 by);
 bool trace_inner(const struct gen *g, unsigned i);
 void lower_inner(struct gen *g);
 /* The way on from the instruction i, or its own last bytes, are on another page: before such a one that is no
- * jump trace_look(), which loses the flags, and trace_turn() behind it. */
+ * jump trace_look(), which may lose the flags, and trace_turn() behind it. */
 bool trace_turns(const struct gen *g, unsigned i);
+unsigned trace_relies(const struct gen *g); /* gen.relies */
 void trace_look(struct gen *g);
 void trace_turn(struct gen *g);
 /* Of the page of the instruction i: where it lies, and how far from the first one's, in linear addresses. */

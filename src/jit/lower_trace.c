@@ -5,8 +5,9 @@
  * itself may not need any more, are saved.
  *
  * A trace holds what pages held where they were mapped when it was made. Its first page is as its entry found
- * it; before it goes to another one it looks whether that is still mapped there, and if not the instruction
- * is its meaning's, or where its own last bytes are there, the trace is left.
+ * it; before it goes to another one for the first time it looks whether that is still mapped there, and if
+ * not the instruction is its meaning's, or where its own last bytes are there, the trace is left. Where it
+ * goes back to a page without looking, whoever called C on the way has left it.
  */
 #include "jit/gen.h"
 
@@ -43,9 +44,31 @@ static i32 turn_of(const struct gen *g)
     return (i32)(trace_delta(g, g->index + 1) - trace_delta(g, g->index));
 }
 
+static bool was_before(const struct trace *t, unsigned i)
+{
+    unsigned k = 0;
+    while (t->at[k] != t->at[i + 1])
+        k++;
+    return k <= i;
+}
+
+unsigned trace_relies(const struct gen *g)
+{
+    unsigned until = 0;
+    for (unsigned i = 0; g->trace && i < g->b->count; i++)
+        if (trace_turns(g, i) && was_before(g->trace, i))
+            until = g->trace->loop ? g->b->count : i;
+    return until;
+}
+
 void trace_look(struct gen *g)
 {
     struct emit *e = &g->e;
+    u32 page = 1u << g->trace->at[g->index + 1];
+    if (g->looked & page)
+        return;
+    g->looked |= page;
+    flags_spare(g);
     rip_to(g, H_R10, turn_of(g));
     runtime_tlb_index(e);
     emit_mem(e, X_ADD, 8, H_R11, FRAME(tlb_x));
@@ -92,10 +115,8 @@ void lower_inner(struct gen *g)
     bool turns = trace_turns(g, g->index);
     if (g->how[g->index] == LOWER_JCC)
         inner_jcc(g);
-    if (turns) {
-        flags_spare(g);
+    if (turns)
         trace_look(g);
-    }
     if (g->how[g->index] == LOWER_CALL)
         push_next(g);
     if (turns)

@@ -127,6 +127,7 @@ static void call_meaning(struct gen *g, unsigned i)
 
 static void call_instead(struct gen *g)
 {
+    g->looked = 0;
     flags_settle(g);
     call_meaning(g, g->index);
     flags_called(g);
@@ -144,7 +145,7 @@ static void leave_behind(struct gen *g, unsigned i)
 
 bool slow_leaves(const struct gen *g, unsigned i)
 {
-    return window_lives(g, i) || trace_turns(g, i);
+    return i < g->relies || window_lives(g, i) || trace_turns(g, i);
 }
 
 /* In a trace, and its last bytes are on another page: if that is not there any more they are others, which
@@ -169,10 +170,8 @@ static bool translate_one(struct gen *g)
     bool inner = trace_inner(g, g->index), turns = !inner && trace_turns(g, g->index);
     g->spares_r11 = false;
     flags_begin(g);
-    if (turns) {
-        flags_spare(g);
+    if (turns)
         trace_look(g);
-    }
     bool native = inner || (how != LOWER_NONE && lower_by[how](g));
     if (inner)
         lower_inner(g);
@@ -384,6 +383,8 @@ bool translate(const struct block *b, const struct trace *trace, struct jit_site
     t->trace = trace;
     t->native = t->called = 0;
     place_instructions(&g);
+    g.looked = 1;
+    g.relies = trace_relies(&g);
     coalesce(&g);
     flags_liveness(&g);
     emit_entry(&g, &n);
