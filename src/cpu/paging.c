@@ -4,7 +4,7 @@
  *
  * The walk first reads all entries and decides, then sets accessed and dirty bits by compare-and-exchange;
  * when an entry changed in between, it starts again. So a fault changes nothing, and two vCPUs never lose a
- * bit.
+ * bit. Where a page table lies is remembered (struct tlb_path), as processors' paging-structure caches do.
  */
 #include "cpu/paging.h"
 
@@ -257,54 +257,78 @@ static enum outcome finish(struct cpu *c, u64 lin, const struct walk_access *a, 
 
 /* ---- the common case ---- */
 
+#define ADDRESS 0x000ffffffffff000ull
+
 struct found {
     u64 gpa, leaf, rights;
     u8 shift;
     bool absent; /* an entry is not present */
 };
 
+/* What an entry that was read says. DONE: it is the leaf; AGAIN: f->gpa is the next table; END: not the
+ * common case. */
+static enum outcome take_entry(struct cpu *c, u64 lin, u64 e, unsigned shift, struct found *f)
+{
+    u64 bad = (ADDRESS & physical_reserved(c)) | (c->efer & EFER_NXE ? 0 : PTE_NX), mask = BIT(shift) - 1;
+    if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || (e & bad)) {
+        f->absent = !(e & PTE_P);
+        return END;
+    }
+    f->rights = (f->rights & (e | PTE_NX)) | (e & PTE_NX);
+    f->gpa = e & ADDRESS;
+    if (shift > PAGE_SHIFT && !(e & PTE_PS))
+        return AGAIN;
+    if (shift == 39 || (shift == 30 && !cpu_has(c, FEAT_PDPE1GB)) || (f->gpa & mask & ~0x1fffull))
+        return END;
+    f->leaf = e;
+    f->shift = (u8)shift;
+    f->gpa = (f->gpa & ~mask) | (lin & mask);
+    return DONE;
+}
+
 /* 4-level paging where nothing has to change and nothing is amiss. END: not so; unless it is plain that the
  * page is absent, walk_read() decides. */
 static enum outcome find(struct cpu *c, u64 lin, struct found *f)
 {
     struct second_access s = {.read = true, .table = true, .user = true, .linear_valid = true, .linear = lin};
-    const u64 address = 0x000ffffffffff000ull;
-    u64 bad = (address & physical_reserved(c)) | (c->efer & EFER_NXE ? 0 : PTE_NX);
-    u64 at = c->cr3 & address;
-    f->rights = PTE_P | PTE_W | PTE_U;
-    f->absent = false;
+    *f = (struct found){.gpa = c->cr3 & ADDRESS, .rights = PTE_P | PTE_W | PTE_U};
     for (unsigned shift = 39;; shift -= 9) {
         struct second_found entry;
-        at += (lin >> shift & 511) * 8;
-        if (second_dimension(c, at, &s, &entry) != DONE)
+        u64 index = lin >> shift & 511;
+        if (second_dimension(c, f->gpa + index * 8, &s, &entry) != DONE)
             return FAULT;
         const u64 *p = space_ram(c->memory, entry.at, NULL);
-        u64 e = p ? __atomic_load_n(p, __ATOMIC_RELAXED) : 0;
-        if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || (e & bad)) {
-            f->absent = p && !(e & PTE_P);
+        if (!p)
             return END;
-        }
-        f->rights = (f->rights & (e | PTE_NX)) | (e & PTE_NX);
-        at = e & address;
-        u64 mask = BIT(shift) - 1;
-        if (shift > PAGE_SHIFT && !(e & PTE_PS))
-            continue;
-        if (shift == 39 || (shift == 30 && !cpu_has(c, FEAT_PDPE1GB)) || (at & mask & ~0x1fffull))
-            return END;
-        f->leaf = e;
-        f->shift = (u8)shift;
-        f->gpa = (at & ~mask) | (lin & mask);
-        return DONE;
+        if (shift == PAGE_SHIFT)
+            tlb_note_path(c->tlb, lin, p - index, f->rights);
+        enum outcome o = take_entry(c, lin, __atomic_load_n(p, __ATOMIC_RELAXED), shift, f);
+        if (o != AGAIN)
+            return o;
     }
 }
 
-/* END: not the common case. */
+/* The same from the page table on. END: not known, or its entry asks for more. */
+static enum outcome find_by_path(struct cpu *c, u64 lin, struct found *f)
+{
+    const struct tlb_path *p = tlb_path(c->tlb, lin);
+    if (!p)
+        return END;
+    *f = (struct found){.rights = p->rights};
+    return take_entry(c, lin, __atomic_load_n(&p->table[lin >> PAGE_SHIFT & 511], __ATOMIC_RELAXED),
+                      PAGE_SHIFT, f);
+}
+
+/* END: not the common case. Rights that were given since, without an invalidation, count: what forbids an
+ * access is read anew. */
 static enum outcome walk_common(struct cpu *c, u64 lin, const struct walk_access *a, struct walk_result *r)
 {
-    struct found f;
+    struct found f = {0};
     if (!(c->efer & EFER_LMA))
         return END;
-    enum outcome o = find(c, lin, &f);
+    enum outcome o = find_by_path(c, lin, &f);
+    if (o != DONE || !paging_allows(c, rights_of(c, f.rights, f.leaf), a))
+        o = f.absent ? o : find(c, lin, &f);
     if (o == END && f.absent)
         return page_fault(c, lin, a, 0);
     if (o != DONE)

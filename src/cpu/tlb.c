@@ -119,6 +119,11 @@ static void tables_clear(struct tlb_ctx *x)
     x->filled = 0;
 }
 
+static void paths_clear(struct tlb_ctx *x)
+{
+    memset(x->path, 0, sizeof(x->path));
+}
+
 static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
 {
     fetches_changed(t, x);
@@ -129,6 +134,7 @@ static void ctx_clear(struct tlb *t, struct tlb_ctx *x)
     memset(x->giant, 0, sizeof(x->giant));
     memset(x->written, 0, sizeof(x->written));
     memset(x->held, 0, sizeof(x->held));
+    paths_clear(x);
     tables_clear(x);
 }
 
@@ -377,6 +383,14 @@ void tlb_remember(struct tlb *t, u64 lin, const void *base, u8 span, u8 shift, u
     stlb_fill(t->second, x->second_id, lin, span, base, rights);
 }
 
+void tlb_note_path(struct tlb *t, u64 lin, const u64 *table, u64 rights)
+{
+    struct tlb_ctx *x = t->cur;
+    x->path[lin >> 21 & (TLB_PATHS - 1)] =
+        (struct tlb_path){.region = (lin >> 21) + 1, .table = table, .rights = rights};
+    x->sizes |= 1; /* it holds_some() */
+}
+
 void tlb_lose_tables(struct tlb *t)
 {
     tables_clear(t->cur);
@@ -476,6 +490,7 @@ static void page_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
         return;
     }
     address_drop(t, x, lin);
+    paths_clear(x); /* all of them. SDM 3A 4.10.4.1 */
     if (noted(x->large[lin >> 63], TLB_LARGE, lin >> 21))
         large_drop(t, x, lin);
 }
@@ -500,8 +515,10 @@ void tlb_forget_page(struct cpu *c, u64 lin)
 {
     for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
         struct tlb_ctx *x = c->tlb->ctx[i];
-        if (x && holds_some(x) && match_current(&x->tag, c))
-            address_drop(c->tlb, x, lin);
+        if (!x || !holds_some(x) || !match_current(&x->tag, c))
+            continue;
+        address_drop(c->tlb, x, lin);
+        x->path[lin >> 21 & (TLB_PATHS - 1)].region = 0;
     }
     global_drop(c->tlb, lin);
 }
@@ -571,6 +588,7 @@ void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)
             continue;
         fetches_changed(t, t->ctx[n]);
         second_flush(t, t->ctx[n]);
+        paths_clear(t->ctx[n]);
     }
     all_globals_changed(t);
 }

@@ -83,6 +83,15 @@ struct tlb_view {
     u64 notes_id;                            /* 0: nobody notes anything */
 };
 
+/* A paging-structure cache, of 4-level paging: where the page table of a region of 2 MiB lies. SDM 3A 4.10.3
+ */
+enum { TLB_PATHS = 32 };
+struct tlb_path {
+    u64 region;       /* 1 + the linear address's bits from 21 on; 0: none */
+    const u64 *table; /* in host memory */
+    u64 rights;       /* what the entries above it allow: struct walk's */
+};
+
 struct tlb_ctx {
     struct tlb_tag tag;
     bool used;
@@ -103,7 +112,8 @@ struct tlb_ctx {
     u64 held[TLB_HELD / 64]; /* pages of 4 KiB that may have had an entry of their own since then, likewise */
     u64 written[TLB_WRITTEN / 64]; /* host pages that may have had a write entry under it, by hashes */
     unsigned filled;               /* places in journal; TLB_JOURNAL + 1: too many, clear everything */
-    u16 journal[TLB_JOURNAL];      /* which places hold entries, so that a flush costs what was filled */
+    struct tlb_path path[TLB_PATHS];
+    u16 journal[TLB_JOURNAL]; /* which places hold entries, so that a flush costs what was filled */
     struct tlb_view view[TLB_CLASSES];
     struct tlb_entry fetch[2][TLB_SIZE]; /* supervisor, user */
 };
@@ -168,6 +178,13 @@ static inline u8 *tlb_recall(const struct tlb *t, u64 lin, unsigned *rights)
     return stlb_find(t->second, t->cur->second_id, lin, t->cur->sizes, rights);
 }
 void tlb_remember(struct tlb *t, u64 lin, const void *base, u8 span, u8 shift, unsigned rights);
+/* The page table of the region around lin, as the present context has it; NULL: it does not know. */
+static inline const struct tlb_path *tlb_path(const struct tlb *t, u64 lin)
+{
+    const struct tlb_path *p = &t->cur->path[lin >> 21 & (TLB_PATHS - 1)];
+    return p->region == (lin >> 21) + 1 ? p : NULL;
+}
+void tlb_note_path(struct tlb *t, u64 lin, const u64 *table, u64 rights);
 void tlb_lose_tables(struct tlb *t); /* the current context's first level: for chaos */
 
 /* What the architecture invalidates, and more, which it allows: entries do not remember G, so global pages go

@@ -10,6 +10,7 @@
 #define ROUNDS     60
 #define DWORDS     600
 #define PAGE(n)    TEST_PAGES + (n) * 0x1000
+#define OTHER_TABLE 0x2f0000
 #define FRAME(n)   TEST_PHYS + (n) * 0x1000
 /* EAX: the frame */
 #define SHOW(n, more) shl $12, %eax; add $TEST_PHYS + (more), %eax; mov %eax, PT_TEST + 8 * (n)
@@ -142,6 +143,44 @@ round:
     CHECK(10, je)
     dec %r15d
     jnz 9b
+
+    /* Another page table for the same 2 MiB: INVLPG, of whatever address, ends what is known of tables. SDM 3A
+     * 4.10.4.1 */
+    xor %ecx, %ecx
+11: mov %ecx, %edx
+    shl $12, %edx
+    mov %ecx, TEST_PHYS(%rdx)
+    lea TEST_PHYS + 0x27(%rdx), %eax
+    mov %eax, PT_TEST(, %rcx, 8)
+    xor $0x40000, %eax
+    mov %eax, OTHER_TABLE(, %rcx, 8)
+    movl $0, OTHER_TABLE + 4(, %rcx, 8)
+    inc %ecx
+    cmp $512, %ecx
+    jb 11b
+    mov %cr3, %rax
+    mov %rax, %cr3
+    xor %r15d, %r15d
+12: mov %r15d, %ebx
+    shl $13, %ebx
+    mov PAGE(64)(%rbx), %eax /* its table is known */
+    mov $PT_TEST + 0x27, %eax
+    mov $OTHER_TABLE + 0x27, %edx
+    test $1, %r15b
+    cmovz %edx, %eax
+    mov %eax, PD_USER + 8
+    invlpg PAGE(500)
+    mov PAGE(65)(%rbx), %eax /* nobody used it */
+    lea 65(, %r15, 2), %edx
+    mov %edx, %ecx
+    xor $0x40, %ecx
+    test $1, %r15b
+    cmovz %ecx, %edx
+    cmp %edx, %eax
+    CHECK(11, je)
+    inc %r15d
+    cmp $60, %r15d
+    jb 12b
     PASS
 
 store_some:
