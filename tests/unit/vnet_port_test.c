@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/rtnetlink.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,6 +173,32 @@ static void the_host_answers_on_a_tap(void **state)
     free(links);
 }
 
+/* ---- a pair of interfaces ---- */
+
+static int watch_links(void)
+{
+    const struct sockaddr_nl all = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    assert_true(fd >= 0 && bind(fd, (const struct sockaddr *)&all, sizeof(all)) == 0);
+    return fd;
+}
+
+/* The kernel makes an interface usable some time after it was switched on, and what is sent before is lost;
+ * then it says so. */
+static void wait_until_usable(int fd, const char *name)
+{
+    _Alignas(struct nlmsghdr) u8 buf[16384];
+    struct host_link link;
+    for (;;) {
+        ssize_t got = recv(fd, buf, sizeof(buf), 0);
+        assert_true(got > 0);
+        size_t len = (size_t)got;
+        for (const struct nlmsghdr *h = (struct nlmsghdr *)buf; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len))
+            if (host_link_parse(h, &link) && strcmp(link.name, name) == 0 && link.up && link.carrier)
+                return;
+    }
+}
+
 static bool is_tagged(const u8 *p, size_t len)
 {
     return len >= 60 && p[12] == 0x81 && p[13] == 0 && p[14] == 0x20 && p[15] == 7 && p[16] == 0x88 &&
@@ -184,11 +211,15 @@ static void a_frame_keeps_its_tag(void **state)
     struct host_link *links;
     unsigned count;
     need_namespace();
+    int links_change = watch_links();
     if (system(
             "ip link add va type veth peer name vb 2>/dev/null && ip link set va up && ip link set vb up")) {
         print_message("this kernel has no veth, or there is no ip command\n");
+        close(links_change);
         skip();
     }
+    wait_until_usable(links_change, "va");
+    close(links_change);
     assert_int_equal(host_links(&links, &count, &err), 0);
     int a = packet_open(host_link_find(links, count, "va")->index, &err);
     int b = packet_open(host_link_find(links, count, "vb")->index, &err);
