@@ -178,6 +178,7 @@ static struct stack_miss *look_at_stack(struct gen *g, unsigned slot, i32 disp, 
     emit_lea(e, H_R11, MEM(host_reg_of[RSP], disp));
     emit_mem(e, X_SUB, 8, H_R11, slot_field(slot, offsetof(struct tlb_slot, page)));
     emit_mem(e, X_CMP, 8, H_R11, slot_field(slot, offsetof(struct tlb_slot, room)));
+    bug_on(g->stack_misses == STACK_MISSES_MAX, "too many stack accesses in a block");
     struct stack_miss *m = &g->stack_miss[g->stack_misses++];
     *m = (struct stack_miss){
         .from = emit_jcc(e, CC_AE), .index = g->index, .disp = disp, .size = (u16)size, .write = write};

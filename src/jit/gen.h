@@ -100,6 +100,9 @@ struct stack_miss {
     bool write;
     struct twin *twin; /* as in struct slot_miss */
 };
+/* Two an instruction: PUSH [RSP]; a call to another page in place and, not linked, out of line; a group and
+ * its twin. */
+#define STACK_MISSES_MAX (2 * TRACE_MAX)
 
 /* An access by a slot whose page is another. A slot pays when a trace runs so often between two misses. */
 struct slot_miss {
@@ -191,7 +194,7 @@ struct gen {
     struct side side[TRACE_EXITS];
     struct slot_miss slot_miss[TRACE_MAX];
     struct twin twin[TRACE_MAX];
-    struct stack_miss stack_miss[TRACE_MAX * 2];
+    struct stack_miss stack_miss[STACK_MISSES_MAX];
     struct tlb_miss tlb_miss[TLB_MISSES_MAX];
     struct {
         size_t place; /* of the number that goes to frame.fix */
