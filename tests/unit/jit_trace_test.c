@@ -20,7 +20,7 @@
 #include "trace_loop.h"
 #include "trace_rig.h"
 
-enum { DATA_PAGES = 16, CASES = 600, ROUNDS = 4, PIECES = 60, SLICE = TRACE_MAX };
+enum { DATA_PAGES = 16, CASES = 3000, ROUNDS = 4, PIECES = 60, SLICE = TRACE_MAX };
 /* Pages of the page table: of code and of data, each twice, and the stack. */
 enum { CODE_AT = 0, CODE_AGAIN = 16, DATA_AT = 64, DATA_AGAIN = 96, STACK_AT = 128, STACK_PAGES = 2 };
 
