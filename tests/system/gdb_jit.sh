@@ -37,8 +37,8 @@ printed '^#0 .*mmu_refill '
 printed '^#1 .* routine_refill_(read|write) '
 printed '^#2 .* (block|trace)_[0-9a-f]+ \(\)'
 printed '^#3 .* (enter|run_from) \('
-printed ' cpu_run \(' # and so on, to where the thread began
-printed ' start_thread \('
+printed ' cpu_run \(' # and so on, to where the thread began in our code: libc's symbols may not be there
+printed ' thread_main \('
 printed '^(block|trace)_[0-9a-f]+ \+ [0-9]+ in section \.text of <in-memory'
 printed '^=> 0x.*<\+[0-9]+>:.jmp ' # behind the call, inside of what is disassembled
 printed '^cpuid exits: 7'
