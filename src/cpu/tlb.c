@@ -240,9 +240,29 @@ static u64 global_id_of(struct tlb *t, const struct tlb_tag *tag)
 _Static_assert(TLB_SIZE >= BIT(21 - PAGE_SHIFT), "the pieces of a large page lie in different places");
 _Static_assert(TLB_CONTEXTS == 16, "recent[] is indexed by four bits");
 
-/* The context of this tag, else an unused place, else the one longest not used. */
+/* Of one PCID, which belongs to one root at a time: the other's entries would be flushed before they may be
+ * used again. SDM 3A 4.10.1, 4.10.4.1 */
+static bool succeeds(const struct tlb_tag *a, const struct tlb_tag *b)
+{
+    return globals_equal(a, b) && a->pcid == b->pcid;
+}
+
+static struct tlb_ctx *ctx_retag(struct tlb *t, struct tlb_ctx *x, const struct tlb_tag *tag)
+{
+    ctx_clear(t, x);
+    if (!x->used || !globals_equal(&x->tag, tag)) {
+        x->used = false;
+        x->global_id = global_id_of(t, tag);
+    }
+    x->tag = *tag;
+    x->used = true;
+    return x;
+}
+
+/* The context of this tag, else its predecessor's, else an unused place, else the one longest not used. */
 static struct tlb_ctx *ctx_find(struct tlb *t, const struct tlb_tag *tag)
 {
+    struct tlb_ctx *before = NULL;
     unsigned victim = 0;
     for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
         struct tlb_ctx *x = t->ctx[i];
@@ -252,19 +272,18 @@ static struct tlb_ctx *ctx_find(struct tlb *t, const struct tlb_tag *tag)
         }
         if (tag_equal(&x->tag, tag))
             return x;
+        if (succeeds(&x->tag, tag))
+            before = x;
         struct tlb_ctx *v = t->ctx[victim];
         if (v && v->used && x->last_use < v->last_use)
             victim = i;
     }
+    if (before)
+        return ctx_retag(t, before, tag);
     if (!t->ctx[victim])
         t->ctx[victim] = ctx_new(t);
-    struct tlb_ctx *x = t->ctx[victim] ? t->ctx[victim] : t->ctx[0]; /* out of memory: share the first */
-    ctx_clear(t, x);
-    x->used = false;
-    x->global_id = global_id_of(t, tag);
-    x->tag = *tag;
-    x->used = true;
-    return x;
+    return ctx_retag(t, t->ctx[victim] ? t->ctx[victim] : t->ctx[0],
+                     tag); /* out of memory: share the first */
 }
 
 /* An empty note's address is 0, which looks at the first one alone. */

@@ -4,11 +4,12 @@
  *
  * A vCPU has TLB_CONTEXTS contexts. Each belongs to one address space, named by `struct tlb_tag`, and holds
  * three access classes times {read, write} plus two fetch tables. The current context is c->tlb->cur;
- * changing address space changes that pointer and flushes nothing. An entry hits when its tag equals the page
- * of the access's last byte while the index comes from the first, so page-crossing accesses miss by
- * themselves. An empty entry's tag is a page of another index: no address that looks here can be in it, and
- * translated code may compare by XOR. Behind these tables is a larger one (stlb.h), which is asked before
- * paging structures are.
+ * changing address space changes that pointer and flushes nothing, but that a root takes over the context of
+ * the one before it under the same PCID, and what code went to in global pages with it. An entry hits when
+ * its tag equals the page of the access's last byte while the index comes from the first, so page-crossing
+ * accesses miss by themselves. An empty entry's tag is a page of another index: no address that looks here
+ * can be in it, and translated code may compare by XOR. Behind these tables is a larger one (stlb.h), which
+ * is asked before paging structures are.
  *
  * Entries exist only for RAM whose permissions, accessed and (for writes) dirty bits are settled and that is
  * not watched (mem/space.h). Everything else, devices included, takes the slow path in mmu.c each time. Never
