@@ -13,6 +13,8 @@
 
 #include "mem/space_parts.h"
 
+#define HUGE_PAGE (2 * MIB)
+
 void ram_free(struct space *s)
 {
     for (unsigned i = 0; i < s->banks; i++) {
@@ -28,11 +30,25 @@ static void *map_lazily(u64 size)
     return p == MAP_FAILED ? NULL : p;
 }
 
+/* As far into a huge page as in the guest's memory: else KVM maps none of them, and what the guest itself
+ * maps by large pages is pieces for us. Kernels give none of 1 GiB unasked. */
+static u8 *map_bank(const struct bank *b)
+{
+    u8 *all = map_lazily(b->size + HUGE_PAGE);
+    if (!all)
+        return NULL;
+    u64 before = (b->gpa - (u64)all) & (HUGE_PAGE - 1);
+    if (before)
+        munmap(all, before);
+    munmap(all + before + b->size, HUGE_PAGE - before);
+    return all + before;
+}
+
 static int add_bank(struct space *s, struct bank *b, struct err *err)
 {
     bug_on(s->banks == BANKS_MAX || (b->gpa | b->size) & (PAGE_SIZE - 1) || !b->size, "bank %llx+%llx",
            (unsigned long long)b->gpa, (unsigned long long)b->size);
-    b->host = map_lazily(b->size);
+    b->host = map_bank(b);
     b->pages = map_lazily(b->size / PAGE_SIZE * sizeof(struct page_info));
     if (!b->host || !b->pages) {
         if (b->host)

@@ -60,7 +60,8 @@ struct page_info {
 struct space *space_new(u64 max_gpa);
 void space_free(struct space *s);
 
-/* Anonymous, lazily backed RAM. Page-aligned. Before the machine runs, or with the world stopped. */
+/* Anonymous, lazily backed RAM, huge pages where the guest's would be. Page-aligned. Before the machine runs,
+ * or with the world stopped. */
 int must_check space_add_ram(struct space *s, u64 gpa, u64 size, struct err *err);
 /* The same, but the RAM comes and goes in blocks of `block` bytes, a power of two of pages that size and gpa
  * are multiples of. All are absent at first: who accesses an absent block finds nobody there. */
