@@ -59,8 +59,8 @@ static void remember(struct cpu *c, u64 lin, const struct walk_result *r)
 static enum outcome find_page(struct cpu *c, u64 lin, const struct walk_access *a, struct walk_result *r,
                               u8 **host)
 {
-    unsigned rights;
-    *host = canonical(lin) ? tlb_recall(c->tlb, lin, &rights) : NULL;
+    unsigned rights, size;
+    *host = canonical(lin) ? tlb_recall(c->tlb, lin, &rights, &size) : NULL;
     if (*host && paging_settled(c, rights, a)) {
         *r = (struct walk_result){.gpa = space_gpa_of_host(c->memory, *host), .rights = (u8)rights};
         return DONE;

@@ -38,12 +38,14 @@ void *mmu_refill(struct cpu *c, u64 lin, unsigned size, bool write)
     const struct tlb *t = c->tlb;
     enum tlb_class class = c->user_index;
     struct walk_access a = {.write = write, .user = class == TLB_USER, .smap = class == TLB_SUPER_SMAP};
-    unsigned rights;
+    unsigned rights, span;
     if (t->view == t->never || !canonical(lin) || (lin & (PAGE_SIZE - 1)) + size > PAGE_SIZE)
         return NULL;
-    u8 *host = tlb_recall(t, lin, &rights);
+    u8 *host = tlb_recall(t, lin, &rights, &span);
     if (!host || !paging_settled(c, rights, &a))
         return NULL;
+    if (!write && span)
+        tlb_fill_wide(c, lin, host, class);
     return mmu_fill(c, lin, host, &a, rights) || !write ? host : NULL;
 }
 

@@ -50,12 +50,12 @@ static inline unsigned stlb_set(u64 key)
 }
 
 /* Host address of the byte at lin, which is canonical, or NULL. sizes: bit n set: pages of size n may be
- * there. Large ones first: their sets are few and in the host's caches, and a page of theirs has none of its
- * own. */
-static inline u8 *stlb_find(const struct stlb *s, u32 id, u64 lin, unsigned sizes, unsigned *rights)
+ * there; becomes what size it is. Large ones first: their sets are few and in the host's caches, and a page
+ * of theirs has none of its own. */
+static inline u8 *stlb_find(const struct stlb *s, u32 id, u64 lin, unsigned *sizes, unsigned *rights)
 {
     for (unsigned size = STLB_SIZES; size-- > 0;) {
-        if (!(sizes >> size & 1))
+        if (!(*sizes >> size & 1))
             continue;
         u64 key = stlb_key(id, lin, size);
         const struct stlb_entry *e = s->set[stlb_set(key)];
@@ -63,6 +63,7 @@ static inline u8 *stlb_find(const struct stlb *s, u32 id, u64 lin, unsigned size
             if (e[way].key != key)
                 continue;
             *rights = e[way].page & (PAGE_SIZE - 1);
+            *sizes = size;
             return (u8 *)(e[way].page & ~(PAGE_SIZE - 1)) + (lin & (BIT(12 + 9 * size) - 1));
         }
     }

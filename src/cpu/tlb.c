@@ -36,6 +36,25 @@ static void index_clear(struct tlb_ctx *x, unsigned i, u64 like, u8 shift)
             table_of(x, n)[i].tag = TLB_EMPTY(i);
 }
 
+/* An empty one is of a place that does not look there. */
+static void wide_empty(struct tlb_entry *wide, unsigned i)
+{
+    wide[i].tag = i ? 0 : BIT(TLB_WIDE_SHIFT);
+}
+
+static void wide_clear(struct tlb_ctx *x)
+{
+    for (unsigned i = 0; x->wide && i < TLB_CLASSES * TLB_WIDE; i++)
+        wide_empty(x->view[i / TLB_WIDE].wide, i % TLB_WIDE);
+    x->wide = false;
+}
+
+static void wide_drop(struct tlb_ctx *x, u64 lin)
+{
+    for (unsigned i = 0; x->wide && i < TLB_CLASSES; i++)
+        wide_empty(x->view[i].wide, tlb_wide_index(lin));
+}
+
 static void slots_close(struct tlb_ctx *x)
 {
     for (struct tlb_view *v = x->view; v < x->view + TLB_CLASSES; v++) {
@@ -109,6 +128,7 @@ static bool holds_some(const struct tlb_ctx *x)
 static void tables_clear(struct tlb_ctx *x)
 {
     slots_close(x);
+    wide_clear(x);
     if (x->filled <= TLB_JOURNAL) {
         for (unsigned n = 0; n < x->filled; n++)
             entry_at(x, x->journal[n])->tag = TLB_EMPTY(x->journal[n] % TLB_SIZE);
@@ -171,6 +191,8 @@ static struct tlb_ctx *ctx_new(struct tlb *t)
         table_of(x, n)[0].tag = TLB_EMPTY(0);
         table_of(x, n)[TLB_SIZE - 1].tag = TLB_EMPTY(TLB_SIZE - 1);
     }
+    x->wide = true;
+    wide_clear(x);
     fetches_changed(t, x);
     second_flush(t, x);
     x->global_id = ++t->fetch_ids;
@@ -193,6 +215,7 @@ struct tlb *tlb_new(void)
     }
     entries_clear(never->read, TLB_SIZE);
     entries_clear(never->write, TLB_SIZE);
+    wide_empty(never->wide, 0);
     t->never = never;
     t->ctx[0] = t->cur = first;
     t->view = &t->cur->view[0];
@@ -371,6 +394,14 @@ void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool wri
     entry_fill(x, 2 * class + 1, &e);
 }
 
+void tlb_fill_wide(struct cpu *c, u64 lin, void *host, enum tlb_class class)
+{
+    struct tlb_entry *e = &c->tlb->cur->view[class].wide[tlb_wide_index(lin)];
+    e->tag = lin & ~(BIT(TLB_WIDE_SHIFT) - 1);
+    e->to = (u64)host - lin;
+    c->tlb->cur->wide = true;
+}
+
 /* By regions of 1 GiB: INVLPG takes away all pieces of a page, which is not larger. */
 static void note_global(struct tlb *t, u64 lin)
 {
@@ -494,6 +525,7 @@ static void address_drop(struct tlb *t, struct tlb_ctx *x, u64 lin)
 {
     bool held = noted(x->held, TLB_HELD, lin >> PAGE_SHIFT);
     stlb_forget(t->second, x->second_id, lin, held ? 0 : 1);
+    wide_drop(x, lin);
     if (!held)
         return;
     slots_close(x);
@@ -608,6 +640,7 @@ void tlb_drop_host(struct tlb *t, u64 host, u64 len, bool writes_only)
         fetches_changed(t, t->ctx[n]);
         second_flush(t, t->ctx[n]);
         paths_clear(t->ctx[n]);
+        wide_clear(t->ctx[n]);
     }
     all_globals_changed(t);
 }

@@ -71,8 +71,16 @@ struct tlb_note {
     u64 what;
 };
 
+/* Reads that miss in the tables, but lie in a large page: an entry's tag is the address of its 2 MiB. */
+enum { TLB_WIDE = 64, TLB_WIDE_SHIFT = 21 };
+static inline unsigned tlb_wide_index(u64 lin)
+{
+    return lin >> TLB_WIDE_SHIFT & (TLB_WIDE - 1);
+}
+
 /* What data accesses of one class see, and the notes. */
 struct tlb_view {
+    struct tlb_entry wide[TLB_WIDE];
     u32 slots_open;
     u16 open[TLB_SLOTS]; /* which */
     struct tlb_slot slot[TLB_SLOTS];
@@ -106,6 +114,7 @@ struct tlb_ctx {
     u32 second_id; /* its entries' in the second level */
     u8 sizes;      /* pages that it may have there: bit n for size n of stlb.h */
     bool pieces;   /* some of them may be pieces of larger pages */
+    bool wide;     /* some view may have wide entries */
     /* Where entries may be pieces of a large page, by hashes: INVLPG forgets all of them. The lower and the
      * upper half of the address space apart: kernels map memory by large pages, programs suffer faults. */
     u64 large[2][TLB_LARGE / 64]; /* regions of 2 MiB, for pages of at most that */
@@ -168,15 +177,19 @@ void tlb_free(struct tlb *t);
 void tlb_select(struct cpu *c, const struct tlb_tag *tag);
 /* Data accesses from now on are of this class. look: none may hit (alignment checks, data breakpoints). */
 void tlb_set_class(struct cpu *c, enum tlb_class class, bool look);
+/* Reads of the 2 MiB around lin, whose page is not smaller and one piece of memory. host: of the byte at lin.
+ */
+void tlb_fill_wide(struct cpu *c, u64 lin, void *host, enum tlb_class class);
 /* Of a page that tlb_remember() was told of. global: it is the same in all spaces (CR4.PGE, G). */
 void tlb_fill(struct cpu *c, u64 lin, void *host, enum tlb_class class, bool write);
 void tlb_fill_fetch(struct cpu *c, u64 lin, void *host, bool user, bool global);
-/* The second level: what it has of the page at lin, which is canonical (NULL: nothing), and what it is to
- * have. `base` is the host's address of the first byte of the 1 << span bytes around lin, span 12, 21 or 30;
- * shift: log2 of the size of the guest's own page. */
-static inline u8 *tlb_recall(const struct tlb *t, u64 lin, unsigned *rights)
+/* The second level: what it has of the page at lin, which is canonical (NULL: nothing; size: stlb.h's), and
+ * what it is to have. `base` is the host's address of the first byte of the 1 << span bytes around lin, span
+ * 12, 21 or 30; shift: log2 of the size of the guest's own page. */
+static inline u8 *tlb_recall(const struct tlb *t, u64 lin, unsigned *rights, unsigned *size)
 {
-    return stlb_find(t->second, t->cur->second_id, lin, t->cur->sizes, rights);
+    *size = t->cur->sizes;
+    return stlb_find(t->second, t->cur->second_id, lin, size, rights);
 }
 void tlb_remember(struct tlb *t, u64 lin, const void *base, u8 span, u8 shift, unsigned rights);
 /* The page table of the region around lin, as the present context has it; NULL: it does not know. */

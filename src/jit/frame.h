@@ -34,6 +34,7 @@ struct jit_frame {
     u64 cpu;
     u16 fl;
     u8 vec;    /* VEC_* */
+    u8 wide;   /* how many reads went by wide entries, about */
     u32 mxcsr; /* scratch */
     /* 0, or where code lies that makes flags of registers and of `kept`, not of fl, and jumps to fix_back;
      * R11 is lost. flags_recipe.c */
@@ -177,7 +178,8 @@ struct jit_runtime {
     u32 stack; /* R10: linear address whose page goes to the stack's slots if it may; R11, flags are lost */
     u32 open_slot; /* R10: linear address, R11: struct jit_slot_use. CF: it was not found. R11 is lost */
     /* By write and size. R10, R11: what the check of the soft TLB left. Back with what it leaves where the
-     * page is found, or JIT_REFILL_SKIPS bytes further on with nothing. Flags are lost. */
+     * page is found, R11 being of any entry that says so, or JIT_REFILL_SKIPS bytes further on with nothing.
+     * Flags are lost. */
     u32 refill[2][JIT_REFILLS], refill_ask[2]; /* the last: where they go on */
     /* Back with NE and nothing changed: for the meaning. R10, R11 and flags are lost. */
     u32 syscall, sysret; /* checked, frame.fl is right, RCX: RIP to return to; else they do not come back */

@@ -48,6 +48,13 @@ static void learn(u64 lin, u8 span, u8 shift)
     tlb_remember(cpu.tlb, lin, page_at(0), span, shift, RIGHTS);
     tlb_fill(&cpu, lin, page_at(lin & (BIT(span) - 1)), TLB_SUPER, true);
     tlb_fill_fetch(&cpu, lin, page_at(lin & (BIT(span) - 1)), false, false);
+    if (span > PAGE_SHIFT)
+        tlb_fill_wide(&cpu, lin, page_at(lin & (BIT(span) - 1)), TLB_SUPER);
+}
+
+static bool in_wide(u64 lin)
+{
+    return !((cpu.tlb->view->wide[tlb_wide_index(lin)].tag ^ lin) >> TLB_WIDE_SHIFT);
 }
 
 static bool in_first(u64 lin)
@@ -60,9 +67,10 @@ static bool in_first(u64 lin)
 
 static bool in_second(u64 lin, u64 off)
 {
-    unsigned rights = 0;
-    u8 *host = tlb_recall(cpu.tlb, lin, &rights);
+    unsigned rights = 0, size;
+    u8 *host = tlb_recall(cpu.tlb, lin, &rights, &size);
     assert_true(!host || (host == page_at(off) && rights == RIGHTS));
+    assert_true(!in_wide(lin) || (host && size)); /* goes with what it is of */
     return host;
 }
 
@@ -87,6 +95,8 @@ static void test_sizes(void **state)
     assert_true(in_second(high + 0x40000000, 0) && in_second(high + 0x7fffffff, 0x3fffffff));
     assert_false(in_second(high + 0x80000000, 0) || in_second(0x40000000, 0));
     assert_true(in_first(high + 0x345fff) && in_first(high + 0x52346000));
+    assert_true(in_wide(high + 0x200000) && in_wide(high + 0x52200000) && !in_wide(high + 0x52400000));
+    assert_false(in_wide(0) || in_wide(high) || in_wide(high + 0x400000));
     assert_false(in_first(high + 0x344fff));
 }
 
@@ -149,8 +159,9 @@ static void test_page(void **state)
         u64 lin = 0x40000000, other = lin ^ (row[i].shift == 12 ? 0 : 0x1000);
         learn(lin, row[i].span, row[i].shift);
         learn(0x123456000, 12, 12);
+        assert_true(in_wide(lin) == (row[i].span > 12));
         tlb_flush_page(&cpu, other); /* by any address of the guest's page */
-        assert_false(in_first(lin) || in_second(lin, 0));
+        assert_false(in_first(lin) || in_second(lin, 0) || in_wide(lin));
         assert_true(row[i].shift > 21 || in_first(0x123456000));
         learn(lin, row[i].span, row[i].shift);
         go_to(0x1000, 1, 7);
