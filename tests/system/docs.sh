@@ -64,8 +64,8 @@ checked=$(cat "${documents[@]}" | grep -oE '`[^` ]+`' | sort -u | wc -l)
 [ "$checked" -gt 100 ] || complain "only $checked names found: the search is broken"
 
 "$droste" run --help | grep -oE '^  --[a-z-]+' | tr -d ' ' | sort -u >"$work/options"
-sed -e ':a' -e '/\\$/{N;s/\\\n//;ba' -e '}' "${documents[@]}" | grep -E '(^|/)droste run ' |
-    sed 's/.*droste run / /; s/--append "[^"]*"//; s/#.*//' |
+sed -e ':a' -e '/\\$/{N;s/\\\n//;ba' -e '}' "${documents[@]}" | grep -oE '(^|/)droste run .*' |
+    sed 's/--append "[^"]*"//; s/#.*//' |
     grep -oE -- ' --[a-z-]+' | tr -d ' ' | sort -u >"$work/used"
 [ "$(wc -l <"$work/used")" -gt 8 ] || complain "too few options found in the documents' commands"
 unknown=$(comm -13 "$work/options" "$work/used")
