@@ -191,8 +191,8 @@ static struct tlb_ctx *ctx_new(struct tlb *t)
         table_of(x, n)[0].tag = TLB_EMPTY(0);
         table_of(x, n)[TLB_SIZE - 1].tag = TLB_EMPTY(TLB_SIZE - 1);
     }
-    x->wide = true;
-    wide_clear(x);
+    for (unsigned i = 0; i < TLB_CLASSES; i++)
+        wide_empty(x->view[i].wide, 0);
     fetches_changed(t, x);
     second_flush(t, x);
     x->global_id = ++t->fetch_ids;
@@ -307,43 +307,6 @@ static struct tlb_ctx *ctx_find(struct tlb *t, const struct tlb_tag *tag)
         t->ctx[victim] = ctx_new(t);
     return ctx_retag(t, t->ctx[victim] ? t->ctx[victim] : t->ctx[0],
                      tag); /* out of memory: share the first */
-}
-
-/* An empty note's address is 0, which looks at the first one alone. */
-static void notes_clear(struct tlb_view *v)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(v->noted); i++) {
-        if (v->noted[i])
-            memset(&v->note[i * TLB_NOTES_CHUNK], 0, TLB_NOTES_CHUNK * sizeof(v->note[0]));
-        if (v->linked[i])
-            memset(&v->link[i * TLB_NOTES_CHUNK], 0, TLB_NOTES_CHUNK * sizeof(v->link[0]));
-    }
-    memset(v->noted, 0, sizeof(v->noted));
-    memset(v->linked, 0, sizeof(v->linked));
-    v->note[0].lin = 1;
-}
-
-void tlb_begin_notes(struct tlb *t)
-{
-    u64 id = tlb_fetch_id(t);
-    if (likely(t->view->notes_id == id))
-        return;
-    notes_clear(t->view);
-    t->view->notes_id = id;
-}
-
-static void forget_notes(struct tlb_view *v)
-{
-    if (v->notes_id)
-        v->notes_id = ~0ull;
-}
-
-void tlb_forget_notes(struct tlb *t)
-{
-    forget_notes(t->never);
-    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
-        for (unsigned class = 0; t->ctx[i] && class < TLB_CLASSES; class ++)
-            forget_notes(&t->ctx[i]->view[class]);
 }
 
 void tlb_set_class(struct cpu *c, enum tlb_class class, bool look)
